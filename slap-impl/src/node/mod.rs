@@ -1,0 +1,4 @@
+//! The node: agent and supervisor.
+
+pub mod promise;
+pub mod supervisor;

@@ -1,0 +1,5 @@
+//! The profile engine: the Buildout language, its run, and the recipes.
+
+pub mod jinja;
+pub mod literal;
+pub mod recipes;

@@ -1,0 +1,3 @@
+//! Bytes and typed values: what SlapOS programs say to each other.
+
+pub mod http;
