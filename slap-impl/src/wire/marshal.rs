@@ -11,6 +11,7 @@ mod number;
 mod reader;
 
 pub use number::python_float;
+pub(super) use reader::resolve;
 pub use reader::{DOCUMENT_BYTES_MAX, MarshalError, decode};
 
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -273,7 +274,7 @@ impl Writer {
 }
 
 /// Whether XML 1.0 can hold that character (XML 1.0, 2.2).
-pub(crate) fn is_xml(character: char) -> bool {
+pub(super) fn is_xml(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 

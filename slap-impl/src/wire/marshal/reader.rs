@@ -53,7 +53,7 @@ pub fn decode(document: &[u8]) -> Result<Value, MarshalError> {
         offset: Some(error.valid_up_to() as u64),
     })?;
     let mut reader = Reader::from_str(text);
-    let mut decoder = Decoder::default();
+    let mut decoder = Decoder { has_references: text.contains("reference"), ..Decoder::default() };
     loop {
         let offset = reader.buffer_position();
         let step = match reader.read_event() {
@@ -95,6 +95,7 @@ struct Decoder {
     result: Option<Value>,
     known: BTreeMap<String, Value>,
     copied: usize,
+    has_references: bool,
 }
 
 impl Decoder {
@@ -187,8 +188,9 @@ impl Decoder {
             Kind::Object(class) => Value::Object(object(class, items)?),
             Kind::Reference => self.copy(id.as_deref().unwrap_or(""))?,
         };
-        if let (Some(id), Kind::List | Kind::Dictionary | Kind::Object(_)) = (id, kind) {
-            self.known.insert(id, value.clone());
+        if let (Some(id), true, Kind::List | Kind::Dictionary | Kind::Object(_)) =
+            (id, self.has_references, kind) {
+            self.remember(id, &value)?;
         }
         if let Some(parent) = self.stack.last_mut() {
             parent.items.push(value);
@@ -196,16 +198,27 @@ impl Decoder {
         Ok(())
     }
 
-    /// References are copied, so what they mean together is bounded, too.
+    fn remember(&mut self, id: String, value: &Value) -> Result<(), String> {
+        self.count(value)?;
+        self.known.insert(id, value.clone());
+        Ok(())
+    }
+
     fn copy(&mut self, id: &str) -> Result<Value, String> {
-        let Some(value) = self.known.get(id) else {
+        let Some(value) = self.known.get(id).cloned() else {
             return Err(format!("the reference {id:?} is to nothing that was read before"));
         };
+        self.count(&value)?;
+        Ok(value)
+    }
+
+    /// References are copied, so what they mean together is bounded, too.
+    fn count(&mut self, value: &Value) -> Result<(), String> {
         self.copied = self.copied.saturating_add(weight(value));
         if self.copied > DOCUMENT_BYTES_MAX {
             return Err(format!("its references mean more than {DOCUMENT_BYTES_MAX} bytes"));
         }
-        Ok(value.clone())
+        Ok(())
     }
 
     fn finish(self) -> Result<Value, MarshalError> {
@@ -286,7 +299,7 @@ fn object(class: Class, items: Vec<Value>) -> Result<Object, String> {
 }
 
 /// The text of `&name;`: one of the five that XML knows, or a character by its number.
-pub(crate) fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Result<String, String> {
+pub(in crate::wire) fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Result<String, String> {
     if let Some(character) = reference.resolve_char_ref().map_err(|error| error.to_string())? {
         return Ok(character.to_string());
     }
