@@ -16,6 +16,9 @@ pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// Python's MAX_INTERPOLATION_DEPTH.
 const INTERPOLATION_DEPTH_MAX: usize = 10;
 
+/// How many replacements a value may take.
+const REPLACEMENTS_MAX: usize = 10_000;
+
 /// What is wrong with a file or with a setting in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -116,9 +119,9 @@ impl ConfigFile {
     /// When a replacement is misspelt, unknown, or does not end.
     pub fn get(&self, section: &str, key: &str) -> Result<Option<String>, ConfigError> {
         let Some(option) = self.option(section, key) else { return Ok(None) };
-        let mut out = String::new();
-        self.interpolate(section, key, &option.value, 1, &mut out)?;
-        Ok(Some(out))
+        let mut expansion = Expansion::default();
+        self.interpolate(section, key, &option.value, 1, &mut expansion)?;
+        Ok(Some(expansion.text))
     }
 
     /// The line where an option stands, or its section.
@@ -145,7 +148,7 @@ impl ConfigFile {
         key: &str,
         value: &str,
         depth: usize,
-        out: &mut String,
+        expansion: &mut Expansion,
     ) -> Result<(), ConfigError> {
         let fail = |message: String, hint: &str| {
             Err(self.error(section, key, format!("[{section}] {key}: {message}"), hint))
@@ -155,12 +158,16 @@ impl ConfigFile {
         }
         let mut rest = value;
         while let Some((before, after)) = rest.split_once('%') {
-            out.push_str(before);
-            if out.len() as u64 > CONFIG_BYTES_MAX {
-                return fail(format!("its value grows over {CONFIG_BYTES_MAX} bytes"), "");
+            expansion.text.push_str(before);
+            expansion.replacements += 1;
+            if expansion.text.len() as u64 > CONFIG_BYTES_MAX || expansion.replacements > REPLACEMENTS_MAX {
+                return fail(
+                    format!("its value grows over {CONFIG_BYTES_MAX} bytes or {REPLACEMENTS_MAX} replacements"),
+                    "",
+                );
             }
             if let Some(after) = after.strip_prefix('%') {
-                out.push('%');
+                expansion.text.push('%');
                 rest = after;
                 continue;
             }
@@ -172,12 +179,19 @@ impl ConfigFile {
             let Some(option) = self.option(section, name) else {
                 return fail(format!("%({name})s names no option"), "write a percent sign as %%");
             };
-            self.interpolate(section, name, &option.value, depth + 1, out)?;
+            self.interpolate(section, name, &option.value, depth + 1, expansion)?;
             rest = after;
         }
-        out.push_str(rest);
+        expansion.text.push_str(rest);
         Ok(())
     }
+}
+
+/// A value in the making.
+#[derive(Default)]
+struct Expansion {
+    text: String,
+    replacements: usize,
 }
 
 struct Parser {
