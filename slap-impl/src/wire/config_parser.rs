@@ -154,7 +154,10 @@ impl ConfigFile {
             Err(self.error(section, key, format!("[{section}] {key}: {message}"), hint))
         };
         if depth > INTERPOLATION_DEPTH_MAX {
-            return fail(format!("%({key})s is replaced more than 10 times"), "break the circle of references");
+            return fail(
+                format!("%({key})s is replaced more than 10 times"),
+                "break the circle of references",
+            );
         }
         let mut rest = value;
         while let Some((before, after)) = rest.split_once('%') {
@@ -162,7 +165,9 @@ impl ConfigFile {
             expansion.replacements += 1;
             if expansion.text.len() as u64 > CONFIG_BYTES_MAX || expansion.replacements > REPLACEMENTS_MAX {
                 return fail(
-                    format!("its value grows over {CONFIG_BYTES_MAX} bytes or {REPLACEMENTS_MAX} replacements"),
+                    format!(
+                        "its value grows over {CONFIG_BYTES_MAX} bytes or {REPLACEMENTS_MAX} replacements"
+                    ),
                     "",
                 );
             }
@@ -174,7 +179,10 @@ impl ConfigFile {
             let name = after.strip_prefix('(').and_then(|after| after.split_once(")s"));
             let Some((name, after)) = name.filter(|(name, _)| !name.is_empty() && !name.contains(')')) else {
                 let shown: String = after.chars().take(20).collect();
-                return fail(format!("\"%{shown}\" is no replacement: expected %(key)s or %%"), "write a percent sign as %%");
+                return fail(
+                    format!("\"%{shown}\" is no replacement: expected %(key)s or %%"),
+                    "write a percent sign as %%",
+                );
             };
             let Some(option) = self.option(section, name) else {
                 return fail(format!("%({name})s names no option"), "write a percent sign as %%");

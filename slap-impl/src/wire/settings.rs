@@ -13,8 +13,8 @@ use super::{
     http::client::Url,
 };
 use crate::{env::Env, vocabulary::ComputerId};
-pub(crate) use known::distance;
 use known::Use;
+pub(crate) use known::distance;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -268,7 +268,12 @@ impl Settings {
 
     fn url(&self, key: &str, text: &str) -> Result<Url, ConfigError> {
         text.parse().map_err(|error| {
-            self.file.error("slapos", key, format!("[slapos] {key}: {error}"), "such as http://127.0.0.1:5000/")
+            self.file.error(
+                "slapos",
+                key,
+                format!("[slapos] {key}: {error}"),
+                "such as http://127.0.0.1:5000/",
+            )
         })
     }
 }
@@ -289,7 +294,8 @@ impl SlaposSettings {
             maximum_periodicity: seconds("maximum_periodicity", 86_400)?,
             promise_timeout: seconds("promise_timeout", 20)?,
             partition_timeout: reader.number("partition_timeout", 1..=315_360_000)?.map(Duration::from_secs),
-            forbid_supervisord_automatic_launch: reader.boolean("forbid_supervisord_automatic_launch", false)?,
+            forbid_supervisord_automatic_launch: reader
+                .boolean("forbid_supervisord_automatic_launch", false)?,
         })
     }
 }
@@ -328,7 +334,12 @@ impl ProxySettings {
     fn read(reader: &Reader<'_>) -> Result<ProxySettings, ConfigError> {
         let host = reader.text("host")?.unwrap_or_else(|| "127.0.0.1".to_owned());
         if host.contains(|c: char| c.is_whitespace() || c == '/') {
-            return Err(reader.bad("host", &host, "expected an address or a name", "such as 127.0.0.1 or ::1"));
+            return Err(reader.bad(
+                "host",
+                &host,
+                "expected an address or a name",
+                "such as 127.0.0.1 or ::1",
+            ));
         }
         let port = reader.number("port", 0..=65_535)?.unwrap_or(5000);
         Ok(ProxySettings {

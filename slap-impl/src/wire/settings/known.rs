@@ -75,11 +75,7 @@ const KNOWN: &[(&str, Use, &str)] = &[
         "authorized_sources firewall_cmd firewall_executable dbus_executable reload_config_cmd log_file \
          dbus_log_file testing",
     ),
-    (
-        "slap",
-        Use::Served,
-        "supervisor_directory poll_seconds wait_seconds log_bytes_max promise_seconds",
-    ),
+    ("slap", Use::Served, "supervisor_directory poll_seconds wait_seconds log_bytes_max promise_seconds"),
     ("multimaster/", Use::Later, "key cert software_release_list computer partition"),
     ("manager:", Use::Free, ""),
     ("disabled-", Use::Free, ""),
@@ -117,7 +113,7 @@ fn entries(section: &str) -> impl Iterator<Item = (Use, &'static str)> {
 }
 
 fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (text.chars().count() / 3).clamp(1, 4);
+    let limit = (text.chars().count() / 3).clamp(1, 3);
     names
         .map(|name| (distance(text, name), name))
         .filter(|(distance, _)| *distance <= limit)
@@ -147,7 +143,9 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (from, to, expected) in [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("master_ulr", "master_url", 2)] {
+        for (from, to, expected) in
+            [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("master_ulr", "master_url", 2)]
+        {
             assert_eq!(distance(from, to), expected, "{from} {to}");
         }
     }

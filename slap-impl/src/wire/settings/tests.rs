@@ -1,8 +1,18 @@
 use super::*;
-use crate::wire::test_env::{self, env};
+use crate::env::{Context, Identity, real};
+
+fn env(directory: &str, variables: &[(&str, &str)]) -> Env {
+    Env::new(real::parts(Context {
+        variables: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        directory: directory.into(),
+        executable: "/slap".into(),
+        identity: Identity { pid: 1, start_time: 1 },
+        user: 1,
+    }))
+}
 
 fn parse(text: &str) -> Result<Settings, ConfigError> {
-    Settings::parse(&env(), Path::new("/s.cfg"), text)
+    Settings::parse(&env("/work", &[("HOME", "/home/ada")]), Path::new("/s.cfg"), text)
 }
 
 #[test]
@@ -20,7 +30,9 @@ fn a_node() {
     assert_eq!(settings.supervisor_directory().unwrap(), Path::new("/work/inst/var/supervisor"));
     assert_eq!(settings.slapos.shared_part_list, [Path::new("/a"), Path::new("/home/ada/b")]);
     assert_eq!(settings.slapformat.partition_amount, Some(3));
-    assert!(!settings.slapos.root_check && !settings.slapformat.alter_user && settings.slapformat.alter_network);
+    assert!(
+        !settings.slapos.root_check && !settings.slapformat.alter_user && settings.slapformat.alter_network
+    );
     assert_eq!(settings.slapos.promise_timeout, Duration::from_secs(20));
     assert_eq!(settings.slap.poll, Duration::from_secs(1));
 }
@@ -34,7 +46,10 @@ fn a_proxy() {
     assert_eq!((settings.slapproxy.host.as_str(), settings.slapproxy.port), ("::1", 0));
     assert_eq!(settings.slapproxy.software_product_list[1], ("b".to_owned(), "/b.cfg".to_owned()));
     let error = settings.computer_id().unwrap_err().to_string();
-    assert_eq!(error, "/s.cfg: [slapos] computer_id is not set (hint: add a line `computer_id = ...` to section [slapos])");
+    assert_eq!(
+        error,
+        "/s.cfg: [slapos] computer_id is not set (hint: add a line `computer_id = ...` to section [slapos])"
+    );
 }
 
 #[test]
@@ -42,7 +57,10 @@ fn warnings() {
     for (text, expected) in [
         ("[slapos]\nmaster_ulr = x\n", "/s.cfg:2: [slapos] master_ulr is unknown, is it master_url?"),
         ("[slapos]\nqwerty = x\n", "/s.cfg:2: [slapos] qwerty is unknown"),
-        ("[slapos]\nkey_file = x\ncert_file = y\n", "/s.cfg: [slapos] key_file, cert_file are not served yet: no effect"),
+        (
+            "[slapos]\nkey_file = x\ncert_file = y\n",
+            "/s.cfg: [slapos] key_file, cert_file are not served yet: no effect",
+        ),
         ("[collect]\nenable = x\n", "/s.cfg: [collect] enable is not served yet: no effect"),
         ("[slapo]\na = x\n", "/s.cfg: the section [slapo] is unknown, is it [slapos]?"),
     ] {
@@ -57,7 +75,10 @@ fn bad_values_are_named() {
         ("[slapos]\ncomputer_id = ../x\n", "/s.cfg:2: [slapos] computer_id = \"../x\": "),
         ("[slapos]\nroot_check = maybe\n", ":2: [slapos] root_check = \"maybe\": expected true or false"),
         ("[slapos]\npromise_timeout = 20s\n", "promise_timeout = \"20s\": expected a whole number from 1 to"),
-        ("[slapformat]\npartition_amount = -1\n", "partition_amount = \"-1\": expected a whole number from 0 to 10000"),
+        (
+            "[slapformat]\npartition_amount = -1\n",
+            "partition_amount = \"-1\": expected a whole number from 0 to 10000",
+        ),
         ("[slapformat]\npartition_base_name = ../x\n", "partition_base_name = \"../x\": expected letters"),
         ("[slapformat]\nbridge_name = x\n", "[slapformat] bridge_name is no longer"),
         ("[slapproxy]\nport = 70000\n", "port = \"70000\": expected a whole number from 0 to 65535"),
@@ -71,26 +92,34 @@ fn bad_values_are_named() {
         assert!(error.contains(expected), "{text:?}: {error}");
     }
     let error = parse("[slapos]\nmaster_url = https://a/\n").unwrap().master_url().unwrap_err().to_string();
-    assert!(error.starts_with("/s.cfg:2: [slapos] master_url: \"https://a/\" has the scheme https"), "{error}");
+    assert!(
+        error.starts_with("/s.cfg:2: [slapos] master_url: \"https://a/\" has the scheme https"),
+        "{error}"
+    );
 }
 
 #[test]
 fn the_file_is_found_as_slapos_finds_it() {
-    let find = |role, variables: &[(&str, &str)], cfg| {
-        let files = [
-            ("/home/ada/.slapos/slapos-client.cfg", "[slapos]\ncomputer_id = client-default\n"),
-            ("/etc/opt/slapos/slapos.cfg", "[slapos]\ncomputer_id = node-default\n"),
-            ("/v.cfg", "[slapos]\ncomputer_id = variable\n"),
-            ("/work/c.cfg", "[slapos]\ncomputer_id = named\n"),
-        ];
-        let env = test_env::with(&files, variables);
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().to_str().unwrap();
+    let files = env(directory, &[]);
+    for (path, id) in
+        [(".slapos/slapos-client.cfg", "client-default"), ("v.cfg", "variable"), ("c.cfg", "named")]
+    {
+        let path = home.path().join(path);
+        files.files().create_directory(path.parent().unwrap(), 0o700).unwrap();
+        files.files().write(&path, format!("[slapos]\ncomputer_id = {id}\n").as_bytes(), 0o600).unwrap();
+    }
+    let find = |role, variable: (&str, &str), cfg| {
+        let env = env(directory, &[("HOME", directory), variable]);
         Settings::find(&env, role, cfg).map(|settings| settings.computer_id().unwrap().to_string())
     };
-    let variables = [("SLAPOS_CLIENT_CONFIGURATION", "/v.cfg"), ("SLAPOS_CONFIGURATION", "")];
-    assert_eq!(find(Role::Client, &[], None).unwrap(), "client-default");
-    assert_eq!(find(Role::Node, &variables, None).unwrap(), "node-default");
-    assert_eq!(find(Role::Client, &variables, None).unwrap(), "variable");
-    assert_eq!(find(Role::Client, &variables, Some("c.cfg")).unwrap(), "named");
-    let error = find(Role::Node, &[], Some("/none.cfg")).unwrap_err().to_string();
+    let client = ("SLAPOS_CLIENT_CONFIGURATION", "v.cfg");
+    assert_eq!(find(Role::Client, ("OTHER", ""), None).unwrap(), "client-default");
+    assert_eq!(find(Role::Client, client, None).unwrap(), "variable");
+    assert_eq!(find(Role::Client, client, Some("c.cfg")).unwrap(), "named");
+    assert_eq!(find(Role::Node, ("SLAPOS_CONFIGURATION", "~/v.cfg"), None).unwrap(), "variable");
+    let error = find(Role::Node, client, Some("/none.cfg")).unwrap_err().to_string();
     assert!(error.starts_with("/none.cfg: Configuration file does not exist (it is --cfg)"), "{error}");
+    assert!(error.contains("SLAPOS_CONFIGURATION"), "{error}");
 }

@@ -19,7 +19,10 @@ impl Reader<'_> {
         Ok(self.file.get(self.section, key)?.filter(|value| !value.trim().is_empty()))
     }
 
-    pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, key: &str) -> Result<Option<T>, ConfigError> {
+    pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(
+        &self,
+        key: &str,
+    ) -> Result<Option<T>, ConfigError> {
         let Some(text) = self.text(key)? else { return Ok(None) };
         let value = text.parse();
         value.map(Some).map_err(|error: T::Err| self.bad(key, &text, &error.to_string(), ""))
@@ -66,7 +69,12 @@ impl Reader<'_> {
 
     fn absolute(&self, key: &str, text: &str) -> Result<PathBuf, ConfigError> {
         if text.contains('\n') || text.contains('\0') || text.len() > 4095 {
-            return Err(self.bad(key, text, "expected one path of at most 4095 bytes", "write it on one line"));
+            return Err(self.bad(
+                key,
+                text,
+                "expected one path of at most 4095 bytes",
+                "write it on one line",
+            ));
         }
         Ok(self.env.context().absolute(text))
     }
@@ -78,7 +86,9 @@ impl Reader<'_> {
             .map(str::trim)
             .filter(|line| !line.is_empty())
             .map(|line| match line.split_once(' ') {
-                Some((name, url)) if !url.trim().contains(' ') => Ok((name.to_owned(), url.trim().to_owned())),
+                Some((name, url)) if !url.trim().contains(' ') => {
+                    Ok((name.to_owned(), url.trim().to_owned()))
+                }
                 _ => Err(self.bad(key, line, "expected a name, a blank and a URL", "")),
             })
             .collect()
