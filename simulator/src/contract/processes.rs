@@ -111,7 +111,10 @@ async fn groups(env: &Env) {
     assert!(env.processes().marked(MARK, &mark).contains(&spawned.identity));
     let identity = spawned.identity;
     let session = env.processes().session(identity);
-    assert!(session.len() == 2 && session.contains(&identity), "the shell leads a session of two: {session:?}");
+    assert!(
+        session.len() == 2 && session.contains(&identity),
+        "the shell leads a session of two: {session:?}"
+    );
     env.processes().signal_group(identity, Signal::Kill).unwrap();
     assert_eq!(end(spawned).await.signal, Some(9));
     while !env.processes().marked(MARK, &mark).is_empty() {
