@@ -6,7 +6,7 @@ use crate::{
     wire::{
         instance_xml::{self, Parameters},
         marshal::{self, Value},
-        objects,
+        objects, status as wire,
     },
 };
 
@@ -73,42 +73,59 @@ pub(super) fn given(partition: &Partition, instance: &Instance) -> objects::Soft
     }
 }
 
-/// An access status; `now` is in microseconds since 1970. Without a report it says so, as the real master does
-/// (SlapOSCacheMixin, `getAccessStatus`). The end of an error's log is added where there is one.
+/// A report as it is shown, and the end of the log that came with it.
+pub(super) struct Status {
+    record: wire::AccessStatus,
+    log: String,
+}
+
+/// What is shown of a report; `now` is in microseconds since 1970. Without a report it says so, as the real master
+/// does (SlapOSCacheMixin, `getAccessStatus`).
 pub(super) fn status(
     status: Option<&AccessStatus>,
     user: &str,
     reference: &str,
     portal_type: &str,
     now: i64,
-) -> Vec<(&'static str, Value)> {
-    let mut items = vec![("reference", Value::text(reference)), ("portal_type", Value::text(portal_type))];
+) -> Status {
     let Some(status) = status else {
-        items.extend([
-            ("user", Value::text("SlapOS Master")),
-            ("created_at", Value::text(date(now))),
-            ("since", Value::text(date(now))),
-            ("state", Value::text("")),
-            ("text", Value::text(format!("#error no data found for {reference}"))),
-            ("no_data", Value::Int(1)),
-        ]);
-        return items;
+        let unknown = wire::AccessStatus::unknown(reference, portal_type);
+        let record = wire::AccessStatus { created_at: date(now), since: date(now), ..unknown };
+        return Status { record, log: String::new() };
     };
     // The real master's "15" and "5 minutes" are 0.005 and 0.0025 days.
     let age_seconds = (now - status.created_at) / 1_000_000;
-    items.extend([
-        ("user", Value::text(user)),
-        ("created_at", Value::text(date(status.created_at))),
-        ("since", Value::text(date(status.since))),
-        ("state", Value::text(&status.state)),
-        ("text", Value::text(&status.text)),
-        ("no_data_since_15_minutes", Value::Int(i128::from(age_seconds > 432))),
-        ("no_data_since_5_minutes", Value::Int(i128::from(age_seconds > 216))),
-    ]);
-    if !status.log.is_empty() {
-        items.push(("log", Value::text(&status.log)));
+    let record = wire::AccessStatus {
+        user: user.to_owned(),
+        created_at: date(status.created_at),
+        since: date(status.since),
+        text: status.text.clone(),
+        state: status.state.clone(),
+        reference: reference.to_owned(),
+        portal_type: portal_type.to_owned(),
+        no_data: false,
+        no_data_since_5_minutes: age_seconds > 216,
+        no_data_since_15_minutes: age_seconds > 432,
+    };
+    Status { record, log: status.log.clone() }
+}
+
+/// A report as the XML endpoints answer it. The end of an error's log is added as `log`; clients that do not know it pass it over.
+pub(super) fn status_value(status: &Status) -> Value {
+    let mut value = status.record.to_value();
+    if let (Value::Dictionary(items), false) = (&mut value, status.log.is_empty()) {
+        items.insert("log".to_owned(), Value::text(&status.log));
     }
-    items
+    value
+}
+
+/// A report as it stands in hateoas documents; with the log as in [`status_value`].
+pub(super) fn status_json(status: &Status) -> serde_json::Value {
+    let mut value = status.record.to_json();
+    if let (Some(items), false) = (value.as_object_mut(), status.log.is_empty()) {
+        items.insert("log".to_owned(), status.log.clone().into());
+    }
+    value
 }
 
 /// Seconds since 1970 with their fraction, as slapproxy writes them.
@@ -147,26 +164,21 @@ mod tests {
 
     #[test]
     fn no_report_is_told_as_such() {
-        let find = |items: &[(&str, Value)], name: &str| {
-            items.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone())
-        };
-        let items = status(None, "COMP-1", "COMP-1-slappart0", "Software Instance", 0);
-        assert_eq!(find(&items, "text"), Some(Value::text("#error no data found for COMP-1-slappart0")));
-        assert_eq!(find(&items, "no_data"), Some(Value::Int(1)));
+        let unknown = status(None, "COMP-1", "COMP-1-slappart0", "Software Instance", 0);
+        assert_eq!(unknown.record.text, "#error no data found for COMP-1-slappart0");
+        assert!(unknown.record.no_data);
         let report = AccessStatus {
             text: "#access ok".into(),
             state: "started".into(),
             created_at: 0,
             since: 0,
-            log: String::new(),
+            log: "why".into(),
         };
-        let check = |seconds: i64, five: i128, fifteen: i128| {
-            let items = status(Some(&report), "COMP-1", "r", "t", seconds * 1_000_000);
-            assert_eq!(find(&items, "no_data_since_5_minutes"), Some(Value::Int(five)), "{seconds}");
-            assert_eq!(find(&items, "no_data_since_15_minutes"), Some(Value::Int(fifteen)), "{seconds}");
-        };
-        check(216, 0, 0);
-        check(217, 1, 0);
-        check(433, 1, 1);
+        for (seconds, five, fifteen) in [(216, false, false), (217, true, false), (433, true, true)] {
+            let shown = status(Some(&report), "COMP-1", "r", "t", seconds * 1_000_000);
+            assert_eq!(shown.record.no_data_since_5_minutes, five, "{seconds}");
+            assert_eq!(shown.record.no_data_since_15_minutes, fifteen, "{seconds}");
+            assert_eq!(status_json(&shown)["log"], "why");
+        }
     }
 }
