@@ -5,6 +5,7 @@
 //! * `objects`, `configuration` and `status`: what these documents mean
 //! * `hateoas`: the JSON documents that clients search; `uri_template`: the links in them
 
+pub mod config_parser;
 pub mod configuration;
 mod fields;
 pub mod hateoas;
