@@ -20,6 +20,12 @@ impl Desk<'_> {
         reference: &PartitionId,
         report: &InstanceReport,
     ) -> Decision {
+        let is_gone = store::partition(self.connection, computer, reference)?.is_none();
+        if is_gone && *report == InstanceReport::Destroyed {
+            // A partition that the last format no longer had goes with its instance: this is a repetition.
+            self.require_computer(computer)?;
+            return Ok(Answer::Text("OK".to_owned()));
+        }
         let partition = self.require_partition(computer, reference)?;
         let Some(instance) = &partition.instance else {
             let text = match report {
