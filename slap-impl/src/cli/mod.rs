@@ -1,5 +1,7 @@
 //! Commands.
 
+pub mod proxy;
+
 use crate::env::{Env, Exit};
 
 /// Runs the command that `arguments` say.
