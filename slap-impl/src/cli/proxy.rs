@@ -106,9 +106,9 @@ async fn start(env: &Env, arguments: &Arguments) -> Result<(), Problem> {
     let termination = env.processes().termination();
     // First the address, so that a second master on it does not make a database.
     let listener = listen(env, host, arguments.port.unwrap_or(settings.slapproxy.port))?;
-    let master = Master::open(env, configuration)
-        .await
-        .map_err(|error| Problem::machine(format!("[slapproxy] database_uri: {}", error.message), error.hint))?;
+    let master = Master::open(env, configuration).await.map_err(|error| {
+        Problem::machine(format!("[slapproxy] database_uri: {}", error.message), error.hint)
+    })?;
     env.tell(format_args!("listening on http://{}/", listener.address()));
     master.run(listener, Limits::default(), termination).await;
     Ok(())
@@ -123,7 +123,12 @@ fn configure(env: &Env, arguments: &Arguments, settings: &Settings) -> Result<Co
     for (name, url) in &settings.slapproxy.software_product_list {
         let url = url.parse().map_err(|error: crate::vocabulary::BadId| {
             let message = format!("[slapproxy] software_product_list: {name}: {error}");
-            settings.file.error("slapproxy", "software_product_list", message, "one line `NAME URL` a product")
+            settings.file.error(
+                "slapproxy",
+                "software_product_list",
+                message,
+                "one line `NAME URL` a product",
+            )
         })?;
         products.insert(name.clone(), url);
     }
@@ -170,9 +175,10 @@ fn listen(env: &Env, host: &str, port: u16) -> Result<BoxListener, Problem> {
             io::ErrorKind::AddrInUse => {
                 ("port", "another program listens there: choose another port, or 0 for a free one".to_owned())
             }
-            io::ErrorKind::AddrNotAvailable => {
-                ("host", format!("this machine has no address {bare}: 127.0.0.1 is one that every machine has"))
-            }
+            io::ErrorKind::AddrNotAvailable => (
+                "host",
+                format!("this machine has no address {bare}: 127.0.0.1 is one that every machine has"),
+            ),
             io::ErrorKind::PermissionDenied => {
                 ("port", "ports below 1024 are for root: choose a higher one".to_owned())
             }

@@ -98,15 +98,16 @@ impl Master {
 
     /// Reports of a node are signs of life of it.
     fn mark_contact(&self, command: &Command) {
-        match command {
-            Command::ReportRelease { computer, .. }
-            | Command::ReportInstance { computer, .. }
-            | Command::Publish { computer, .. } => {
-                if self.contacts.borrow().contains_key(computer) {
-                    self.contact(computer);
-                }
-            }
-            _ => {}
+        let (Command::ReportRelease { computer, .. }
+        | Command::ReportInstance { computer, .. }
+        | Command::Publish { computer, .. }) = command
+        else {
+            return;
+        };
+        // Of a computer that never read anything, nothing is kept: anybody may name one.
+        let is_known = self.contacts.borrow().contains_key(computer);
+        if is_known {
+            self.contact(computer);
         }
     }
 }
@@ -118,7 +119,8 @@ pub(super) fn document(value: &Value) -> Response {
 
 fn request(form: &Form) -> Result<Command, Refusal> {
     let title = form.parsed("partition_reference")?;
-    if let (Some(_), Some(partition)) = (form.optional("computer_id"), form.optional("computer_partition_id")) {
+    if let (Some(_), Some(partition)) = (form.optional("computer_id"), form.optional("computer_partition_id"))
+    {
         return Err(Refusal::new(
             501,
             format!("{title:?} is requested by the partition {partition}: this master takes requests of users only yet"),
@@ -126,8 +128,11 @@ fn request(form: &Form) -> Result<Command, Refusal> {
         .hint("request it as a user, and pass what its parent needs to know as parameters"));
     }
     if form.marshalled("shared_xml")?.is_true() {
-        return Err(Refusal::new(501, format!("{title:?} is a shared instance: this master does not serve them yet"))
-            .hint("request it without shared: it gets a partition of its own"));
+        return Err(Refusal::new(
+            501,
+            format!("{title:?} is a shared instance: this master does not serve them yet"),
+        )
+        .hint("request it without shared: it gets a partition of its own"));
     }
     let state = match form.marshalled("state")? {
         Value::None => None,
@@ -199,9 +204,14 @@ fn report_instance(form: &Form, report: InstanceReport) -> Result<Command, Refus
 
 /// The partition that a request is about. One about a shared instance in it is refused: there are none.
 fn own_partition(form: &Form) -> Result<(ComputerId, PartitionId), Refusal> {
-    if let Some(reference) = form.optional("slave_reference").filter(|text| !text.is_empty() && *text != "None") {
+    if let Some(reference) =
+        form.optional("slave_reference").filter(|text| !text.is_empty() && *text != "None")
+    {
         let shown: String = reference.chars().take(80).collect();
-        return Err(Refusal::new(501, format!("{shown:?} is a shared instance: this master does not serve them yet")));
+        return Err(Refusal::new(
+            501,
+            format!("{shown:?} is a shared instance: this master does not serve them yet"),
+        ));
     }
     Ok((form.parsed("computer_id")?, form.parsed("computer_partition_id")?))
 }

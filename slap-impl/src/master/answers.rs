@@ -20,7 +20,12 @@ use rusqlite::Connection;
 
 impl Master {
     /// Answers an endpoint that is asked with GET.
-    pub(super) async fn answer(&self, endpoint: &str, form: &Form, request: &Request) -> Result<Response, Refusal> {
+    pub(super) async fn answer(
+        &self,
+        endpoint: &str,
+        form: &Form,
+        request: &Request,
+    ) -> Result<Response, Refusal> {
         match endpoint {
             "getFullComputerInformation" | "getComputerInformation" => {
                 self.full_information(&form.parsed("computer_id")?, request).await
@@ -36,10 +41,7 @@ impl Master {
                     (form.parsed("computer_id")?, form.parsed("computer_partition_id")?);
                 self.require_partition(&computer, &partition)?;
                 // Clients ask for it and use what they get; there are no certificates here, as in slapproxy.
-                Ok(document(&Value::dictionary([
-                    ("certificate", Value::text("")),
-                    ("key", Value::text("")),
-                ])))
+                Ok(document(&Value::dictionary([("certificate", Value::text("")), ("key", Value::text(""))])))
             }
             "getComputerPartitionStatus" => {
                 let (computer, reference) =
@@ -95,7 +97,9 @@ impl Master {
         connection: &Connection,
         computer: &ComputerId,
     ) -> rusqlite::Result<Result<render::Status, Refusal>> {
-        if store::computer(connection, computer)?.is_none() && self.default_computer.as_ref() != Some(computer) {
+        if store::computer(connection, computer)?.is_none()
+            && self.default_computer.as_ref() != Some(computer)
+        {
             return Ok(Err(unknown_computer(connection, computer)?));
         }
         let bang = store::access_status(connection, Subject::Computer(computer))?;

@@ -12,7 +12,7 @@ use std::{
     rc::Rc,
     sync::{Arc, Mutex},
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 /// Writes of one batch at most, so that the first of them does not wait for thousands.
 const BATCH_MAX: usize = 512;
@@ -28,6 +28,8 @@ pub enum Refused {
     Write(String),
     /// Too many writes wait already.
     Full,
+    /// The queue was closed: this master ends.
+    Closed,
 }
 
 impl fmt::Display for Refused {
@@ -36,6 +38,7 @@ impl fmt::Display for Refused {
             Refused::Store(error) => write!(formatter, "the database could not be written: {error}"),
             Refused::Write(message) => write!(formatter, "the change could not be written: {message}"),
             Refused::Full => write!(formatter, "{WAITING_MAX} changes wait to be written already"),
+            Refused::Closed => write!(formatter, "the master is ending"),
         }
     }
 }
@@ -59,8 +62,7 @@ struct Waiting {
     publish: Publish,
 }
 
-/// The queue. Cheap to clone.
-#[derive(Clone)]
+/// The queue. Its worker ends with it, once nothing waits any more.
 pub struct CommitQueue {
     shared: Rc<Shared>,
 }
@@ -68,8 +70,15 @@ pub struct CommitQueue {
 struct Shared {
     waiting: RefCell<VecDeque<Waiting>>,
     arrived: Notify,
-    idle: Notify,
-    committing: Cell<usize>,
+    closed: Cell<bool>,
+    ended: watch::Sender<bool>,
+}
+
+impl Drop for CommitQueue {
+    fn drop(&mut self) {
+        self.shared.closed.set(true);
+        self.shared.arrived.notify_one();
+    }
 }
 
 impl CommitQueue {
@@ -78,8 +87,8 @@ impl CommitQueue {
         let shared = Rc::new(Shared {
             waiting: RefCell::default(),
             arrived: Notify::new(),
-            idle: Notify::new(),
-            committing: Cell::new(0),
+            closed: Cell::new(false),
+            ended: watch::Sender::new(false),
         });
         env.spawn(work(env.clone(), store, shared.clone()));
         CommitQueue { shared }
@@ -95,6 +104,9 @@ impl CommitQueue {
         write: impl FnOnce(&Connection) -> rusqlite::Result<Written<T>> + Send + 'static,
         publish: impl FnOnce(&T) + 'static,
     ) -> Result<T, Refused> {
+        if self.shared.closed.get() {
+            return Err(Refused::Closed);
+        }
         if self.shared.waiting.borrow().len() >= WAITING_MAX {
             return Err(Refused::Full);
         }
@@ -126,11 +138,12 @@ impl CommitQueue {
         }
     }
 
-    /// Ends when nothing waits and nothing is being written.
-    pub async fn idle(&self) {
-        while self.shared.committing.get() > 0 || !self.shared.waiting.borrow().is_empty() {
-            self.shared.idle.notified().await;
-        }
+    /// Takes no more writes; ends when those that wait are done and the worker has let go of the store.
+    pub async fn close(&self) {
+        self.shared.closed.set(true);
+        self.shared.arrived.notify_one();
+        // It cannot fail: the sender is in `shared`.
+        let _ = self.shared.ended.subscribe().wait_for(|ended| *ended).await;
     }
 }
 
@@ -170,17 +183,20 @@ async fn work(env: Env, store: Rc<dyn Store>, shared: Rc<Shared>) {
             waiting.drain(..count).collect()
         };
         if batch.is_empty() {
-            shared.committing.set(0);
-            shared.idle.notify_waiters();
+            if shared.closed.get() {
+                break;
+            }
             shared.arrived.notified().await;
             continue;
         }
-        shared.committing.set(batch.len());
         let (writes, told): (Vec<Write>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.write, (waiting.done, waiting.publish))).unzip();
         let result = store.commit(writes).await;
         if let Err(error) = &result {
-            env.log(format_args!("{} changes were refused: the database could not be written: {error}", told.len()));
+            env.log(format_args!(
+                "{} changes were refused: the database could not be written: {error}",
+                told.len()
+            ));
         }
         for (done, publish) in told {
             if result.is_ok() {
@@ -190,4 +206,6 @@ async fn work(env: Env, store: Rc<dyn Store>, shared: Rc<Shared>) {
             let _ = done.send(result.clone());
         }
     }
+    drop(store);
+    shared.ended.send_replace(true);
 }

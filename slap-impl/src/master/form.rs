@@ -26,7 +26,9 @@ impl Form {
             if media_type != "application/x-www-form-urlencoded" && !request.body.is_empty() {
                 return Err(Refusal::new(
                     415,
-                    format!("{endpoint} does not take {media_type}: expected application/x-www-form-urlencoded"),
+                    format!(
+                        "{endpoint} does not take {media_type}: expected application/x-www-form-urlencoded"
+                    ),
                 ));
             }
             std::str::from_utf8(&request.body)
@@ -141,7 +143,8 @@ mod tests {
                 (found, expected) => panic!("{document}: {found:?} instead of {expected:?}"),
             }
         };
-        let dictionary = |inner: &str| format!("<marshal><dictionary id=\"i2\">{inner}</dictionary></marshal>");
+        let dictionary =
+            |inner: &str| format!("<marshal><dictionary id=\"i2\">{inner}</dictionary></marshal>");
         check("", Ok("{}"));
         check(&dictionary("<string>a</string><int>1</int>"), Ok("{\"a\": Some(\"1\")}"));
         check(&dictionary("<string>a</string><bool>1</bool>"), Ok("{\"a\": Some(\"True\")}"));

@@ -29,7 +29,10 @@ pub(super) fn answer(master: &Master, request: &Request) -> Result<Response, Ref
         Some(("computers", reference)) => computer(master, &unescape(reference)?),
         Some(("shared", title)) => Err(Refusal::new(
             404,
-            format!("there is no shared instance {:?}: this master does not serve them yet", unescape(title)?),
+            format!(
+                "there is no shared instance {:?}: this master does not serve them yet",
+                unescape(title)?
+            ),
         )),
         None if path.trim_matches('/').is_empty() => by_mode(master, request),
         _ => Err(Refusal::new(404, "hateoas has partitions/TITLE and computers/REFERENCE")),
@@ -46,7 +49,10 @@ fn by_mode(master: &Master, request: &Request) -> Result<Response, Refusal> {
             // slapproxy leads anywhere; only our own documents are meant.
             let ours = target.starts_with("/hateoas/") && target.bytes().all(|byte| byte.is_ascii_graphic());
             if !ours {
-                return Err(form.bad("relative_url", &"expected what a search answered, such as /hateoas/partitions/TITLE"));
+                return Err(form.bad(
+                    "relative_url",
+                    &"expected what a search answered, such as /hateoas/partitions/TITLE",
+                ));
             }
             let location = format!("{}{target}", forwarded_prefix(request));
             Ok(Response::text(302, "").header("location", location))
@@ -101,7 +107,8 @@ fn search(master: &Master, query: &str) -> Result<Response, Refusal> {
 
 fn service(master: &Master, title: &str) -> Result<Response, Refusal> {
     let unknown = || {
-        Refusal::new(404, format!("there is no instance {title:?}")).hint("see `slap service list` for those that there are")
+        Refusal::new(404, format!("there is no instance {title:?}"))
+            .hint("see `slap service list` for those that there are")
     };
     let Ok(wanted) = title.parse::<InstanceTitle>() else { return Err(unknown()) };
     let found = master.read(|connection| {

@@ -43,6 +43,12 @@ impl Watchers {
         }
     }
 
+    /// Whether somebody waits for a computer.
+    #[cfg(test)]
+    pub(super) fn are_there(&self, computer: &ComputerId) -> bool {
+        Rc::strong_count(&self.of(computer)) > 2
+    }
+
     fn of(&self, computer: &ComputerId) -> Rc<Notify> {
         self.computers.borrow_mut().entry(computer.clone()).or_default().clone()
     }
@@ -66,8 +72,8 @@ impl Master {
             }
         };
         loop {
-            self.contact(computer);
             let (revision, document) = self.information(computer)?;
+            self.contact(computer);
             let etag = self.etag(revision);
             if !matches_etag(&known, &etag) {
                 return Ok(finish(Response::new(200, "text/xml; charset=utf-8", document), etag));

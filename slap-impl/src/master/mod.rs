@@ -19,6 +19,8 @@ mod information;
 mod log;
 mod render;
 mod router;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     env::{Address, BoxListener, Either, Env, Store, race},
@@ -30,12 +32,7 @@ use commit_queue::{CommitQueue, Refused};
 use decisions::{Answer, Command, Decided, Refusal, decide};
 use information::{Rendered, Watchers};
 use rusqlite::Connection;
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    path::PathBuf,
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc};
 use tokio::sync::watch;
 
 /// What a master is started with.
@@ -109,9 +106,11 @@ impl Master {
             self.closing.send_replace(true);
         };
         serve_until(&self.env, listener, limits, self.clone(), stop).await;
-        match race(self.queue.idle(), self.env.sleep(std::time::Duration::from_secs(10))).await {
+        match race(self.queue.close(), self.env.sleep(std::time::Duration::from_secs(10))).await {
             Either::First(()) => {}
-            Either::Second(()) => self.log.line("ended while changes waited to be written: they were not answered"),
+            Either::Second(()) => {
+                self.log.line("ended while changes waited to be written: they were not answered")
+            }
         }
     }
 
@@ -120,43 +119,44 @@ impl Master {
         let now = self.now();
         let default = self.default_computer.clone();
         let master = Rc::downgrade(self);
+        let what = Rc::new(command.describe());
+        let told = what.clone();
         let written = self.queue.submit(
             move |connection| decide(connection, now, default.as_ref(), &command),
             move |decided: &Decided| {
                 if let Some(master) = master.upgrade() {
-                    master.publish(decided);
+                    master.publish(&told, decided);
                 }
             },
         );
         match written.await {
             Ok(decided) => {
                 if let Err(refusal) = &decided.answer {
-                    self.log.line(format_args!("refused with {}: {refusal}", refusal.status));
+                    self.log.line(format_args!("{what}: refused with {}: {refusal}", refusal.status));
                 }
                 decided.answer
             }
             Err(error @ Refused::Store(_)) => Err(Refusal::new(503, error.to_string())
                 .hint("nothing of it happened: repeat the request when the master can write again")),
-            Err(error @ Refused::Full) => Err(Refusal::new(503, error.to_string()).hint("repeat the request")),
+            Err(error @ (Refused::Full | Refused::Closed)) => {
+                Err(Refusal::new(503, error.to_string()).hint("repeat the request"))
+            }
             Err(error @ Refused::Write(_)) => Err(Refusal::new(500, error.to_string())),
         }
     }
 
     /// A change is durable: whoever waits for it is told.
-    fn publish(&self, decided: &Decided) {
+    fn publish(&self, what: &str, decided: &Decided) {
         for computer in &decided.touched {
             self.watchers.wake(computer);
         }
-        if let (Some(sequence), Ok(answer)) = (decided.sequence, &decided.answer) {
-            match answer {
-                Answer::Text(text) => self.log.line(format_args!("change {sequence}: {text}")),
-                Answer::Given(partition) => self.log.line(format_args!(
-                    "change {sequence}: {} in {} of {}",
-                    partition.instance.as_ref().map_or("", |instance| instance.title.as_str()),
-                    partition.reference,
-                    partition.computer
-                )),
-            }
+        let Some(sequence) = decided.sequence else { return };
+        match &decided.answer {
+            Ok(Answer::Given(partition)) => self.log.line(format_args!(
+                "change {sequence}: {what}: {} of {}",
+                partition.reference, partition.computer
+            )),
+            _ => self.log.line(format_args!("change {sequence}: {what}")),
         }
     }
 

@@ -84,8 +84,9 @@ impl Master {
                 Some((name, reason)) => Refusal::new(501, format!("{name}: {reason}")),
                 None => {
                     let shown: String = path.chars().take(80).collect();
-                    Refusal::new(404, format!("this master has nothing at /{shown}"))
-                        .hint("names are exact: getFullComputerInformation, requestComputerPartition, hateoas/")
+                    Refusal::new(404, format!("this master has nothing at /{shown}")).hint(
+                        "names are exact: getFullComputerInformation, requestComputerPartition, hateoas/",
+                    )
                 }
             });
         };
@@ -95,7 +96,8 @@ impl Master {
             Method::Post => "POST",
         };
         if request.method != expected {
-            let refusal = Refusal::new(405, format!("{name} is asked with {expected}, not {}", request.method));
+            let refusal =
+                Refusal::new(405, format!("{name} is asked with {expected}, not {}", request.method));
             return Ok(refused(&refusal).header("allow", expected));
         }
         let form = Form::read(request, name)?;

@@ -129,9 +129,10 @@ fn check(partitions: &[FormattedPartition]) -> Result<(), Refusal> {
 fn is_same(before: &[Partition], partitions: &[FormattedPartition]) -> bool {
     let listed: Vec<&Partition> = before.iter().filter(|partition| partition.listed).collect();
     listed.len() == partitions.len()
-        && listed.iter().zip(partitions).all(|(old, new)| {
-            old.reference == new.reference && old.addresses == addresses_of(new)
-        })
+        && listed
+            .iter()
+            .zip(partitions)
+            .all(|(old, new)| old.reference == new.reference && old.addresses == addresses_of(new))
 }
 
 fn addresses_of(partition: &FormattedPartition) -> Vec<Address> {

@@ -120,6 +120,56 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// What is asked, in a few words, for the log.
+    pub fn describe(&self) -> String {
+        match self {
+            Command::Request { title, state, .. } => {
+                let state = state.map(|state| format!(" {state}")).unwrap_or_default();
+                format!("request {:?}{state}", title.as_str())
+            }
+            Command::Supply { computer, url, state } => format!("supply {url} {state} on {computer}"),
+            Command::ReportRelease { computer, url, report } => {
+                format!("{computer} reports {url} {}", report.word())
+            }
+            Command::Format { computer, partitions, .. } => {
+                format!("format {computer} with {} partitions", partitions.len())
+            }
+            Command::ReportInstance { computer, partition, report } => {
+                format!("{computer} reports {partition} {}", report.word())
+            }
+            Command::Publish { computer, partition, .. } => format!("{partition} of {computer} publishes"),
+            Command::Rename { computer, partition, title } => {
+                format!("rename {partition} of {computer} to {:?}", title.as_str())
+            }
+            Command::BangComputer { computer, .. } => format!("bang {computer}"),
+        }
+    }
+}
+
+impl ReleaseReport {
+    fn word(&self) -> &'static str {
+        match self {
+            ReleaseReport::Building => "building",
+            ReleaseReport::Available => "available",
+            ReleaseReport::Error { .. } => "in error",
+            ReleaseReport::Destroyed => "destroyed",
+        }
+    }
+}
+
+impl InstanceReport {
+    fn word(&self) -> &'static str {
+        match self {
+            InstanceReport::Started => "started",
+            InstanceReport::Stopped => "stopped",
+            InstanceReport::Error { .. } => "in error",
+            InstanceReport::Bang { .. } => "bang",
+            InstanceReport::Destroyed => "destroyed",
+        }
+    }
+}
+
 /// What a node reports of a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "kebab-case")]

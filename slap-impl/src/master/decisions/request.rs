@@ -50,9 +50,12 @@ impl Desk<'_> {
         let state = wish.state.unwrap_or(RequestedState::Started);
         if state == RequestedState::Destroyed {
             // Otherwise a partition would be taken only to be emptied, as slapproxy does.
-            return Err(Refusal::new(404, format!("there is no instance {:?} to destroy", wish.title.as_str()))
-                .hint("it is gone already, or has another title: see `slap service list`")
-                .into());
+            return Err(Refusal::new(
+                404,
+                format!("there is no instance {:?} to destroy", wish.title.as_str()),
+            )
+            .hint("it is gone already, or has another title: see `slap service list`")
+            .into());
         }
         let computers = self.candidates(wish)?;
         for computer in &computers {
@@ -74,7 +77,10 @@ impl Desk<'_> {
             match key.as_str() {
                 "computer_guid" => {}
                 // The real master takes these for parameters of the instance (its SoftwareInstance allocation).
-                "retention_delay" | "fw_restricted_access" | "fw_rejected_sources" | "fw_authorized_sources" => {}
+                "retention_delay"
+                | "fw_restricted_access"
+                | "fw_rejected_sources"
+                | "fw_authorized_sources" => {}
                 _ => {
                     return Err(Refusal::new(
                         400,

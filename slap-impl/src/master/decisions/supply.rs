@@ -8,7 +8,12 @@ use crate::{
 
 impl Desk<'_> {
     /// Also `destroyed` of a release that was never asked for is passed on: the node may have it from another time.
-    pub(super) fn supply(&mut self, computer: &ComputerId, url: &SoftwareUrl, state: SupplyState) -> Decision {
+    pub(super) fn supply(
+        &mut self,
+        computer: &ComputerId,
+        url: &SoftwareUrl,
+        state: SupplyState,
+    ) -> Decision {
         self.require_computer(computer)?;
         let before = store::supply(self.connection, computer, url)?;
         if before.is_none_or(|before| before.state != state) {

@@ -74,7 +74,8 @@ impl World {
 }
 
 fn format(computer: &str, partitions: &[String]) -> Command {
-    let address = |name: &String| vec![(name.clone(), format!("10.0.0.{}", name.len()), "255.0.0.0".to_owned())];
+    let address =
+        |name: &String| vec![(name.clone(), format!("10.0.0.{}", name.len()), "255.0.0.0".to_owned())];
     Command::Format {
         computer: computer.parse().unwrap(),
         address: "127.0.0.1".into(),
@@ -239,7 +240,8 @@ fn reports_are_kept_and_do_not_disturb() {
     check(InstanceReport::Started, "#access Instance correctly started", "started");
     let log = format!("{}é{}", "x".repeat(9_000), "y".repeat(9_999));
     let tail: String = "y".repeat(80);
-    let kept = check(InstanceReport::Error { log }, &format!("#error while instanciating: {tail}"), "started");
+    let kept =
+        check(InstanceReport::Error { log }, &format!("#error while instanciating: {tail}"), "started");
     assert_eq!(kept, 9_999, "a character is not cut");
     check(InstanceReport::Stopped, "#access Instance correctly stopped", "stopped");
     assert_eq!(world.revision("COMP-1"), revision);
@@ -267,7 +269,10 @@ fn what_is_published_is_shown_once() {
     assert_eq!(world.text(&publish("slappart0", "<instance/>")), "done");
     assert_eq!(world.revision("COMP-1"), revision + 1);
     let partition = world.partition("COMP-1", "slappart0");
-    assert_eq!((partition.timestamp, partition.instance.unwrap().connection.as_str()), (timestamp, "<instance/>"));
+    assert_eq!(
+        (partition.timestamp, partition.instance.unwrap().connection.as_str()),
+        (timestamp, "<instance/>")
+    );
     assert_eq!(world.refusal(&publish("slappart1", "<instance/>")).status, 404);
     assert_eq!(
         world.refusal(&publish("slappart7", "<instance/>")).message,
@@ -324,7 +329,8 @@ fn a_release_comes_and_goes() {
     );
     let revision = world.revision("COMP-1");
     world.text(&supply("COMP-1", SupplyState::Available));
-    for sent in [ReleaseReport::Building, ReleaseReport::Error { log: "no".into() }, ReleaseReport::Available] {
+    for sent in [ReleaseReport::Building, ReleaseReport::Error { log: "no".into() }, ReleaseReport::Available]
+    {
         assert_eq!(world.text(&report_release("COMP-1", sent)), "OK");
     }
     assert_eq!(world.revision("COMP-1"), revision);
@@ -447,7 +453,9 @@ fn timestamps(world: &World) -> BTreeMap<(String, String), i64> {
     ["COMP-1", "COMP-2"]
         .iter()
         .flat_map(|computer| shown(world, computer).1)
-        .map(|partition| ((partition.computer.to_string(), partition.reference.to_string()), partition.timestamp))
+        .map(|partition| {
+            ((partition.computer.to_string(), partition.reference.to_string()), partition.timestamp)
+        })
         .collect()
 }
 
