@@ -3,6 +3,8 @@
 //! No command reads the process's arguments or ends the process: each is a program
 //! `run(env, arguments) -> Exit`, so the same command line runs in a world in memory.
 
+pub mod proxy;
+
 use crate::env::{Env, Exit};
 use clap::Parser;
 use std::time::Duration;
