@@ -33,6 +33,12 @@ use std::{
 /// The software type of a request that names none (slapos/slap/slap.py, `DEFAULT_SOFTWARE_TYPE`).
 pub const DEFAULT_SOFTWARE_TYPE: &str = "default";
 
+/// Computers of one master at most.
+pub const COMPUTERS_MAX: usize = 10_000;
+
+/// Releases that are supplied to one computer at most.
+pub const SUPPLIES_MAX: usize = 10_000;
+
 /// Bytes of an error's log that are kept: its end.
 pub const LOG_BYTES_MAX: usize = 10_000;
 
