@@ -14,6 +14,8 @@
 pub mod condition;
 pub mod jinja;
 pub mod literal;
+pub mod merge;
 pub mod recipe;
 pub mod recipes;
+pub mod source;
 pub mod syntax;
