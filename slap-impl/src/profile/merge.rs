@@ -89,7 +89,7 @@ impl Loader {
             if self.seen.is_empty() {
                 let section = file.document.sections.get("buildout");
                 if let Some(value) = section.and_then(|section| section.get("offline")) {
-                    source.set_offline(&*value.text == "true");
+                    source.default_offline(&*value.text == "true");
                 }
             }
             self.seen.push(name);

@@ -96,7 +96,7 @@ fn is_url(name: &str) -> bool {
 pub struct Source<'a> {
     env: &'a Env,
     /// No download: what is not in the cache is an error.
-    offline: bool,
+    offline: Option<bool>,
     /// Where copies of downloads are kept.
     cache: Option<PathBuf>,
     bytes_left: Cell<u64>,
@@ -105,13 +105,13 @@ pub struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// A reader that has read nothing yet.
-    pub fn new(env: &'a Env, offline: bool, cache: Option<PathBuf>) -> Source<'a> {
+    pub fn new(env: &'a Env, offline: Option<bool>, cache: Option<PathBuf>) -> Source<'a> {
         Source { env, offline, cache, bytes_left: Cell::new(TOTAL_BYTES_MAX), texts: RefCell::default() }
     }
 
-    /// The same reader, with another notion of offline.
-    pub fn set_offline(&mut self, offline: bool) {
-        self.offline = offline;
+    /// Whether downloads are forbidden, unless that is known already.
+    pub fn default_offline(&mut self, offline: bool) {
+        self.offline.get_or_insert(offline);
     }
 
     /// The text of a profile.
@@ -167,7 +167,7 @@ impl<'a> Source<'a> {
 
     async fn download(&self, url: &Url) -> Result<Vec<u8>, RecipeError> {
         let cached = self.cache.as_ref().map(|cache| cache.join(md5_hex(url.to_string().as_bytes())));
-        if self.offline {
+        if self.offline == Some(true) {
             return self.from_cache(cached.as_deref()).ok_or_else(|| {
                 RecipeError::new(format!("{url} cannot be downloaded: the run is offline")).hint(
                     "set buildout:offline=false, or buildout:extends-cache to a directory that has a copy",
