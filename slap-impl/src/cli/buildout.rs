@@ -119,7 +119,11 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             if section.trim().is_empty() || option.trim().is_empty() || option.contains(':') {
                 return Err(format!("{argument:?}: section:option=value was expected"));
             }
-            options.overrides.push((section.trim().to_owned(), option.trim().to_owned(), value.trim().to_owned()));
+            options.overrides.push((
+                section.trim().to_owned(),
+                option.trim().to_owned(),
+                value.trim().to_owned(),
+            ));
         } else {
             options.command = Some(argument.clone());
         }
@@ -128,7 +132,9 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         None | Some("install") => {}
         Some("bootstrap") if options.parts.is_empty() => {}
         Some("bootstrap") => return Err(format!("bootstrap wants no arguments, not {:?}", options.parts)),
-        Some(other) => return Err(format!("there is no command {other:?}: `install` or `bootstrap` was expected")),
+        Some(other) => {
+            return Err(format!("there is no command {other:?}: `install` or `bootstrap` was expected"));
+        }
     }
     Ok(options)
 }
@@ -157,12 +163,15 @@ fn short<'a>(
             'h' => options.help = true,
             'c' | 't' => {
                 let attached = &letters[index + 1..];
-                let value = if attached.is_empty() { rest.next().map(String::as_str) } else { Some(attached) };
+                let value =
+                    if attached.is_empty() { rest.next().map(String::as_str) } else { Some(attached) };
                 let value = value.ok_or_else(|| format!("-{letter} wants a value"))?;
                 if letter == 'c' {
                     options.file = Some(value.to_owned());
                 } else {
-                    value.parse::<u32>().map_err(|_| format!("-t {value}: a number of seconds was expected"))?;
+                    value
+                        .parse::<u32>()
+                        .map_err(|_| format!("-t {value}: a number of seconds was expected"))?;
                     set("socket-timeout", value);
                 }
                 return Ok(());
@@ -183,7 +192,9 @@ mod tests {
 
     #[test]
     fn command_lines() {
-        let set = |section: &str, option: &str, value: &str| (section.to_owned(), option.to_owned(), value.to_owned());
+        let set = |section: &str, option: &str, value: &str| {
+            (section.to_owned(), option.to_owned(), value.to_owned())
+        };
         for (line, expected) in [
             ("", Options::default()),
             (

@@ -28,3 +28,5 @@ pub mod removal;
 pub mod signature;
 pub mod source;
 pub mod syntax;
+#[cfg(test)]
+mod tests;
