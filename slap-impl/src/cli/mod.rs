@@ -4,6 +4,7 @@
 //! `run(env, arguments) -> Exit`, so the same command line runs in a world in memory.
 
 pub mod buildout;
+pub mod proxy;
 
 use crate::env::{Env, Exit};
 use clap::Parser;

@@ -74,7 +74,8 @@ CREATE TABLE access_status (
     PRIMARY KEY (computer, kind, name)
 ) STRICT, WITHOUT ROWID;
 
--- Committed changes in commit order. `bytes` counts all bytes ever written, so that old rows can be dropped by size.
+-- Committed changes in commit order. `bytes` counts the bytes of all
+-- earlier rows ever written, so that old rows can be dropped by size.
 CREATE TABLE journal (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     at INTEGER NOT NULL,
