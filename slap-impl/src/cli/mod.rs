@@ -18,10 +18,7 @@ struct Entry {
 
 /// What help lists, in its order.
 const COMMANDS: [Entry; 16] = [
-    Entry {
-        words: "lab",
-        purpose: "a master and nodes in one directory: up, status, wait, logs, kill, pause, resume, down",
-    },
+    Entry { words: "lab", purpose: "a master and nodes in one directory: up, status, wait, logs, kill, pause, resume, down" },
     Entry { words: "supply", purpose: "ask for a software release on a computer" },
     Entry { words: "remove", purpose: "ask for a software release to be removed from a computer" },
     Entry { words: "request", purpose: "request an instance, or change what was requested" },
