@@ -421,6 +421,19 @@ impl Processes for ProcessEnv {
         Ok(())
     }
 
+    fn session(&self, leader: Identity) -> Vec<Identity> {
+        let table = self.shared.table.borrow();
+        if table.records.get(&leader.pid).is_some_and(|record| record.identity != leader) {
+            return Vec::new();
+        }
+        table
+            .records
+            .values()
+            .filter(|record| record.session == leader.pid && record.identity != self.record.identity)
+            .map(|record| record.identity)
+            .collect()
+    }
+
     fn marked(&self, variable: &str, value: &str) -> Vec<Identity> {
         let table = self.shared.table.borrow();
         table

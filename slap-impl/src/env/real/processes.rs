@@ -96,9 +96,11 @@ impl Processes for RealProcesses {
     fn signal_group(&self, identity: Identity, signal: Signal) -> io::Result<()> {
         // A leader that has ended and was not reaped yet keeps its number from being used again.
         let holds = proc::stat(identity.pid).is_some_and(|stat| stat.start_time == identity.start_time);
-        match number(identity.pid) {
-            Some(pid) if holds => gone_is_fine(kill_process_group(pid, convert(signal))),
-            _ => Ok(()),
+        let Some(pid) = number(identity.pid).filter(|_| holds) else { return Ok(()) };
+        match kill_process_group(pid, convert(signal)) {
+            // The shim has not begun its session yet, so it is alone.
+            Err(rustix::io::Errno::SRCH) => self.signal(identity, signal),
+            other => gone_is_fine(other),
         }
     }
 
