@@ -2,4 +2,5 @@
 
 pub mod jinja;
 pub mod literal;
+pub mod recipe;
 pub mod recipes;
