@@ -1,3 +1,8 @@
 //! Bytes and typed values: what SlapOS programs say to each other.
+//!
+//! * `http`: HTTP/1.1 both ways
+//! * `marshal`: the documents of Python's xml_marshaller; `instance_xml`: parameters; `objects`: what these mean
 
 pub mod http;
+pub mod instance_xml;
+pub mod marshal;

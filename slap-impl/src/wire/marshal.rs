@@ -1,0 +1,282 @@
+//! The documents of Python's xml_marshaller 1.0.3, as slapos.core writes and reads them (slapos/util.py, `dumps` and
+//! `loads`).
+//!
+//! [`Value`] is what such a document means; [`encode`] writes the same bytes as Python; [`decode`] reads, and
+//! refuses what Python would expand or import: DOCTYPE, entities, other classes. `reader.rs` holds the reader.
+//!
+//! Two quirks: text is escaped twice, once by the marshaller and once as XML, while a reader takes once or twice
+//! escaped text; and a list, dictionary or object may come again as a `<reference>`, which is read as a copy.
+
+mod number;
+mod reader;
+
+pub use number::python_float;
+pub(super) use reader::resolve;
+pub use reader::{DOCUMENT_BYTES_MAX, MarshalError, decode};
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+/// How deep elements may be nested.
+pub const DEPTH_MAX: usize = 64;
+
+/// The classes that slapos.core lets through (slapos/util.py, `_ALLOWED_CLASS_SET`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// A computer with its software releases and partitions.
+    Computer,
+    /// A partition and what shall be in it.
+    ComputerPartition,
+    /// A software release on a computer.
+    SoftwareRelease,
+    /// The answer to a request.
+    SoftwareInstance,
+}
+
+impl Class {
+    /// The name in Python.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Class::Computer => "Computer",
+            Class::ComputerPartition => "ComputerPartition",
+            Class::SoftwareRelease => "SoftwareRelease",
+            Class::SoftwareInstance => "SoftwareInstance",
+        }
+    }
+
+    fn find(module: &str, name: &str) -> Option<Class> {
+        [Class::Computer, Class::ComputerPartition, Class::SoftwareRelease, Class::SoftwareInstance]
+            .into_iter()
+            .find(|class| module == MODULE && class.as_str() == name)
+    }
+}
+
+const MODULE: &str = "slapos.slap.slap";
+
+/// Attributes and dictionaries: keys are text, in the order that Python sorts them.
+pub type Dictionary = BTreeMap<String, Value>;
+
+/// What a document means.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `None`
+    None,
+    /// `True`, `False`
+    Bool(bool),
+    /// An integer; longer ones than these are refused.
+    Int(i128),
+    /// A number with a point.
+    Float(f64),
+    /// Text. Characters that XML cannot hold (such as NUL) are written as U+FFFD.
+    Text(String),
+    /// `[...]`
+    List(Vec<Value>),
+    /// `(...)`
+    Tuple(Vec<Value>),
+    /// `{...}`
+    Dictionary(Dictionary),
+    /// An object of slapos.slap.slap.
+    Object(Object),
+}
+
+/// An object: what its constructor is called with, and what is set on it then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Its class.
+    pub class: Class,
+    /// The constructor's arguments.
+    pub arguments: Vec<Value>,
+    /// Its attributes.
+    pub attributes: Dictionary,
+}
+
+impl Value {
+    /// Text.
+    pub fn text(text: impl Into<String>) -> Value {
+        Value::Text(text.into())
+    }
+
+    /// Text or none.
+    pub fn optional(text: Option<impl Into<String>>) -> Value {
+        text.map_or(Value::None, Value::text)
+    }
+
+    /// A dictionary.
+    pub fn dictionary<K: Into<String>>(items: impl IntoIterator<Item = (K, Value)>) -> Value {
+        Value::Dictionary(items.into_iter().map(|(key, value)| (key.into(), value)).collect())
+    }
+
+    /// The text, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The items of a list or tuple, if it is one.
+    pub fn as_items(&self) -> Option<&[Value]> {
+        match self {
+            Value::List(items) | Value::Tuple(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The dictionary, if it is one.
+    pub fn as_dictionary(&self) -> Option<&Dictionary> {
+        match self {
+            Value::Dictionary(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// What Python holds for true: not none, zero or empty.
+    pub fn is_true(&self) -> bool {
+        match self {
+            Value::None => false,
+            Value::Bool(value) => *value,
+            Value::Int(value) => *value != 0,
+            Value::Float(value) => *value != 0.0,
+            Value::Text(text) => !text.is_empty(),
+            Value::List(items) | Value::Tuple(items) => !items.is_empty(),
+            Value::Dictionary(items) => !items.is_empty(),
+            Value::Object(_) => true,
+        }
+    }
+
+    /// What Python's `str()` gives for text, numbers, booleans and none; nothing for the rest.
+    pub fn to_plain_text(&self) -> Option<String> {
+        match self {
+            Value::None => Some("None".to_owned()),
+            Value::Bool(true) => Some("True".to_owned()),
+            Value::Bool(false) => Some("False".to_owned()),
+            Value::Int(value) => Some(value.to_string()),
+            Value::Float(value) => Some(python_float(*value)),
+            Value::Text(text) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    /// "text", "a list": for error messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::None => "none",
+            Value::Bool(_) => "a boolean",
+            Value::Int(_) => "an integer",
+            Value::Float(_) => "a float",
+            Value::Text(_) => "text",
+            Value::List(_) => "a list",
+            Value::Tuple(_) => "a tuple",
+            Value::Dictionary(_) => "a dictionary",
+            Value::Object(object) => object.class.as_str(),
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::text(text)
+    }
+}
+
+/// The document of `value`, byte for byte what `slapos.util.dumps` writes: no declaration, ids counted from i2,
+/// dictionaries sorted, everything that is not ASCII as a numeric reference.
+pub fn encode(value: &Value) -> String {
+    let mut writer = Writer { out: String::from("<marshal>"), last_id: 1 };
+    writer.value(value);
+    writer.out.push_str("</marshal>");
+    writer.out
+}
+
+struct Writer {
+    out: String,
+    last_id: usize,
+}
+
+impl Writer {
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::None => self.out.push_str("<none/>"),
+            Value::Bool(value) => self.leaf("bool", if *value { "1" } else { "0" }),
+            Value::Int(value) => self.leaf(number::integer_element(*value), &value.to_string()),
+            Value::Float(value) => self.leaf("float", &python_float(*value)),
+            Value::Text(text) => self.text(text),
+            Value::List(items) => {
+                let start = self.start("list");
+                self.items("list", &start, items);
+            }
+            Value::Tuple(items) => self.items("tuple", "<tuple", items),
+            Value::Dictionary(items) => self.dictionary(items),
+            Value::Object(object) => {
+                let start = self.start("object");
+                let class = object.class.as_str();
+                self.out.push_str(&format!("{start} module=\"{MODULE}\" class=\"{class}\">"));
+                self.items("tuple", "<tuple", &object.arguments);
+                self.dictionary(&object.attributes);
+                self.out.push_str("</object>");
+            }
+        }
+    }
+
+    /// The beginning of an element with the next id.
+    fn start(&mut self, element: &str) -> String {
+        self.last_id += 1;
+        format!("<{element} id=\"i{}\"", self.last_id)
+    }
+
+    fn leaf(&mut self, element: &str, content: &str) {
+        self.out.push_str(&format!("<{element}>{content}</{element}>"));
+    }
+
+    fn items(&mut self, element: &str, start: &str, items: &[Value]) {
+        self.out.push_str(start);
+        if items.is_empty() {
+            self.out.push_str("/>");
+            return;
+        }
+        self.out.push('>');
+        for item in items {
+            self.value(item);
+        }
+        self.out.push_str(&format!("</{element}>"));
+    }
+
+    fn dictionary(&mut self, items: &Dictionary) {
+        let start = self.start("dictionary");
+        self.out.push_str(&start);
+        if items.is_empty() {
+            self.out.push_str("/>");
+            return;
+        }
+        self.out.push('>');
+        for (key, value) in items {
+            self.text(key);
+            self.value(value);
+        }
+        self.out.push_str("</dictionary>");
+    }
+
+    fn text(&mut self, text: &str) {
+        self.out.push_str("<string>");
+        for character in text.chars() {
+            match character {
+                '<' => self.out.push_str("&amp;lt;"),
+                '>' => self.out.push_str("&amp;gt;"),
+                '&' => self.out.push_str("&amp;amp;"),
+                '\t' | '\n' | ' '..='\x7f' => self.out.push(character),
+                // Writing to a String cannot fail.
+                other => {
+                    let _ = write!(self.out, "&#{};", u32::from(if is_xml(other) { other } else { '\u{fffd}' }));
+                }
+            }
+        }
+        self.out.push_str("</string>");
+    }
+}
+
+/// Whether XML 1.0 can hold that character (XML 1.0, 2.2).
+pub(super) fn is_xml(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
+}
+
+#[cfg(test)]
+mod tests;
