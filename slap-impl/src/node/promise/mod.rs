@@ -17,6 +17,5 @@ mod socket;
 mod state;
 mod url;
 
-pub use plugin::{Plugin, PluginError};
 pub use runner::{Mode, Options, Outcome, Summary, run};
-pub use state::{ResultFile, read_results};
+pub use state::{ResultFile, ResultItem, read_results};

@@ -36,7 +36,7 @@ const RESERVED: [&str; 13] = [
 
 /// What a plugin file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plugin {
+pub(super) struct Plugin {
     /// The Python module, such as `slapos.promise.plugin.check_socket_listening`.
     pub module: String,
     /// The class, nearly always `RunPromise`.
@@ -47,7 +47,7 @@ pub struct Plugin {
 
 /// Why a plugin file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PluginError {
+pub(super) enum PluginError {
     /// A statement that is not understood.
     Foreign {
         /// Line number, from 1.
@@ -89,7 +89,7 @@ impl std::error::Error for PluginError {}
 ///
 /// # Errors
 /// [`PluginError`], whose text is meant for the promise's message.
-pub fn parse(text: &str) -> Result<Plugin, PluginError> {
+pub(super) fn parse(text: &str) -> Result<Plugin, PluginError> {
     let mut reader = Reader { text, offset: 0, line: 0 };
     let mut plugin = Plugin::default();
     while let Some(line) = reader.next_line() {

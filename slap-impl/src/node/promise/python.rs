@@ -2,28 +2,7 @@
 
 use std::{fmt::Write, io};
 
-/// `repr(text)`.
-pub(super) fn repr(text: &str) -> String {
-    let quote = quote_for(text.contains('\''), text.contains('"'));
-    let mut shown = String::with_capacity(text.len() + 2);
-    shown.push(quote);
-    for character in text.chars() {
-        match character {
-            '\\' => shown.push_str("\\\\"),
-            '\n' => shown.push_str("\\n"),
-            '\r' => shown.push_str("\\r"),
-            '\t' => shown.push_str("\\t"),
-            c if c == quote => {
-                shown.push('\\');
-                shown.push(c);
-            }
-            c if (c as u32) < 0x20 || c as u32 == 0x7f => hexadecimal(&mut shown, c as u32),
-            c => shown.push(c),
-        }
-    }
-    shown.push(quote);
-    shown
-}
+pub(super) use crate::profile::literal::text_repr as repr;
 
 /// `repr(bytes)`.
 pub(super) fn repr_bytes(bytes: &[u8]) -> String {
