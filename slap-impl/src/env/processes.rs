@@ -175,7 +175,10 @@ pub trait Processes {
     /// Sends a signal to all of the group that a process leads; nothing happens when its leader is gone and its number
     /// is another's.
     fn signal_group(&self, identity: Identity, signal: Signal) -> io::Result<()>;
-    /// Processes of this user, without this one, that have `variable` set to `value` in the environment they started with.
+    /// Processes of the session that `leader` leads (started with `session`), with it, without this one. When it is gone, what it
+    /// left in its session; nothing when its number is another's now.
+    fn session(&self, leader: Identity) -> Vec<Identity>;
+    /// Processes of this user (for root: of all users), without this one, that have `variable` set to `value` in the environment they started with.
     fn marked(&self, variable: &str, value: &str) -> Vec<Identity>;
     /// A text that differs after each boot of the machine: identities of another boot mean nothing.
     fn boot(&self) -> String;

@@ -1,1 +1,67 @@
-//! store
+//! The master's database: schema, migrations, typed rows and queries. All SQL of the master stands here.
+//!
+//! * `schema`: numbered migrations, and whose database a file is: [`open`]
+//! * `rows`: what a row is, typed
+//! * `queries`: reading; every SELECT is ordered
+//! * `changes`: writing
+//! * `journal`: the committed changes, bounded
+//! * `status`: the last report about a computer, an instance or a supplied release
+//!
+//! No clock and no randomness stand in SQL: times come in as microseconds since 1970.
+
+mod changes;
+mod journal;
+mod queries;
+mod rows;
+mod schema;
+mod status;
+
+pub use changes::{
+    NewInstance, bump_revision, delete_instance, delete_partition, delete_supply, insert_instance,
+    set_connection, set_timestamp, set_title, unlist_partition, update_instance, upsert_computer,
+    upsert_partition, upsert_supply,
+};
+pub use journal::{JournalEntry, append_journal, journal_after};
+pub use queries::{
+    computer, computers, free_partition, instance_in_partition, instance_titled, instances, partition,
+    partitions, supplies, supply,
+};
+pub use rows::{Address, Computer, Instance, Partition, Supply};
+pub use schema::{OpenError, Opened, SCHEMA_VERSION, migrate, open};
+pub use status::{AccessStatus, Subject, access_status, clear_access_status, set_access_status};
+
+use crate::env::{Store, StoreError};
+use rusqlite::Connection;
+
+/// What `query` finds on one committed state, however many statements it is made of.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn snapshot<T>(
+    store: &dyn Store,
+    mut query: impl FnMut(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, StoreError> {
+    let mut found = None;
+    store.read(&mut |connection| {
+        // Without a transaction of their own, two statements may see two states.
+        let transaction =
+            if connection.is_autocommit() { Some(connection.unchecked_transaction()?) } else { None };
+        found = Some(query(connection)?);
+        transaction.map_or(Ok(()), rusqlite::Transaction::finish)
+    })?;
+    found.ok_or_else(|| StoreError { message: "the store did not run the query".to_owned(), full: false })
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::schema;
+    use rusqlite::Connection;
+
+    /// A database in memory with the newest schema.
+    pub(crate) fn database() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.pragma_update(None, "foreign_keys", true).unwrap();
+        schema::migrate(&connection, "0123456789abcdef").unwrap();
+        connection
+    }
+}

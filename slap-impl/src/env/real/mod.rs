@@ -1,1 +1,143 @@
-//! The real operating system.
+//! The real operating system behind the door.
+//!
+//! * this file: [`env()`], [`block_on`], clock, entropy, tasks, console
+//! * `files.rs` files, and `tree.rs` the removal of whole trees
+//! * `network.rs` sockets
+//! * `processes.rs` processes, `proc.rs` what /proc says of them, `capture.rs` their output in memory
+//! * `store.rs` SQLite
+//!
+//! Only here the names that clippy.toml bans are allowed: this is what they are banned in favour of.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this directory is the door itself"
+)]
+
+mod capture;
+mod files;
+mod network;
+mod proc;
+mod processes;
+mod store;
+mod tree;
+
+use super::{Clock, Console, Context, Entropy, Env, EnvParts, Exit, Identity, LocalFuture, Tasks};
+use std::{
+    future::Future,
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// The real `Env` of this process. Its tasks and sockets work inside [`block_on`] only.
+pub fn env() -> Env {
+    let executable = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+    env_with_executable(&executable)
+}
+
+/// Like [`env()`], with another program as `slap`: a test is not `slap` itself, and nearly every process is
+/// started through `slap exec`.
+pub fn env_with_executable(executable: &Path) -> Env {
+    let context = Context {
+        variables: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+        executable: executable.to_owned(),
+        identity: own_identity(),
+        user: rustix::process::geteuid().as_raw(),
+    };
+    Env::new(parts(context))
+}
+
+/// The real parts around a context of one's own: a test puts its faults around one of them.
+pub fn parts(context: Context) -> EnvParts {
+    EnvParts {
+        clock: Rc::new(RealClock { start: Instant::now() }),
+        entropy: Rc::new(RealEntropy),
+        network: Rc::new(network::RealNetwork),
+        files: Rc::new(files::RealFiles),
+        processes: Rc::new(processes::RealProcesses { executable: context.executable.clone() }),
+        stores: Rc::new(store::RealStores),
+        tasks: Rc::new(RealTasks),
+        console: Rc::new(RealConsole),
+        context,
+    }
+}
+
+/// Runs a program on this thread, with its tasks, until it ends.
+pub fn block_on<R: Future<Output = Exit>>(program: impl FnOnce(Env) -> R) -> Exit {
+    block_on_env(env(), program)
+}
+
+/// Like [`block_on`], in an `Env` of one's own; gives whatever the program gives.
+///
+/// # Panics
+/// When the system has no file descriptors left for the event loop.
+pub fn block_on_env<T, R: Future<Output = T>>(env: Env, program: impl FnOnce(Env) -> R) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("an event loop needs three file descriptors");
+    tokio::task::LocalSet::new().block_on(&runtime, async move { program(env).await })
+}
+
+fn own_identity() -> Identity {
+    let pid = std::process::id();
+    Identity { pid, start_time: proc::stat(pid).map_or(0, |stat| stat.start_time) }
+}
+
+struct RealClock {
+    start: Instant,
+}
+
+impl Clock for RealClock {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::try_from(SystemTime::now()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+struct RealEntropy;
+
+impl Entropy for RealEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("Linux gives random bytes once it has booted");
+    }
+}
+
+struct RealTasks;
+
+impl Tasks for RealTasks {
+    fn spawn(&self, future: LocalFuture<'static, ()>) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+struct RealConsole;
+
+impl Console for RealConsole {
+    fn output(&self, text: &str) {
+        // Whoever reads may have gone (`slap ... | head`): that is no error of ours.
+        let mut output = io::stdout().lock();
+        let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    }
+
+    fn error(&self, text: &str) {
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    fn is_terminal(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+}

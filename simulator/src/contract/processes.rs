@@ -1,0 +1,128 @@
+//! Starting, holding, watching, signalling and ending processes.
+
+use slap_impl::env::{Command, Ended, Env, Identity, Output, Signal, Spawned, Start};
+use std::{path::Path, time::Duration};
+
+const MARK: &str = "SLAP_CONTRACT";
+
+pub(super) async fn all(env: &Env, scratch: &Path) {
+    ends(env).await;
+    output(env, scratch).await;
+    refusals(env);
+    held(env).await;
+    found_and_killed(env).await;
+    groups(env).await;
+    stands_still(env).await;
+    assert!(!env.processes().boot().is_empty());
+}
+
+fn shell(text: &str) -> Command {
+    let mut command = Command::new("/bin/sh").arguments(["-c", text]);
+    command.variables.insert("PATH".to_owned(), "/usr/bin:/bin".to_owned());
+    command.output = Output::Capture(1000);
+    command
+}
+
+async fn end(mut spawned: Spawned) -> Ended {
+    spawned.child.wait().await.unwrap()
+}
+
+async fn ends(env: &Env) {
+    let ended = end(env.processes().spawn(&shell("exit 3")).unwrap()).await;
+    assert_eq!((ended.code, ended.signal), (Some(3), None));
+    let mut spawned = env.processes().spawn(&shell("true")).unwrap();
+    assert!(spawned.child.wait().await.unwrap().succeeded());
+    assert!(spawned.child.wait().await.unwrap().succeeded(), "an end may be asked for twice");
+    let (one, two) = (env.processes().spawn(&shell("true")), env.processes().spawn(&shell("true")));
+    assert_ne!(one.unwrap().identity, two.unwrap().identity);
+}
+
+async fn output(env: &Env, scratch: &Path) {
+    let mut command = shell("echo $GREETING; exit 1");
+    command.variables.insert("GREETING".to_owned(), "hello".to_owned());
+    let ended = end(env.processes().spawn(&command).unwrap()).await;
+    assert_eq!((ended.code, ended.output.as_slice()), (Some(1), &b"hello\n"[..]));
+    command.output = Output::Capture(3);
+    let ended = end(env.processes().spawn(&command).unwrap()).await;
+    assert_eq!(ended.output, b"lo\n", "the last bytes are kept");
+    let log = scratch.join("log");
+    command.output = Output::Append(log.clone());
+    for _ in 0..2 {
+        end(env.processes().spawn(&command).unwrap()).await;
+    }
+    assert_eq!(env.files().read_text(&log, 100).unwrap(), "hello\nhello\n");
+    assert_eq!(env.files().metadata(&log).unwrap().mode, 0o600);
+    let mut in_directory = shell("test -f log");
+    in_directory.directory = scratch.to_owned();
+    assert!(end(env.processes().spawn(&in_directory).unwrap()).await.succeeded());
+}
+
+fn refusals(env: &Env) {
+    let kind = |program: &str| env.processes().spawn(&Command::new(program)).err().map(|error| error.kind());
+    assert_eq!(kind("/no/such/program"), Some(std::io::ErrorKind::NotFound));
+    assert_eq!(kind("/tmp"), Some(std::io::ErrorKind::PermissionDenied));
+}
+
+async fn held(env: &Env) {
+    let held = |text: &str| Command { start: Start::Held, ..shell(text) };
+    let mut spawned = env.processes().spawn(&held("echo ran")).unwrap();
+    assert!(env.processes().find(spawned.identity).is_some(), "a held process has its identity already");
+    let early = env.timeout(Duration::from_millis(50), spawned.child.wait()).await;
+    assert!(early.is_err(), "it waits");
+    spawned.release().unwrap();
+    assert_eq!(end(spawned).await.output, b"ran\n");
+
+    let mut spawned = env.processes().spawn(&held("echo ran")).unwrap();
+    drop(spawned.hold.take());
+    let ended = end(spawned).await;
+    assert!(!ended.succeeded() && ended.output.is_empty(), "not released: it never runs ({ended:?})");
+
+    let missing =
+        Command { start: Start::Held, output: Output::Capture(1000), ..Command::new("/no/such/program") };
+    let mut spawned = env.processes().spawn(&missing).unwrap();
+    spawned.release().unwrap();
+    assert_eq!(end(spawned).await.code, Some(127));
+}
+
+async fn found_and_killed(env: &Env) {
+    let spawned = env.processes().spawn(&shell("sleep 600")).unwrap();
+    let identity = spawned.identity;
+    let mut other = env.processes().find(identity).expect("it runs");
+    env.processes().signal(identity, Signal::Kill).unwrap();
+    other.wait().await;
+    assert_eq!(end(spawned).await.signal, Some(9));
+    assert!(env.processes().find(identity).is_none(), "it is gone");
+    env.processes().signal(identity, Signal::Kill).expect("a signal to what is gone is no error");
+    let reused = Identity { start_time: identity.start_time + 1, ..env.context().identity };
+    assert!(env.processes().find(reused).is_none(), "a number alone is not an identity");
+    let own = env.processes().find(env.context().identity);
+    assert!(own.is_some(), "a process finds itself");
+}
+
+async fn groups(env: &Env) {
+    let mut command = shell("sleep 600; true");
+    let mark = format!("{:?}", env.random_bytes(8));
+    command.variables.insert(MARK.to_owned(), mark.clone());
+    let spawned = env.processes().spawn(&command).unwrap();
+    // The shell and its sleep: the mark is inherited.
+    while env.processes().marked(MARK, &mark).len() < 2 {
+        env.sleep(Duration::from_millis(1)).await;
+    }
+    assert!(env.processes().marked(MARK, &mark).contains(&spawned.identity));
+    env.processes().signal_group(spawned.identity, Signal::Kill).unwrap();
+    let identity = spawned.identity;
+    assert_eq!(end(spawned).await.signal, Some(9));
+    while !env.processes().marked(MARK, &mark).is_empty() {
+        env.sleep(Duration::from_millis(1)).await;
+    }
+    env.processes().signal_group(identity, Signal::Kill).expect("a group that is gone is no error");
+}
+
+async fn stands_still(env: &Env) {
+    let mut spawned = env.processes().spawn(&shell("sleep 0.02")).unwrap();
+    env.processes().signal_group(spawned.identity, Signal::Stop).unwrap();
+    let still = env.timeout(Duration::from_millis(200), spawned.child.wait()).await;
+    assert!(still.is_err(), "a stopped process does not end");
+    env.processes().signal_group(spawned.identity, Signal::Continue).unwrap();
+    assert!(end(spawned).await.succeeded());
+}

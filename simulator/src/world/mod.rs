@@ -1,0 +1,169 @@
+//! A machine in memory: the second `Env`.
+//!
+//! One paused runtime runs every program of the world as a group of tasks. Nothing ticks while nothing happens: when
+//! all tasks wait, the clock jumps to the next timer. Everything random is drawn from the seed by name, so a new
+//! draw does not shift the others. Every event is a line of the [`Trace`]: the same seed gives the same lines.
+//!
+//! * `files.rs`: directories and files; `network.rs`: listeners and streams; `store.rs`: SQLite in memory
+//! * `processes.rs`: the process table; `programs.rs`: what a path runs; `shell.rs`: as much of `/bin/sh` as wrappers use
+//! * `random.rs`: named draws; `trace.rs`: what happened, in order
+
+mod files;
+mod network;
+mod processes;
+mod programs;
+mod random;
+mod shell;
+mod store;
+mod trace;
+
+pub use trace::Trace;
+
+use files::MemoryFiles;
+use network::MemoryNetwork;
+use processes::Table;
+use random::Random;
+use slap_impl::env::{Clock, Command, Env, Exit, Identity, LocalFuture, Output};
+use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc, time::Duration};
+use store::MemoryStores;
+use tokio::time::Instant;
+
+/// Where the program `slap` stands in a world.
+pub const SLAP: &str = "/usr/bin/slap";
+
+/// The world's clock starts here: 2026-01-01T00:00:00Z, in seconds since 1970.
+const EPOCH_SECONDS: i64 = 1_767_225_600;
+
+/// A machine in memory.
+#[derive(Clone)]
+pub struct World {
+    shared: Rc<Shared>,
+}
+
+/// What all programs of a world share.
+pub(crate) struct Shared {
+    random: Random,
+    files: Rc<MemoryFiles>,
+    network: Rc<MemoryNetwork>,
+    stores: Rc<MemoryStores>,
+    table: RefCell<Table>,
+    trace: Trace,
+    start: Instant,
+}
+
+/// The world's clock: the paused runtime's, from a fixed epoch.
+pub(crate) struct WorldClock {
+    start: Instant,
+}
+
+impl World {
+    /// Makes a world of this seed, runs `body` in it until it ends, and ends all that still runs.
+    pub fn run<T: 'static>(seed: u64, body: impl AsyncFnOnce(World) -> T + 'static) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime without I/O needs nothing of the system");
+        let tasks = tokio::task::LocalSet::new();
+        tasks.block_on(&runtime, async move {
+            let world = World::new(seed);
+            let result = body(world.clone()).await;
+            world.end();
+            result
+        })
+    }
+
+    fn new(seed: u64) -> World {
+        let start = now_instant();
+        let trace = Trace::new(start);
+        let random = Random::new(seed);
+        let files = Rc::new(MemoryFiles::new(start));
+        let world = World {
+            shared: Rc::new(Shared {
+                network: Rc::new(MemoryNetwork::new(random.child("network"))),
+                stores: Rc::new(MemoryStores::new(files.clone(), random.child("store"))),
+                table: RefCell::new(Table::new()),
+                random,
+                files,
+                trace,
+                start,
+            }),
+        };
+        programs::install(&world.shared.files);
+        world
+    }
+
+    /// What happened so far.
+    pub fn trace(&self) -> &Trace {
+        &self.shared.trace
+    }
+
+    /// An `Env` of a process in `directory` that is nobody's child: for a test or a user at a terminal.
+    pub fn user(&self, directory: impl Into<PathBuf>, variables: BTreeMap<String, String>) -> Env {
+        processes::user(&self.shared, directory.into(), variables)
+    }
+
+    /// Starts a program and waits for its end. What it printed goes to the trace and into the answer.
+    pub async fn command(&self, env: &Env, program: &str, arguments: &[&str]) -> (Exit, String) {
+        let command = Command {
+            variables: env.context().variables.clone(),
+            directory: env.context().directory.clone(),
+            output: Output::Capture(1 << 20),
+            ..Command::new(program).arguments(arguments.iter().copied())
+        };
+        let mut spawned = match env.processes().spawn(&command) {
+            Ok(spawned) => spawned,
+            Err(error) => return (Exit(127), error.to_string()),
+        };
+        match spawned.child.wait().await {
+            Ok(ended) => {
+                let code = ended.code.unwrap_or(128 + ended.signal.unwrap_or(0));
+                (Exit(code as u8), String::from_utf8_lossy(&ended.output).into_owned())
+            }
+            Err(error) => (Exit(127), error.to_string()),
+        }
+    }
+
+    /// The processes that run now: identity, program and arguments.
+    pub fn processes(&self) -> Vec<(Identity, String)> {
+        self.shared.table.borrow().running()
+    }
+
+    fn end(&self) {
+        processes::end_all(&self.shared);
+    }
+}
+
+impl Clock for WorldClock {
+    fn now(&self) -> jiff::Timestamp {
+        let elapsed = self.elapsed();
+        jiff::Timestamp::new(EPOCH_SECONDS + elapsed.as_secs() as i64, elapsed.subsec_nanos() as i32)
+            .expect("a world does not live for thousands of years")
+    }
+
+    fn elapsed(&self) -> Duration {
+        now_instant().duration_since(self.start)
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()> {
+        Box::pin(pause(duration))
+    }
+}
+
+/// The paused runtime's clock, which the world's own clock stands on.
+#[allow(clippy::disallowed_methods, reason = "this is the implementation behind env.clock()")]
+pub(crate) fn now_instant() -> Instant {
+    Instant::now()
+}
+
+/// Ends when the paused clock has moved by `duration`.
+#[allow(clippy::disallowed_methods, reason = "this is the implementation behind env.clock()")]
+pub(crate) async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+impl Shared {
+    pub(crate) fn clock(&self) -> Rc<WorldClock> {
+        Rc::new(WorldClock { start: self.start })
+    }
+}

@@ -1,0 +1,104 @@
+//! What /proc says of processes (proc(5)).
+
+use crate::env::Identity;
+use std::{fs, io::Read, os::unix::fs::MetadataExt};
+
+/// The fields of `/proc/PID/stat` that are used here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    /// `Z` and `X` stand for a process that has ended.
+    pub(super) state: char,
+    /// Session number.
+    pub(super) session: u32,
+    /// Ticks after boot (field 22).
+    pub(super) start_time: u64,
+}
+
+impl Stat {
+    /// Whether it still runs.
+    pub(super) fn runs(self) -> bool {
+        !matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+/// The stat of a process, if there is one of that number.
+pub(super) fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Whether that very process still runs; a zombie does not.
+pub(super) fn runs(identity: Identity) -> bool {
+    stat(identity.pid).is_some_and(|stat| stat.start_time == identity.start_time && stat.runs())
+}
+
+/// The numbers of all processes of this user, for root those of all users, sorted.
+pub(super) fn own_processes() -> Vec<u32> {
+    let user = rustix::process::geteuid().as_raw();
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let mut pids: Vec<u32> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            (user == 0 || entry.metadata().ok()?.uid() == user).then_some(pid)
+        })
+        .collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// Whether the environment that a process started with has `variable` set to `value`.
+pub(super) fn is_marked(pid: u32, variable: &str, value: &str) -> bool {
+    // The kernel limits an environment by a quarter of the stack's limit; what is longer than this has no mark of ours.
+    const ENVIRONMENT_BYTES_MAX: u64 = 8 << 20;
+    let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) else { return false };
+    let mut environment = Vec::new();
+    if file.take(ENVIRONMENT_BYTES_MAX).read_to_end(&mut environment).is_err() {
+        return false;
+    }
+    environment.split(|byte| *byte == 0).any(|entry| {
+        entry.strip_prefix(variable.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
+            == Some(value.as_bytes())
+    })
+}
+
+fn parse_stat(text: &str) -> Option<Stat> {
+    // The program's name, between parentheses, may itself hold blanks and parentheses.
+    let (_, rest) = text.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    Some(Stat {
+        state: fields.first()?.chars().next()?,
+        session: fields.get(3)?.parse().ok()?,
+        start_time: fields.get(19)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stat_is_read_whatever_the_program_is_called() {
+        let check = |name: &str| {
+            let text = format!("42 ({name}) S 1 40 39 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 123456 9 9");
+            assert_eq!(
+                parse_stat(&text),
+                Some(Stat { state: 'S', session: 39, start_time: 123_456 }),
+                "{name}"
+            );
+        };
+        check("sleep");
+        check("a) Z 1 2 3 (b");
+        check("");
+        assert_eq!(parse_stat("42 (x) S 1"), None);
+        assert_eq!(parse_stat(""), None);
+    }
+
+    #[test]
+    fn this_process_runs() {
+        let pid = std::process::id();
+        let start_time = stat(pid).unwrap().start_time;
+        assert!(runs(Identity { pid, start_time }));
+        assert!(!runs(Identity { pid, start_time: start_time + 1 }));
+        assert!(own_processes().contains(&pid));
+    }
+}

@@ -1,0 +1,289 @@
+//! Real SQLite databases.
+//!
+//! A reading connection stands on the loop's thread. A thread of its own executes the batches, so that an fsync does not stop the loop. Another process
+//! is kept out by an flock beside the database (`<name>.lock`): SQLite's own locks would let two masters alternate.
+//!
+//! What the contract tests check, here and in the world in memory: a batch is there whole after `commit`, and not at all after
+//! an error or a panic in one write; a discarded write undoes only itself; reads see the last commit and cannot write; a second
+//! opening is refused; what was committed is there after opening again; a file that is no database is an error and stays as it is.
+
+use super::files::{self, FileLock};
+use crate::env::{Batch, LocalFuture, Store, StoreError, Stores, Verdict, Write};
+use rusqlite::{Connection, OpenFlags};
+use std::{
+    fs::{self, OpenOptions, Permissions},
+    io::ErrorKind,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Real SQLite databases.
+pub(super) struct RealStores;
+
+type Job = (Batch, oneshot::Sender<Result<(), StoreError>>);
+
+struct RealStore {
+    reader: Connection,
+    /// `None` only while it is dropped.
+    writer: Option<(mpsc::Sender<Job>, thread::JoinHandle<()>)>,
+    // The last one: released only when both connections are closed.
+    _lock: FileLock,
+}
+
+impl Stores for RealStores {
+    fn open(&self, path: &Path) -> Result<Box<dyn Store>, StoreError> {
+        let fail = |what: &str, error: &dyn std::fmt::Display| StoreError {
+            message: format!("{}: {what}: {error}", path.display()),
+            full: false,
+        };
+        let mut lock_path = path.as_os_str().to_owned();
+        lock_path.push(".lock");
+        let lock = files::try_lock(Path::new(&lock_path))
+            .map_err(|error| fail("cannot be locked", &error))?
+            .ok_or_else(|| {
+                fail("is in use", &"another process has it open; stop that one, or choose another file")
+            })?;
+        make_private(path).map_err(|error| fail("cannot be created", &error))?;
+        let named = |error: rusqlite::Error| {
+            let error = StoreError::from(error);
+            StoreError { message: format!("{}: {error}", path.display()), ..error }
+        };
+        let connection = connect(path).map_err(named)?;
+        let reader = connect(path).map_err(named)?;
+        reader.pragma_update(None, "query_only", true).map_err(named)?;
+        let (sender, jobs) = mpsc::channel();
+        let thread = thread::Builder::new()
+            .name("slap-store".to_owned())
+            .spawn(move || execute(&connection, &jobs))
+            .map_err(|error| fail("no thread to write it", &error))?;
+        Ok(Box::new(RealStore { reader, writer: Some((sender, thread)), _lock: lock }))
+    }
+}
+
+impl Store for RealStore {
+    fn read(&self, query: &mut dyn FnMut(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError> {
+        if !self.reader.is_autocommit() {
+            // Left by a query that panicked.
+            self.reader.execute_batch("ROLLBACK")?;
+        }
+        // One transaction, so that all statements of a query see the same state.
+        self.reader.execute_batch("BEGIN")?;
+        let result = query(&self.reader);
+        if !self.reader.is_autocommit() {
+            self.reader.execute_batch("ROLLBACK")?;
+        }
+        Ok(result?)
+    }
+
+    fn commit(&self, batch: Batch) -> LocalFuture<'_, Result<(), StoreError>> {
+        let (sender, result) = oneshot::channel();
+        // Sent at once, so that batches are executed in the order of the calls, awaited or not.
+        let sent = self.writer.as_ref().is_some_and(|(jobs, _)| jobs.send((batch, sender)).is_ok());
+        Box::pin(async move {
+            let gone = || StoreError { message: "the writing thread has ended".to_owned(), full: false };
+            if !sent {
+                return Err(gone());
+            }
+            result.await.unwrap_or_else(|_| Err(gone()))
+        })
+    }
+}
+
+impl Drop for RealStore {
+    fn drop(&mut self) {
+        if let Some((jobs, thread)) = self.writer.take() {
+            drop(jobs);
+            let _ = thread.join();
+        }
+    }
+}
+
+fn make_private(path: &Path) -> std::io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    // By path: closing a descriptor of the file would drop SQLite's locks on it.
+    fs::set_permissions(path, Permissions::from_mode(0o600))
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if !mode.eq_ignore_ascii_case("wal") {
+        return Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+            Some(format!("the file system allows no write-ahead log (journal mode stays {mode})")),
+        ));
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(connection)
+}
+
+/// The writing thread: executes batches until the store is dropped.
+fn execute(connection: &Connection, jobs: &mpsc::Receiver<Job>) {
+    while let Ok((batch, answer)) = jobs.recv() {
+        let result = execute_batch(connection, batch);
+        if result.is_err() && !connection.is_autocommit() {
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        // Whoever asked may be gone; the batch counts all the same.
+        let _ = answer.send(result);
+    }
+}
+
+fn execute_batch(connection: &Connection, batch: Batch) -> Result<(), StoreError> {
+    if !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    for write in batch {
+        execute_write(connection, write)?;
+    }
+    Ok(connection.execute_batch("COMMIT")?)
+}
+
+fn execute_write(connection: &Connection, write: Write) -> Result<(), StoreError> {
+    connection.execute_batch("SAVEPOINT slap_write")?;
+    let verdict = catch_unwind(AssertUnwindSafe(|| write(connection))).map_err(|panic| StoreError {
+        message: format!("a write panicked: {}", describe(&*panic)),
+        full: false,
+    })??;
+    if connection.is_autocommit() {
+        let message = "a write ended the batch's transaction".to_owned();
+        return Err(StoreError { message, full: false });
+    }
+    connection.execute_batch(match verdict {
+        Verdict::Keep => "RELEASE slap_write",
+        Verdict::Discard => "ROLLBACK TO slap_write; RELEASE slap_write",
+    })?;
+    Ok(())
+}
+
+fn describe(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{Env, real};
+
+    fn sql(text: &'static str) -> Write {
+        Box::new(move |connection| connection.execute_batch(text).map(|()| Verdict::Keep))
+    }
+
+    fn in_store(program: impl AsyncFnOnce(Env, &Path)) {
+        let place = tempfile::tempdir().unwrap();
+        real::block_on_env(real::env(), async |env| program(env, &place.path().join("db")).await);
+    }
+
+    fn numbers(store: &dyn Store) -> Vec<i64> {
+        let mut numbers = Vec::new();
+        store
+            .read(&mut |connection| {
+                let mut statement = connection.prepare("SELECT number FROM t ORDER BY number")?;
+                numbers = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+                Ok(())
+            })
+            .unwrap();
+        numbers
+    }
+
+    #[test]
+    fn a_batch_is_there_whole_or_not_at_all() {
+        in_store(async |env, path| {
+            let store = env.stores().open(path).unwrap();
+            store.commit(vec![sql("CREATE TABLE t (number INTEGER UNIQUE)")]).await.unwrap();
+            let discarded: Write = Box::new(|connection| {
+                connection.execute_batch("INSERT INTO t VALUES (99)").map(|()| Verdict::Discard)
+            });
+            let batch = vec![sql("INSERT INTO t VALUES (1)"), discarded, sql("INSERT INTO t VALUES (2)")];
+            store.commit(batch).await.unwrap();
+            assert_eq!(numbers(&*store), [1, 2]);
+            let panics: Write = Box::new(|_| panic!("planted"));
+            for bad in [sql("INSERT INTO t VALUES (1)"), sql("COMMIT"), sql("nonsense"), panics] {
+                let before = numbers(&*store);
+                let result = store.commit(vec![sql("INSERT INTO t VALUES (3)"), bad]).await;
+                assert!(result.is_err());
+                if before == numbers(&*store) {
+                    continue;
+                }
+                // Only a write that commits by itself can break the whole; that is a bug of the caller, and is told.
+                assert!(result.unwrap_err().message.contains("ended the batch's transaction"));
+                store.commit(vec![sql("DELETE FROM t WHERE number = 3")]).await.unwrap();
+            }
+            store.commit(vec![sql("INSERT INTO t VALUES (4)")]).await.unwrap();
+            assert_eq!(numbers(&*store), [1, 2, 4]);
+        });
+    }
+
+    #[test]
+    fn committed_is_durable_and_private() {
+        in_store(async |env, path| {
+            let store = env.stores().open(path).unwrap();
+            store
+                .commit(vec![sql("CREATE TABLE t (number INTEGER); INSERT INTO t VALUES (7)")])
+                .await
+                .unwrap();
+            for name in ["db", "db-wal", "db-shm", "db.lock"] {
+                let mode = fs::metadata(path.with_file_name(name)).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o600, "{name}");
+            }
+            let error = env.stores().open(path).err().unwrap();
+            assert!(error.message.contains("in use"), "{error}");
+            drop(store);
+            let store = env.stores().open(path).unwrap();
+            assert_eq!(numbers(&*store), [7]);
+            assert!(store.read(&mut |connection| connection.execute_batch("DELETE FROM t")).is_err());
+            assert_eq!(numbers(&*store), [7]);
+            let mut synchronous = 0;
+            store
+                .read(&mut |connection| {
+                    synchronous = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(synchronous, 2);
+        });
+    }
+
+    #[test]
+    fn what_is_no_database_is_left_alone() {
+        in_store(async |env, path| {
+            let content = "precious text, not a database".repeat(100);
+            fs::write(path, &content).unwrap();
+            assert!(env.stores().open(path).is_err());
+            assert_eq!(fs::read_to_string(path).unwrap(), content);
+            assert!(env.stores().open(&path.join("below/a/file")).is_err());
+        });
+    }
+
+    #[test]
+    fn a_commit_nobody_waits_for_happens() {
+        in_store(async |env, path| {
+            let store = env.stores().open(path).unwrap();
+            drop(store.commit(vec![sql("CREATE TABLE t (number INTEGER)")]));
+            drop(store.commit(vec![sql("INSERT INTO t VALUES (1)")]));
+            store.commit(Vec::new()).await.unwrap();
+            assert_eq!(numbers(&*store), [1]);
+        });
+    }
+}

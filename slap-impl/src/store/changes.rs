@@ -1,0 +1,223 @@
+//! Writing. Each of these runs inside the transaction of one write.
+
+use super::rows::{Address, Partition};
+use crate::vocabulary::{ComputerId, InstanceTitle, PartitionId, RequestedState, SoftwareUrl, SupplyState};
+use rusqlite::Connection;
+
+/// What is stored of an instance that is given a partition.
+#[derive(Clone, Copy, Debug)]
+pub struct NewInstance<'a> {
+    /// Which computer.
+    pub computer: &'a ComputerId,
+    /// Which partition.
+    pub partition: &'a PartitionId,
+    /// Its title.
+    pub title: &'a InstanceTitle,
+    /// Its software release.
+    pub release: &'a SoftwareUrl,
+    /// Its software type.
+    pub software_type: &'a str,
+    /// Its parameters, as an instance document.
+    pub parameters: &'a str,
+    /// What its user wants.
+    pub state: RequestedState,
+}
+
+/// Makes a computer known, or sets its address.
+pub fn upsert_computer(
+    connection: &Connection,
+    reference: &ComputerId,
+    address: &str,
+    netmask: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO computer (reference, address, netmask, revision) VALUES (?1, ?2, ?3, 1)
+            ON CONFLICT (reference) DO UPDATE SET address = excluded.address, netmask = excluded.netmask
+            WHERE address <> excluded.address OR netmask <> excluded.netmask",
+        )?
+        .execute((reference, address, netmask))
+        .map(drop)
+}
+
+/// Makes what was cached of a computer's full information worth nothing.
+pub fn bump_revision(connection: &Connection, computer: &ComputerId) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE computer SET revision = revision + 1 WHERE reference = ?1")?
+        .execute([computer])
+        .map(drop)
+}
+
+/// Makes a partition known, or sets its place and addresses.
+pub fn upsert_partition(
+    connection: &Connection,
+    computer: &ComputerId,
+    reference: &PartitionId,
+    position: u32,
+    addresses: &[Address],
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO partition (computer, reference, position, listed, timestamp) VALUES (?1, ?2, ?3, 1, 0)
+            ON CONFLICT (computer, reference) DO UPDATE SET position = excluded.position, listed = 1",
+        )?
+        .execute((computer, reference, position))?;
+    connection
+        .prepare_cached("DELETE FROM partition_address WHERE computer = ?1 AND partition = ?2")?
+        .execute((computer, reference))?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO partition_address (computer, partition, position, interface, address, netmask)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for (position, address) in (0u32..).zip(addresses) {
+        insert.execute((
+            computer,
+            reference,
+            position,
+            &address.interface,
+            &address.address,
+            &address.netmask,
+        ))?;
+    }
+    Ok(())
+}
+
+/// Marks a partition as no longer part of its computer: it is not given away again.
+pub fn unlist_partition(connection: &Connection, partition: &Partition) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE partition SET listed = 0 WHERE computer = ?1 AND reference = ?2")?
+        .execute((&partition.computer, &partition.reference))
+        .map(drop)
+}
+
+/// Removes a partition with its addresses; it must hold no instance.
+pub fn delete_partition(
+    connection: &Connection,
+    computer: &ComputerId,
+    reference: &PartitionId,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM partition WHERE computer = ?1 AND reference = ?2")?
+        .execute((computer, reference))
+        .map(drop)
+}
+
+/// Sets when the node has to process a partition again.
+pub fn set_timestamp(
+    connection: &Connection,
+    computer: &ComputerId,
+    partition: &PartitionId,
+    timestamp: i64,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE partition SET timestamp = ?3 WHERE computer = ?1 AND reference = ?2")?
+        .execute((computer, partition, timestamp))
+        .map(drop)
+}
+
+/// Sets what is wanted of a release on a computer.
+pub fn upsert_supply(
+    connection: &Connection,
+    computer: &ComputerId,
+    url: &SoftwareUrl,
+    state: SupplyState,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO supply (computer, url, state) VALUES (?1, ?2, ?3)
+            ON CONFLICT (computer, url) DO UPDATE SET state = excluded.state",
+        )?
+        .execute((computer, url, state))
+        .map(drop)
+}
+
+/// Forgets a supply.
+pub fn delete_supply(
+    connection: &Connection,
+    computer: &ComputerId,
+    url: &SoftwareUrl,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM supply WHERE computer = ?1 AND url = ?2")?
+        .execute((computer, url))
+        .map(drop)
+}
+
+/// Gives a partition to an instance.
+///
+/// # Errors
+/// A constraint when the partition is not free or the title is taken.
+pub fn insert_instance(connection: &Connection, instance: NewInstance<'_>) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO instance
+            (computer, partition, title, release, software_type, parameters, connection, state)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, '', ?7)",
+        )?
+        .execute((
+            instance.computer,
+            instance.partition,
+            instance.title,
+            instance.release,
+            instance.software_type,
+            instance.parameters,
+            instance.state,
+        ))
+        .map(drop)
+}
+
+/// Sets what the user asked for of the instance in that partition.
+pub fn update_instance(connection: &Connection, instance: NewInstance<'_>) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE instance SET release = ?3, software_type = ?4, parameters = ?5, state = ?6
+            WHERE computer = ?1 AND partition = ?2",
+        )?
+        .execute((
+            instance.computer,
+            instance.partition,
+            instance.release,
+            instance.software_type,
+            instance.parameters,
+            instance.state,
+        ))
+        .map(drop)
+}
+
+/// Sets what the instance in a partition published.
+pub fn set_connection(
+    connection: &Connection,
+    computer: &ComputerId,
+    partition: &PartitionId,
+    document: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE instance SET connection = ?3 WHERE computer = ?1 AND partition = ?2")?
+        .execute((computer, partition, document))
+        .map(drop)
+}
+
+/// Gives the instance in a partition another title.
+pub fn set_title(
+    connection: &Connection,
+    computer: &ComputerId,
+    partition: &PartitionId,
+    title: &InstanceTitle,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE instance SET title = ?3 WHERE computer = ?1 AND partition = ?2")?
+        .execute((computer, partition, title))
+        .map(drop)
+}
+
+/// Makes a partition free.
+pub fn delete_instance(
+    connection: &Connection,
+    computer: &ComputerId,
+    partition: &PartitionId,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM instance WHERE computer = ?1 AND partition = ?2")?
+        .execute((computer, partition))
+        .map(drop)
+}

@@ -1,0 +1,201 @@
+//! Whose database a file is, and how an older one becomes a new one.
+
+use crate::env::{Env, Store, StoreError, Verdict};
+use rusqlite::{Connection, OptionalExtension};
+use std::{fmt, path::Path, rc::Rc};
+
+/// Marks our databases (`PRAGMA application_id`, "slap").
+const APPLICATION_ID: i64 = 0x736c_6170;
+
+/// The numbered migrations; a database of version N has had the first N of them.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_cloud.sql")];
+
+/// The version of a database that this program writes.
+pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// An open database of the newest version.
+pub struct Opened {
+    /// The database.
+    pub store: Rc<dyn Store>,
+    /// Random text chosen when the database was created: what was cached of another database is worth nothing.
+    pub identity: String,
+}
+
+/// Why a database could not be opened, with what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenError {
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} (hint: {})", self.message, self.hint)
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// Opens a database, which is created if it is missing and migrated if it is older.
+///
+/// # Errors
+/// When it cannot be read or written, is another program's, or is newer than this program.
+pub async fn open(env: &Env, path: &Path) -> Result<Opened, OpenError> {
+    let unusable = |error: StoreError| explain(path, &error);
+    let store: Rc<dyn Store> = Rc::from(env.stores().open(path).map_err(unusable)?);
+    let kind = super::snapshot(&*store, inspect).map_err(unusable)?;
+    match kind {
+        Kind::Ours(version) if version == SCHEMA_VERSION => {}
+        Kind::Fresh | Kind::Ours(_) => {
+            let identity: String = env.random_bytes(8).iter().map(|byte| format!("{byte:02x}")).collect();
+            let write = move |connection: &Connection| {
+                migrate(connection, &identity)?;
+                Ok(Verdict::Keep)
+            };
+            store.commit(vec![Box::new(write)]).await.map_err(unusable)?;
+        }
+        Kind::Newer(version) => {
+            return Err(OpenError {
+                message: format!(
+                    "{}: the database has version {version}, this program writes version {SCHEMA_VERSION}",
+                    path.display()
+                ),
+                hint: "start the newer slap that wrote it; an older one cannot go back".to_owned(),
+            });
+        }
+        Kind::Foreign(what) => {
+            return Err(OpenError {
+                message: format!("{}: this is a database of another program ({what})", path.display()),
+                hint: "name a file of its own in [slapproxy] database_uri; it is created if it is missing"
+                    .to_owned(),
+            });
+        }
+    }
+    let identity = super::snapshot(&*store, |connection| {
+        connection.query_row("SELECT value FROM setting WHERE name = 'identity'", [], |row| row.get(0))
+    });
+    Ok(Opened { store, identity: identity.map_err(unusable)? })
+}
+
+fn explain(path: &Path, error: &StoreError) -> OpenError {
+    let message = format!("{}: {error}", path.display());
+    let lower = error.message.to_lowercase();
+    let hint = if error.full {
+        "the disk is full: make room and start again; nothing was lost"
+    } else if lower.contains("not a database") || lower.contains("malformed") {
+        "the file is no SQLite database: name another file in [slapproxy] database_uri, or move this one away"
+    } else if lower.contains("lock") || lower.contains("another process") || lower.contains("busy") {
+        "another master uses it: one database belongs to one master at a time"
+    } else if lower.contains("readonly") || lower.contains("read-only") || lower.contains("permission") {
+        "the master must be able to write to the file and to its directory"
+    } else {
+        "check [slapproxy] database_uri: the file, or its directory, must exist and be writable"
+    };
+    OpenError { message, hint: hint.to_owned() }
+}
+
+/// What kind of database a file holds.
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Fresh,
+    Ours(u32),
+    Newer(i64),
+    Foreign(String),
+}
+
+fn inspect(connection: &Connection) -> rusqlite::Result<Kind> {
+    let application: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let table: Option<String> = connection
+        .query_row("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name LIMIT 1", [], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    Ok(match table {
+        None if application == 0 => Kind::Fresh,
+        _ if application == APPLICATION_ID => match u32::try_from(version) {
+            Ok(version) if version <= SCHEMA_VERSION => Kind::Ours(version),
+            _ => Kind::Newer(version),
+        },
+        // slapproxy appends its schema's version to each table's name (slapos/proxy/schema.sql).
+        Some(name) if name.starts_with("computer1") => {
+            Kind::Foreign(format!("slapproxy of slapos.core, table {name}"))
+        }
+        Some(name) => Kind::Foreign(format!("it has a table {name:?}")),
+        None => Kind::Foreign(format!("its application id is {application}")),
+    })
+}
+
+/// Runs the migrations that a database has not had. `identity` is kept if the database is new.
+///
+/// # Errors
+/// Those of SQLite; the caller's transaction is then to be undone.
+pub fn migrate(connection: &Connection, identity: &str) -> rusqlite::Result<()> {
+    migrate_to(connection, identity, SCHEMA_VERSION)
+}
+
+fn migrate_to(connection: &Connection, identity: &str, target: u32) -> rusqlite::Result<()> {
+    let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    for sql in MIGRATIONS.iter().take(target as usize).skip(version as usize) {
+        connection.execute_batch(sql)?;
+    }
+    connection.execute("INSERT OR IGNORE INTO setting (name, value) VALUES ('identity', ?1)", [identity])?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", target.max(version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema_of(connection: &Connection) -> Vec<String> {
+        let mut statement = connection
+            .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name")
+            .unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    #[test]
+    fn every_older_version_becomes_the_newest() {
+        let newest = Connection::open_in_memory().unwrap();
+        migrate(&newest, "new").unwrap();
+        for version in 1..=SCHEMA_VERSION {
+            let older = Connection::open_in_memory().unwrap();
+            migrate_to(&older, "old", version).unwrap();
+            older.execute("INSERT INTO computer VALUES ('COMP-1', '', '', 7)", []).unwrap();
+            assert_eq!(inspect(&older).unwrap(), Kind::Ours(version));
+            migrate(&older, "new").unwrap();
+            assert_eq!(inspect(&older).unwrap(), Kind::Ours(SCHEMA_VERSION), "from {version}");
+            assert_eq!(schema_of(&older), schema_of(&newest), "from {version}");
+            let kept: (String, i64) = older
+                .query_row(
+                    "SELECT value, (SELECT revision FROM computer) FROM setting WHERE name = 'identity'",
+                    [],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .unwrap();
+            assert_eq!(kept, ("old".to_owned(), 7), "from {version}");
+        }
+    }
+
+    #[test]
+    fn whose_database_it_is() {
+        let check = |sql: &str, expected: Kind| {
+            let connection = Connection::open_in_memory().unwrap();
+            connection.execute_batch(sql).unwrap();
+            assert_eq!(inspect(&connection).unwrap(), expected, "{sql}");
+        };
+        let ours = format!("PRAGMA application_id = {APPLICATION_ID}");
+        check("", Kind::Fresh);
+        check(&format!("{ours}; PRAGMA user_version = 99"), Kind::Newer(99));
+        check(&format!("{ours}; PRAGMA user_version = -1"), Kind::Newer(-1));
+        check("PRAGMA application_id = 5", Kind::Foreign("its application id is 5".into()));
+        check("CREATE TABLE note (a)", Kind::Foreign("it has a table \"note\"".into()));
+        check(
+            "CREATE TABLE computer17 (a); CREATE TABLE slave17 (a)",
+            Kind::Foreign("slapproxy of slapos.core, table computer17".into()),
+        );
+    }
+}
