@@ -4,11 +4,14 @@
 //! written *through* a link: what stands in the way is removed (the link, never what it points to), and files are put
 //! into place by rename, which replaces a link instead of following it.
 
-use crate::env::{FileKind, Files};
+use crate::env::{FileKind, Files, normalize};
 use std::{
     io,
     path::{Path, PathBuf},
 };
+
+/// How many links a name may be.
+const LINKS_MAX: usize = 8;
 
 /// The directory `base/names...`, made if it is missing (with `mode`); a link or file in its place is removed first.
 ///
@@ -61,6 +64,34 @@ pub fn read(files: &dyn Files, path: &Path, limit: u64) -> Option<Vec<u8>> {
 /// Like [`read`], as text without blanks at its ends.
 pub fn read_text(files: &dyn Files, path: &Path, limit: u64) -> Option<String> {
     String::from_utf8(read(files, path, limit)?).ok().map(|text| text.trim().to_owned())
+}
+
+/// The file of that name in `base`, its links followed as long as they stay inside `base`; `None` when they do not,
+/// or there is no file.
+pub fn resolve_inside(files: &dyn Files, base: &Path, name: &str) -> Option<PathBuf> {
+    let mut path = base.join(name);
+    for _ in 0..LINKS_MAX {
+        match files.symlink_metadata(&path).ok()?.kind {
+            FileKind::File => return Some(path),
+            FileKind::Symlink => {
+                let target = files.read_link(&path).ok()?;
+                path = normalize(&path.parent()?.join(target));
+                if !path.starts_with(base) || !parents_are_real(files, base, &path) {
+                    return None;
+                }
+            }
+            FileKind::Directory | FileKind::Other => return None,
+        }
+    }
+    None
+}
+
+/// Whether all directories between `base` and a file are directories themselves, no links.
+fn parents_are_real(files: &dyn Files, base: &Path, path: &Path) -> bool {
+    let parents = path.ancestors().skip(1).take_while(|parent| *parent != base);
+    parents.into_iter().all(|parent| {
+        files.symlink_metadata(parent).is_ok_and(|metadata| metadata.kind == FileKind::Directory)
+    })
 }
 
 /// Adds a text to a log of at most `limit` bytes: when it would grow beyond, its older half goes, at a line's end.

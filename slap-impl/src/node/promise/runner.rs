@@ -11,10 +11,13 @@ use super::{
     python,
     state::{CacheFile, ResultFile, ResultItem, State, bounded},
 };
-use crate::env::{Env, FileKind, LocalFuture, join_all};
+use crate::{
+    env::{Env, FileKind, LocalFuture},
+    node::parallel,
+};
 use std::{
     cell::RefCell,
-    collections::{BTreeSet, VecDeque},
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -112,22 +115,11 @@ pub async fn run(env: &Env, partition: &Path, options: &Options) -> io::Result<S
     let mut summary = Summary::default();
     let jobs = find(env, partition, options, &mut summary.warnings);
     let runner = Runner { env, partition, options, state: &state, warnings: RefCell::default() };
-    let queue: RefCell<VecDeque<usize>> = RefCell::new((0..jobs.len()).collect());
-    let done: RefCell<Vec<Option<Outcome>>> = RefCell::new(vec![None; jobs.len()]);
-    let workers = (0..options.parallel.clamp(1, jobs.len().max(1))).map(|_| {
-        Box::pin(async {
-            loop {
-                let Some(index) = queue.borrow_mut().pop_front() else { break };
-                let outcome = runner.run_one(&jobs[index]).await;
-                done.borrow_mut()[index] = Some(outcome);
-            }
-        }) as LocalFuture<'_, ()>
-    });
-    join_all(workers.collect()).await;
+    let futures = jobs.iter().map(|job| Box::pin(runner.run_one(job)) as LocalFuture<'_, Outcome>);
+    summary.outcomes = parallel::bounded(options.parallel, futures.collect()).await;
     if options.only.is_none() {
         state.keep_only(&jobs.iter().map(|job| job.title.clone()).collect());
     }
-    summary.outcomes = done.into_inner().into_iter().flatten().collect();
     summary.warnings.append(&mut runner.warnings.into_inner());
     Ok(summary)
 }
