@@ -79,8 +79,10 @@ impl FormattedPartition {
         let fields = Fields::new("an entry of partition_list", items);
         let mut addresses = Vec::new();
         for item in fields.items("address_list")? {
-            let fields = Fields::new("an entry of address_list", dictionary(item, "an entry of address_list")?);
-            addresses.push(FormattedAddress { address: fields.text("addr")?, netmask: fields.text("netmask")? });
+            let fields =
+                Fields::new("an entry of address_list", dictionary(item, "an entry of address_list")?);
+            addresses
+                .push(FormattedAddress { address: fields.text("addr")?, netmask: fields.text("netmask")? });
         }
         let interface = match fields.dictionary("tap")? {
             Some(tap) => Fields::new("tap", tap).optional_text("name")?,

@@ -83,7 +83,10 @@ pub(super) fn parameters(items: &Dictionary) -> Result<Parameters, MarshalError>
             Value::None => Ok((key.clone(), None)),
             other => match other.to_plain_text() {
                 Some(text) => Ok((key.clone(), Some(text))),
-                None => Err(MarshalError::new(format!("the parameter {key:?} is {}: expected text", other.kind()))),
+                None => Err(MarshalError::new(format!(
+                    "the parameter {key:?} is {}: expected text",
+                    other.kind()
+                ))),
             },
         })
         .collect()

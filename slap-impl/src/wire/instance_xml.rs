@@ -189,7 +189,10 @@ mod tests {
                 "<instance><x><parameter id='a'>x</parameter></x><parameter id='m'>a<b/>c</parameter></instance>",
                 vec![("m", Some("a"))],
             ),
-            ("<instance><parameter id='a&#10;&lt;'><![CDATA[<]]></parameter></instance>", vec![("a\n<", Some("<"))]),
+            (
+                "<instance><parameter id='a&#10;&lt;'><![CDATA[<]]></parameter></instance>",
+                vec![("a\n<", Some("<"))],
+            ),
         ] {
             assert_eq!(decode(document).unwrap(), parameters(&expected), "{document}");
         }

@@ -265,7 +265,8 @@ impl Writer {
                 '\t' | '\n' | ' '..='\x7f' => self.out.push(character),
                 // Writing to a String cannot fail.
                 other => {
-                    let _ = write!(self.out, "&#{};", u32::from(if is_xml(other) { other } else { '\u{fffd}' }));
+                    let _ =
+                        write!(self.out, "&#{};", u32::from(if is_xml(other) { other } else { '\u{fffd}' }));
                 }
             }
         }

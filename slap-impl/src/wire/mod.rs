@@ -2,11 +2,16 @@
 //!
 //! * `http`: HTTP/1.1 both ways
 //! * `marshal`: the documents of Python's xml_marshaller; `instance_xml`: parameters
-//! * `objects` and `configuration`: what these documents mean
+//! * `objects`, `configuration` and `status`: what these documents mean
+//! * `hateoas`: the JSON documents that clients search; `uri_template`: the links in them
 
+pub mod config_parser;
 pub mod configuration;
 mod fields;
+pub mod hateoas;
 pub mod http;
 pub mod instance_xml;
 pub mod marshal;
 pub mod objects;
+pub mod status;
+pub mod uri_template;

@@ -361,7 +361,9 @@ impl SharedInstance {
         let fields = Fields::new("a shared instance", items);
         let reference = fields.text("slave_reference")?;
         let mut own = items.clone();
-        own.retain(|key, _| !["slave_title", "slave_reference", "slap_software_type"].contains(&key.as_str()));
+        own.retain(|key, _| {
+            !["slave_title", "slave_reference", "slap_software_type"].contains(&key.as_str())
+        });
         Ok(SharedInstance {
             title: fields.optional_text("slave_title")?.unwrap_or_else(|| reference.clone()),
             software_type: fields.optional_text("slap_software_type")?,
@@ -464,14 +466,19 @@ fn read_addresses(fields: &Fields<'_>, name: &str) -> Result<Vec<(String, String
     for item in fields.items(name)? {
         match texts(item, name)?.as_slice() {
             [interface, address, ..] => pairs.push((interface.clone(), address.clone())),
-            _ => return Err(MarshalError::new(format!("an entry of {name} is no pair of interface and address"))),
+            _ => {
+                return Err(MarshalError::new(format!(
+                    "an entry of {name} is no pair of interface and address"
+                )));
+            }
         }
     }
     Ok(pairs)
 }
 
 fn texts(item: &Value, name: &str) -> Result<Vec<String>, MarshalError> {
-    let bad = || MarshalError::new(format!("an entry of {name} is {}: expected a tuple of text", item.kind()));
+    let bad =
+        || MarshalError::new(format!("an entry of {name} is {}: expected a tuple of text", item.kind()));
     item.as_items()
         .ok_or_else(bad)?
         .iter()

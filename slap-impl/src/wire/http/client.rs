@@ -2,8 +2,8 @@
 //!
 //! [`send`] opens the connection, [`exchange`] writes the request and reads the answer, and a GET follows redirects.
 
-use super::url::UrlError;
 pub use super::url::Url;
+use super::url::UrlError;
 use crate::env::{BoxStream, Env};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -99,7 +99,10 @@ impl fmt::Display for HttpError {
                 write!(formatter, "{url} did not answer within {} s", deadline.as_secs_f64())
             }
             HttpError::TooLarge { url, bytes_max } => {
-                write!(formatter, "the answer of {url} is longer than the {bytes_max} bytes that are accepted")
+                write!(
+                    formatter,
+                    "the answer of {url} is longer than the {bytes_max} bytes that are accepted"
+                )
             }
             HttpError::Protocol { url, reason } => {
                 write!(formatter, "{url} does not speak HTTP/1.1 as expected: {reason}")
@@ -140,8 +143,7 @@ impl Request {
     /// A POST of `fields` in form encoding, with the same limits.
     pub fn post_form<'a>(url: Url, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Request {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let headers =
-            vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
+        let headers = vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
         Request { method: "POST", headers, body: body.into_bytes(), ..Request::get(url) }
     }
 }
@@ -354,7 +356,10 @@ mod tests {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n",
             "HTTP/1.1 200 OK\r\n\r\n01234567890",
         ] {
-            assert!(matches!(check(get(), answer).1, Err(HttpError::TooLarge { bytes_max: 10, .. })), "{answer}");
+            assert!(
+                matches!(check(get(), answer).1, Err(HttpError::TooLarge { bytes_max: 10, .. })),
+                "{answer}"
+            );
         }
     }
 

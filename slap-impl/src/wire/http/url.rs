@@ -70,8 +70,7 @@ impl Url {
 
     /// `host`, `host:port` or `[address]:port`, as the Host header wants it (RFC 9110, 7.2).
     pub fn authority(&self) -> String {
-        let host =
-            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == 80 { host } else { format!("{host}:{}", self.port) }
     }
 

@@ -172,7 +172,8 @@ impl Decoder {
                 other => return Err(format!("{other:?} is not a boolean: expected 0 or 1")),
             },
             Kind::Integer => Value::Int(
-                number::parse_integer(&text).ok_or_else(|| format!("{text:?} is not an integer of 127 bits"))?,
+                number::parse_integer(&text)
+                    .ok_or_else(|| format!("{text:?} is not an integer of 127 bits"))?,
             ),
             Kind::Float => {
                 Value::Float(number::parse_float(&text).ok_or_else(|| format!("{text:?} is not a number"))?)
@@ -189,7 +190,8 @@ impl Decoder {
             Kind::Reference => self.copy(id.as_deref().unwrap_or(""))?,
         };
         if let (Some(id), true, Kind::List | Kind::Dictionary | Kind::Object(_)) =
-            (id, self.has_references, kind) {
+            (id, self.has_references, kind)
+        {
             self.remember(id, &value)?;
         }
         if let Some(parent) = self.stack.last_mut() {
@@ -256,7 +258,9 @@ fn kind_of(name: &str, start: &BytesStart<'_>) -> Result<Kind, String> {
             let class = attribute(start, "class")?.unwrap_or_default();
             match Class::find(&module, &class) {
                 Some(class) => Kind::Object(class),
-                None => return Err(format!("the class {} is not accepted", shown(&format!("{module}.{class}")))),
+                None => {
+                    return Err(format!("the class {} is not accepted", shown(&format!("{module}.{class}"))));
+                }
             }
         }
         other => return Err(format!("the element <{}> is not accepted", shown(other))),

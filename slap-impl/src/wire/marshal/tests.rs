@@ -95,7 +95,10 @@ fn what_is_refused_is_named() {
     for (document, expected) in [
         ("<!DOCTYPE a [<!ENTITY b \"c\">]><marshal><string>&b;</string></marshal>", "DOCTYPE"),
         ("<marshal><string>&b;</string></marshal>", "entity &b;"),
-        ("<marshal><object module=\"os\" class=\"system\"><tuple/><dictionary/></object></marshal>", "os.system"),
+        (
+            "<marshal><object module=\"os\" class=\"system\"><tuple/><dictionary/></object></marshal>",
+            "os.system",
+        ),
         ("<marshal><code>x</code></marshal>", "<code>"),
         ("<marshal><int>x</int></marshal>", "\"x\" is not an integer"),
         ("<marshal><bool>yes</bool></marshal>", "0 or 1"),
