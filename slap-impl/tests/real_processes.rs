@@ -58,8 +58,7 @@ fn a_held_process_runs_only_when_released() {
 fn number_and_start_time_are_the_programs() {
     world(async |env, _| {
         for start in [Start::AtOnce, Start::Held] {
-            let command =
-                Command { start, ..captured("echo $$; cut -d' ' -f6,22 /proc/$$/stat") };
+            let command = Command { start, ..captured("echo $$; cut -d' ' -f6,22 /proc/$$/stat") };
             let mut spawned = env.processes().spawn(&command).unwrap();
             spawned.release().unwrap();
             let ended = spawned.child.wait().await.unwrap();

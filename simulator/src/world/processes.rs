@@ -421,6 +421,16 @@ impl Processes for ProcessEnv {
         Ok(())
     }
 
+    fn session(&self, leader: Identity) -> Vec<Identity> {
+        let table = self.shared.table.borrow();
+        table
+            .records
+            .values()
+            .filter(|record| record.session == leader.pid && record.identity != self.record.identity)
+            .map(|record| record.identity)
+            .collect()
+    }
+
     fn marked(&self, variable: &str, value: &str) -> Vec<Identity> {
         let table = self.shared.table.borrow();
         table

@@ -50,7 +50,9 @@ fn append_bounded(
     // Entries go in their order; each entry that comes lets few go, so this never takes long.
     loop {
         let oldest: Option<(i64, i64)> = connection
-            .prepare_cached("SELECT sequence, bytes FROM journal WHERE sequence < ?1 ORDER BY sequence LIMIT 1")?
+            .prepare_cached(
+                "SELECT sequence, bytes FROM journal WHERE sequence < ?1 ORDER BY sequence LIMIT 1",
+            )?
             .query_row([sequence], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         match oldest {
@@ -63,7 +65,11 @@ fn append_bounded(
 }
 
 /// Changes after that sequence, at most `limit` of them.
-pub fn journal_after(connection: &Connection, sequence: i64, limit: u32) -> rusqlite::Result<Vec<JournalEntry>> {
+pub fn journal_after(
+    connection: &Connection,
+    sequence: i64,
+    limit: u32,
+) -> rusqlite::Result<Vec<JournalEntry>> {
     connection
         .prepare_cached(
             "SELECT sequence, at, command, answer FROM journal WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",

@@ -144,10 +144,7 @@ pub fn instances(connection: &Connection) -> rusqlite::Result<Vec<Instance>> {
 }
 
 /// The instance of that title.
-pub fn instance_titled(
-    connection: &Connection,
-    title: &InstanceTitle,
-) -> rusqlite::Result<Option<Instance>> {
+pub fn instance_titled(connection: &Connection, title: &InstanceTitle) -> rusqlite::Result<Option<Instance>> {
     connection
         .prepare_cached(&format!("SELECT {INSTANCE} FROM instance WHERE title = ?1"))?
         .query_row([title], |row| Instance::from_row(row, 0))
@@ -172,7 +169,8 @@ mod tests {
 
     #[test]
     fn numbers_in_references_count_by_value() {
-        let mut references = vec!["COMP-10", "COMP-2", "COMP-1", "a10b2", "a10b10", "COMP", "COMP-", "9", "10"];
+        let mut references =
+            vec!["COMP-10", "COMP-2", "COMP-1", "a10b2", "a10b10", "COMP", "COMP-", "9", "10"];
         references.sort_by_key(|reference| natural_key(reference));
         let position = |text: &str| references.iter().position(|reference| *reference == text).unwrap();
         for pair in ["COMP-1", "COMP-2", "COMP-10"].windows(2) {

@@ -73,7 +73,10 @@ pub fn set_access_status(
 }
 
 /// The last report.
-pub fn access_status(connection: &Connection, subject: Subject<'_>) -> rusqlite::Result<Option<AccessStatus>> {
+pub fn access_status(
+    connection: &Connection,
+    subject: Subject<'_>,
+) -> rusqlite::Result<Option<AccessStatus>> {
     let (computer, kind, name) = subject.key();
     connection
         .prepare_cached(

@@ -16,6 +16,9 @@ pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// Python's MAX_INTERPOLATION_DEPTH.
 const INTERPOLATION_DEPTH_MAX: usize = 10;
 
+/// How many replacements a value may take.
+const REPLACEMENTS_MAX: usize = 10_000;
+
 /// What is wrong with a file or with a setting in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -116,9 +119,9 @@ impl ConfigFile {
     /// When a replacement is misspelt, unknown, or does not end.
     pub fn get(&self, section: &str, key: &str) -> Result<Option<String>, ConfigError> {
         let Some(option) = self.option(section, key) else { return Ok(None) };
-        let mut out = String::new();
-        self.interpolate(section, key, &option.value, 1, &mut out)?;
-        Ok(Some(out))
+        let mut expansion = Expansion::default();
+        self.interpolate(section, key, &option.value, 1, &mut expansion)?;
+        Ok(Some(expansion.text))
     }
 
     /// The line where an option stands, or its section.
@@ -145,39 +148,58 @@ impl ConfigFile {
         key: &str,
         value: &str,
         depth: usize,
-        out: &mut String,
+        expansion: &mut Expansion,
     ) -> Result<(), ConfigError> {
         let fail = |message: String, hint: &str| {
             Err(self.error(section, key, format!("[{section}] {key}: {message}"), hint))
         };
         if depth > INTERPOLATION_DEPTH_MAX {
-            return fail(format!("%({key})s is replaced more than 10 times"), "break the circle of references");
+            return fail(
+                format!("%({key})s is replaced more than 10 times"),
+                "break the circle of references",
+            );
         }
         let mut rest = value;
         while let Some((before, after)) = rest.split_once('%') {
-            out.push_str(before);
-            if out.len() as u64 > CONFIG_BYTES_MAX {
-                return fail(format!("its value grows over {CONFIG_BYTES_MAX} bytes"), "");
+            expansion.text.push_str(before);
+            expansion.replacements += 1;
+            if expansion.text.len() as u64 > CONFIG_BYTES_MAX || expansion.replacements > REPLACEMENTS_MAX {
+                return fail(
+                    format!(
+                        "its value grows over {CONFIG_BYTES_MAX} bytes or {REPLACEMENTS_MAX} replacements"
+                    ),
+                    "",
+                );
             }
             if let Some(after) = after.strip_prefix('%') {
-                out.push('%');
+                expansion.text.push('%');
                 rest = after;
                 continue;
             }
             let name = after.strip_prefix('(').and_then(|after| after.split_once(")s"));
             let Some((name, after)) = name.filter(|(name, _)| !name.is_empty() && !name.contains(')')) else {
                 let shown: String = after.chars().take(20).collect();
-                return fail(format!("\"%{shown}\" is no replacement: expected %(key)s or %%"), "write a percent sign as %%");
+                return fail(
+                    format!("\"%{shown}\" is no replacement: expected %(key)s or %%"),
+                    "write a percent sign as %%",
+                );
             };
             let Some(option) = self.option(section, name) else {
                 return fail(format!("%({name})s names no option"), "write a percent sign as %%");
             };
-            self.interpolate(section, name, &option.value, depth + 1, out)?;
+            self.interpolate(section, name, &option.value, depth + 1, expansion)?;
             rest = after;
         }
-        out.push_str(rest);
+        expansion.text.push_str(rest);
         Ok(())
     }
+}
+
+/// A value in the making.
+#[derive(Default)]
+struct Expansion {
+    text: String,
+    replacements: usize,
 }
 
 struct Parser {

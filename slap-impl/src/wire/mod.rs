@@ -4,6 +4,7 @@
 //! * `marshal`: the documents of Python's xml_marshaller; `instance_xml`: parameters
 //! * `objects`, `configuration` and `status`: what these documents mean
 //! * `hateoas`: the JSON documents that clients search; `uri_template`: the links in them
+//! * `config_parser`, `settings`: slapos.cfg
 
 pub mod config_parser;
 pub mod configuration;
@@ -13,5 +14,6 @@ pub mod http;
 pub mod instance_xml;
 pub mod marshal;
 pub mod objects;
+pub mod settings;
 pub mod status;
 pub mod uri_template;
