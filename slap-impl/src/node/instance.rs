@@ -153,31 +153,53 @@ async fn visit(site: &Site, partition: &ComputerPartition, options: &Options) ->
         // A supervisor that lost its state, or a machine that was started again.
         start(site, id).await?;
     }
-    check_anomaly(site, partition).await
-}
-
-/// Runs the promises that are due, and tells the master when the partition's health changed.
-async fn check_anomaly(site: &Site, partition: &ComputerPartition) -> Result<(), NodeError> {
-    let (computer, id) = (&site.settings.computer_id, &partition.partition_id);
-    let status = match &partition.access_status {
-        Some(status) => Some(status.clone()),
-        None => site.master.partition_status(computer, id).await.ok().map(|status| status.text),
-    };
-    let was_error = status.as_ref().map(|status| status.starts_with("#error"));
-    let summary = health::check(site, id, Mode::Anomaly, false).await?;
-    if let Some(bang) = summary.bang() {
-        site.master.bang(computer, id, &bang).await?;
-    }
-    match summary.failure() {
-        Some(failure) => {
-            if was_error != Some(true) {
-                site.master.instance_error(computer, id, &failure).await?;
-            }
-            Err(NodeError::Promise(failure))
-        }
-        None if was_error != Some(false) => Ok(site.master.started_partition(computer, id).await?),
+    match check_anomaly(site, partition, None).await?.failure {
+        Some(failure) => Err(NodeError::Promise(failure)),
         None => Ok(()),
     }
+}
+
+/// What the promises of a partition that is up to date say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// Upstream's sentence about the first promise that fails.
+    pub failure: Option<String>,
+    /// When the first promise is due again: seconds since 1970.
+    pub next_run_at_seconds: Option<f64>,
+}
+
+/// Runs the promises that are due (all, when one failed before), and tells the master when the partition's health
+/// changed. `was_healthy` is what the master was told before; `None` asks it.
+///
+/// # Errors
+/// When the promises could not be run, or the master could not be told.
+pub async fn check_anomaly(
+    site: &Site,
+    partition: &ComputerPartition,
+    was_healthy: Option<bool>,
+) -> Result<Checked, NodeError> {
+    let (computer, id) = (&site.settings.computer_id, &partition.partition_id);
+    let was_healthy = match (was_healthy, &partition.access_status) {
+        (Some(known), _) => Some(known),
+        (None, Some(status)) => Some(!status.starts_with("#error")),
+        (None, None) => {
+            site.master.partition_status(computer, id).await.ok().map(|status| !status.text.starts_with("#error"))
+        }
+    };
+    let summary = health::check(site, id, Mode::Anomaly, was_healthy == Some(false)).await?;
+    let failure = summary.failure();
+    match &failure {
+        Some(failure) if was_healthy != Some(false) => {
+            site.env.tell(format!("{id}: {failure}"));
+            site.master.instance_error(computer, id, failure).await?;
+            if let Some(bang) = summary.bang() {
+                site.master.bang(computer, id, &bang).await?;
+            }
+        }
+        None if was_healthy != Some(true) => site.master.started_partition(computer, id).await?,
+        _ => {}
+    }
+    Ok(Checked { failure, next_run_at_seconds: summary.next_run_at_seconds() })
 }
 
 /// Makes a partition what the master wants, and tells it how that went. With `force_stop` a started one is set up but stopped,

@@ -14,9 +14,6 @@ use std::collections::BTreeSet;
 /// What a watched service's name ends with.
 pub const WATCH_SUFFIX: &str = "-on-watch";
 
-/// Bytes of a service's log.
-const SERVICE_LOG_BYTES_MAX: u64 = 100 << 10;
-
 /// A partition's services, and what was passed over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declared {
@@ -55,7 +52,7 @@ pub fn declared(site: &Site, partition: &PartitionId) -> Declared {
                 directory: directory.clone(),
                 umask: 0o022,
                 log,
-                log_bytes_max: SERVICE_LOG_BYTES_MAX,
+                log_bytes_max: site.settings.service_log_bytes_max,
                 watched: !suffix.is_empty(),
                 restart: Restart::Never,
                 stop_seconds: 60,

@@ -1,7 +1,7 @@
 //! A node as a place: its settings, where its files stand, and whom it talks to.
 //!
-//! Below the instance root, beside the partitions: `.slap/` holds what only the node writes (0700), `.supervisor/` is the
-//! supervisor's directory. No partition can have such a name, because a partition's id begins with a letter or digit.
+//! Below the software and the instance root, `.slap/` holds what only the node writes (0700). No partition can have that
+//! name, because a partition's id begins with a letter or digit.
 
 use super::{NodeError, safe, settings::NodeSettings, supervisor::SupervisorClient};
 use crate::{
@@ -53,7 +53,7 @@ impl Site {
     /// When the master's URL cannot be used.
     pub fn new(env: Env, settings: NodeSettings) -> Result<Site, NodeError> {
         let master = SlapClient::new(env.clone(), &settings.master_url)?;
-        let supervisor = SupervisorClient::new(env.clone(), &supervisor_directory(&settings.instance_root));
+        let supervisor = SupervisorClient::new(env.clone(), &settings.supervisor_directory);
         Ok(Site { env, settings, master, supervisor })
     }
 
@@ -172,12 +172,14 @@ impl Site {
         if self.settings.forbids_supervisor_launch {
             let message = format!(
                 "{error}; start it (slap supervisor --directory {}), because forbid_supervisord_automatic_launch is set",
-                supervisor_directory(&self.settings.instance_root).display()
+                self.settings.supervisor_directory.display()
             );
             return Err(NodeError::Failed(message));
         }
-        let directory = safe::directory(self.files(), &self.settings.instance_root, &[".supervisor"], 0o700)
-            .map_err(|error| NodeError::Failed(format!("the supervisor's directory cannot be made: {error}")))?;
+        let directory = self.settings.supervisor_directory.clone();
+        self.files()
+            .create_directory(&directory, 0o700)
+            .map_err(|error| NodeError::io(format!("{} cannot be made", directory.display()), &error))?;
         let log = directory.join("supervisor.log");
         let mut command = Command::new(&self.env.context().executable).arguments(["supervisor", "--directory"]);
         command.arguments.push(directory.to_string_lossy().into_owned());
@@ -205,11 +207,6 @@ impl Site {
         let lines = super::engine::last_lines(&self.env, &log, None);
         Err(NodeError::Failed(format!("the supervisor was started and does not answer; its log ends:\n{lines}")))
     }
-}
-
-/// Where the supervisor of an instance root has its socket and its state.
-pub fn supervisor_directory(instance_root: &Path) -> PathBuf {
-    instance_root.join(".supervisor")
 }
 
 #[cfg(test)]
