@@ -179,7 +179,8 @@ mod tests {
 
     #[test]
     fn the_environment_of_a_build_is_clean() {
-        let set = [("PATH", "/bin"), ("PYTHONPATH", "/x"), ("LC_ALL", "C"), ("TMPDIR", "/t"), ("HOME", "/root")];
+        let set =
+            [("PATH", "/bin"), ("PYTHONPATH", "/x"), ("LC_ALL", "C"), ("TMPDIR", "/t"), ("HOME", "/root")];
         let context = Context {
             variables: set.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             directory: "/".into(),

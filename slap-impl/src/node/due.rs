@@ -53,7 +53,11 @@ mod tests {
     use super::*;
 
     fn deployed(timestamp: Option<&str>, banged: Option<&str>) -> Deployed {
-        Deployed { timestamp: timestamp.map(str::to_owned), at_seconds: 1000, banged: banged.map(str::to_owned) }
+        Deployed {
+            timestamp: timestamp.map(str::to_owned),
+            at_seconds: 1000,
+            banged: banged.map(str::to_owned),
+        }
     }
 
     #[test]

@@ -61,13 +61,19 @@ pub async fn run(env: &Env, run: Run<'_>) -> Result<(), EngineError> {
     match finished {
         Ok(finished) if finished.timed_out => {
             let seconds = run.deadline.unwrap_or_default().as_secs_f64();
-            Err(EngineError(format!("{} took more than {seconds} s and was killed.\n{}", run.purpose, lines())))
+            Err(EngineError(format!(
+                "{} took more than {seconds} s and was killed.\n{}",
+                run.purpose,
+                lines()
+            )))
         }
         Ok(finished) if finished.ended.succeeded() => Ok(()),
         Ok(finished) => {
             Err(EngineError(format!("{} failed ({}).\n{}", run.purpose, finished.ended.describe(), lines())))
         }
-        Err(error) => Err(EngineError(format!("{} failed: the engine cannot be started: {error}", run.purpose))),
+        Err(error) => {
+            Err(EngineError(format!("{} failed: the engine cannot be started: {error}", run.purpose)))
+        }
     }
 }
 
@@ -88,7 +94,8 @@ pub fn last_lines(env: &Env, log: &Path, from: Option<&str>) -> String {
 }
 
 fn tail(text: &str, from: Option<&str>) -> String {
-    let text = from.and_then(|from| text.rfind(from).map(|start| &text[start + from.len()..])).unwrap_or(text);
+    let text =
+        from.and_then(|from| text.rfind(from).map(|start| &text[start + from.len()..])).unwrap_or(text);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(TOLD_LINES_MAX)..].join("\n").trim_end().to_owned()
 }

@@ -44,7 +44,9 @@ impl std::error::Error for NodeError {}
 impl From<ClientError> for NodeError {
     fn from(error: ClientError) -> NodeError {
         match error {
-            ClientError::Offline { .. } => NodeError::Offline(error.to_string()),
+            ClientError::Offline { .. } | ClientError::Refused { status: 500.., .. } => {
+                NodeError::Offline(error.to_string())
+            }
             _ => NodeError::Failed(error.to_string()),
         }
     }

@@ -4,8 +4,7 @@ use super::{
     NodeError,
     due::{self, Deployed},
     promise::{self, Mode, Summary},
-    safe,
-    services,
+    safe, services,
     site::Site,
     supervisor::ServiceStatus,
 };
@@ -19,7 +18,12 @@ const START_PATIENCE: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// When they could not be run at all. Failing promises are in the summary.
-pub async fn check(site: &Site, partition: &PartitionId, mode: Mode, force: bool) -> Result<Summary, NodeError> {
+pub async fn check(
+    site: &Site,
+    partition: &PartitionId,
+    mode: Mode,
+    force: bool,
+) -> Result<Summary, NodeError> {
     let options = promise::Options {
         deadline: site.settings.promise_timeout,
         parallel: site.settings.parallel_promises,

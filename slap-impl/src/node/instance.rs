@@ -149,7 +149,7 @@ async fn visit(site: &Site, partition: &ComputerPartition, options: &Options) ->
         health::service_died(site, id, dead, true).await?;
         return process(site, partition, false).await;
     }
-    if if !statuses.iter().any(|status| status.group == id.as_str()) {
+    if !statuses.iter().any(|status| status.group == id.as_str()) {
         // A supervisor that lost its state, or a machine that was started again.
         start(site, id).await?;
     }
@@ -182,9 +182,12 @@ pub async fn check_anomaly(
     let was_healthy = match (was_healthy, &partition.access_status) {
         (Some(known), _) => Some(known),
         (None, Some(status)) => Some(!status.starts_with("#error")),
-        (None, None) => {
-            site.master.partition_status(computer, id).await.ok().map(|status| !status.text.starts_with("#error"))
-        }
+        (None, None) => site
+            .master
+            .partition_status(computer, id)
+            .await
+            .ok()
+            .map(|status| !status.text.starts_with("#error")),
     };
     let summary = health::check(site, id, Mode::Anomaly, was_healthy == Some(false)).await?;
     let failure = summary.failure();
@@ -241,9 +244,11 @@ pub async fn process(site: &Site, partition: &ComputerPartition, force_stop: boo
 /// Checks the directory, and removes what says that the partition is up to date.
 fn begin(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
     let path = site.partition(id);
-    let metadata = site.files().symlink_metadata(&path).ok().filter(|found| found.kind == FileKind::Directory);
+    let metadata =
+        site.files().symlink_metadata(&path).ok().filter(|found| found.kind == FileKind::Directory);
     let Some(metadata) = metadata else {
-        let message = format!("Please create partition directory {} (slap node format --now)", path.display());
+        let message =
+            format!("Please create partition directory {} (slap node format --now)", path.display());
         return Err(NodeError::Failed(message));
     };
     if metadata.mode & 0o777 != 0o750 {
@@ -261,7 +266,11 @@ fn begin(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
     site.restore_resource(id).map_err(failed)
 }
 
-async fn process_begun(site: &Site, partition: &ComputerPartition, force_stop: bool) -> Result<(), NodeError> {
+async fn process_begun(
+    site: &Site,
+    partition: &ComputerPartition,
+    force_stop: bool,
+) -> Result<(), NodeError> {
     let (computer, id) = (&site.settings.computer_id, &partition.partition_id);
     match partition.requested_state {
         RequestedState::Started => {
@@ -347,7 +356,10 @@ async fn install(site: &Site, partition: &ComputerPartition) -> Result<(), NodeE
         purpose: format!("Setting up {id} ({url})"),
         directory: &path,
         arguments: vec!["-U".to_owned(), "-c".to_owned(), config.to_string_lossy().into_owned()],
-        variables: vec![("SLAPGRID_INSTANCE_ROOT", site.settings.instance_root.to_string_lossy().into_owned())],
+        variables: vec![(
+            "SLAPGRID_INSTANCE_ROOT",
+            site.settings.instance_root.to_string_lossy().into_owned(),
+        )],
         log: site.instance_log(id),
         deadline: site.settings.partition_timeout,
     };
@@ -427,7 +439,9 @@ global-ipv4-network = {network}
 
 /// Tells the master which instances the profile asked for, so that it can drop the others.
 async fn end_transaction(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
-    let Some(text) = safe::read_text(site.files(), &transaction_path(site, id), 1 << 20) else { return Ok(()) };
+    let Some(text) = safe::read_text(site.files(), &transaction_path(site, id), 1 << 20) else {
+        return Ok(());
+    };
     let references: Vec<String> = text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
     let sent = site.master.related_instances(&site.settings.computer_id, id, &references).await;
     match sent.map_err(NodeError::from) {

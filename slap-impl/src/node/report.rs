@@ -5,10 +5,7 @@
 //! interrupted goes on at the next pass, and the master is told last.
 
 use super::{
-    NodeError, PassResult, command, instance, parallel, safe,
-    services,
-    site::Site,
-    supervisor::ServiceState,
+    NodeError, PassResult, command, instance, parallel, safe, services, site::Site, supervisor::ServiceState,
 };
 use crate::{
     env::{Command, FileKind, LocalFuture, Output},
@@ -38,17 +35,18 @@ pub async fn pass(site: &Site) -> Result<PassResult, NodeError> {
     let _lock = site.lock(&site.settings.instance_root, "instance")?;
     site.ensure_supervisor().await?;
     let computer = site.computer().await?;
-    let work = computer.partitions.iter().filter(|partition| is_to_be_destroyed(partition)).map(|partition| {
-        Box::pin(async move {
-            let outcome = destroy(site, partition).await;
-            match &outcome {
-                Ok(Destroyed::Done) => {}
-                Ok(Destroyed::NotYet(why)) => site.env.tell(format!("{}: {why}", partition.partition_id)),
-                Err(error) => site.env.tell(format!("{}: {error}", partition.partition_id)),
-            }
-            PassResult::of(&outcome.map(|_| ()))
-        }) as LocalFuture<'_, PassResult>
-    });
+    let work =
+        computer.partitions.iter().filter(|partition| is_to_be_destroyed(partition)).map(|partition| {
+            Box::pin(async move {
+                let outcome = destroy(site, partition).await;
+                match &outcome {
+                    Ok(Destroyed::Done) => {}
+                    Ok(Destroyed::NotYet(why)) => site.env.tell(format!("{}: {why}", partition.partition_id)),
+                    Err(error) => site.env.tell(format!("{}: {error}", partition.partition_id)),
+                }
+                PassResult::of(&outcome.map(|_| ()))
+            }) as LocalFuture<'_, PassResult>
+        });
     let results = parallel::bounded(site.settings.parallel_instances, work.collect()).await;
     Ok(results.into_iter().max().unwrap_or(PassResult::Done))
 }
@@ -74,7 +72,9 @@ pub async fn destroy(site: &Site, partition: &ComputerPartition) -> Result<Destr
                     Ok(Destroyed::Done)
                 }
                 Err(error) if error.is_offline() => Err(error),
-                Err(error) => Ok(Destroyed::NotYet(format!("the master does not take it as destroyed: {error}"))),
+                Err(error) => {
+                    Ok(Destroyed::NotYet(format!("the master does not take it as destroyed: {error}")))
+                }
             }
         }
         Ok(not_yet) => Ok(not_yet),
@@ -91,13 +91,17 @@ pub async fn destroy(site: &Site, partition: &ComputerPartition) -> Result<Destr
 async fn empty(site: &Site, id: &PartitionId) -> Result<Destroyed, NodeError> {
     let path = site.partition(id);
     if let Some(name) = running_to_wait_for(site, id).await? {
-        return Ok(Destroyed::NotYet(format!("{name} still runs, and shall end by itself before {id} is destroyed")));
+        return Ok(Destroyed::NotYet(format!(
+            "{name} still runs, and shall end by itself before {id} is destroyed"
+        )));
     }
     site.supervisor.remove(id.as_str()).await?;
     instance::report_stopped(site, id).await?;
     match site.files().symlink_metadata(&path) {
         Ok(metadata) if metadata.kind == FileKind::Directory => {}
-        Ok(_) => return Err(NodeError::Failed(format!("{} is no directory: it is left as it is", path.display()))),
+        Ok(_) => {
+            return Err(NodeError::Failed(format!("{} is no directory: it is left as it is", path.display())));
+        }
         // Nothing there is as empty as can be.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Destroyed::Done),
         Err(error) => return Err(NodeError::io(path.display(), &error)),
@@ -166,5 +170,9 @@ async fn run_hook(site: &Site, id: &PartitionId, path: &Path) -> Result<(), Node
     }
     let how = if finished.timed_out { "took too long".to_owned() } else { finished.ended.describe() };
     let output = String::from_utf8_lossy(&finished.ended.output).into_owned();
-    Err(NodeError::Failed(format!("Failed to destroy {id}: {} {how}.\n{}", hook.display(), output.trim_end())))
+    Err(NodeError::Failed(format!(
+        "Failed to destroy {id}: {} {how}.\n{}",
+        hook.display(),
+        output.trim_end()
+    )))
 }

@@ -3,8 +3,7 @@
 
 use super::{
     command::{service_environment, user_name},
-    engine,
-    safe,
+    engine, safe,
     site::Site,
     supervisor::{Restart, Service, ServiceState, ServiceStatus},
 };
@@ -34,8 +33,13 @@ pub fn declared(site: &Site, partition: &PartitionId) -> Declared {
         for file in site.files().list(&folder).unwrap_or_default() {
             let program = folder.join(&file);
             let name = format!("{file}{suffix}");
-            let is_file = site.files().metadata(&program).is_ok_and(|metadata| metadata.kind == FileKind::File);
-            if !is_file || file.chars().any(char::is_control) || name.len() > 255 || !taken.insert(name.clone()) {
+            let is_file =
+                site.files().metadata(&program).is_ok_and(|metadata| metadata.kind == FileKind::File);
+            if !is_file
+                || file.chars().any(char::is_control)
+                || name.len() > 255
+                || !taken.insert(name.clone())
+            {
                 declared.warnings.push(format!("{} is not run as a service", program.display()));
                 continue;
             }

@@ -82,9 +82,9 @@ impl Site {
         self.files().is_file(&self.release(url).join(".completed"))
     }
 
-    /// The log of a release's builds. It stands beside the releases, so that none of them can put a link in its place.
+    /// The log of a release's builds.
     pub fn release_log(&self, url: &SoftwareUrl) -> PathBuf {
-        self.settings.software_root.join(format!(".slap/{}.log", release_hash(url)))
+        self.release(url).join(".software.log")
     }
 
     /// The log of an instance's set-ups.
@@ -181,15 +181,19 @@ impl Site {
             .create_directory(&directory, 0o700)
             .map_err(|error| NodeError::io(format!("{} cannot be made", directory.display()), &error))?;
         let log = directory.join("supervisor.log");
-        let mut command = Command::new(&self.env.context().executable).arguments(["supervisor", "--directory"]);
+        let mut command =
+            Command::new(&self.env.context().executable).arguments(["supervisor", "--directory"]);
         command.arguments.push(directory.to_string_lossy().into_owned());
-        command.variables = super::command::clean_environment(self.env.context(), &self.settings.instance_root);
+        command.variables =
+            super::command::clean_environment(self.env.context(), &self.settings.instance_root);
         command.directory = self.settings.instance_root.clone();
         command.output = Output::Append(log.clone());
         command.umask = 0o022;
-        let mut spawned = self.env.processes().spawn(&command).map_err(|error| {
-            NodeError::Failed(format!("the supervisor cannot be started: {error}"))
-        })?;
+        let mut spawned = self
+            .env
+            .processes()
+            .spawn(&command)
+            .map_err(|error| NodeError::Failed(format!("the supervisor cannot be started: {error}")))?;
         // Waiting for it reaps it, should it end while this process lives.
         self.env.spawn(async move {
             spawned.child.wait().await.ok();
@@ -205,7 +209,9 @@ impl Site {
             return Ok(());
         }
         let lines = super::engine::last_lines(&self.env, &log, None);
-        Err(NodeError::Failed(format!("the supervisor was started and does not answer; its log ends:\n{lines}")))
+        Err(NodeError::Failed(format!(
+            "the supervisor was started and does not answer; its log ends:\n{lines}"
+        )))
     }
 }
 

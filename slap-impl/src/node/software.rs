@@ -36,13 +36,18 @@ pub async fn pass(site: &Site, options: &Options) -> Result<PassResult, NodeErro
     let computer = site.computer().await?;
     let mut result = PassResult::Done;
     for release in &computer.software_releases {
-        let is_chosen = options.only.iter().any(|only| only == release.url.as_str() || *only == release_hash(&release.url));
+        let is_chosen = options
+            .only
+            .iter()
+            .any(|only| only == release.url.as_str() || *only == release_hash(&release.url));
         if !options.only.is_empty() && !is_chosen {
             continue;
         }
         let outcome = match release.requested_state {
             Some(SupplyState::Destroyed) => remove(site, &computer, release).await,
-            _ if options.force || is_chosen || !site.is_built(&release.url) => build(site, &release.url).await,
+            _ if options.force || is_chosen || !site.is_built(&release.url) => {
+                build(site, &release.url).await
+            }
             _ => Ok(()),
         };
         if let Err(error) = &outcome {
@@ -91,7 +96,8 @@ pub async fn build(site: &Site, url: &SoftwareUrl) -> Result<(), NodeError> {
 /// Makes the directory and the profile that names the release's own.
 fn prepare(site: &Site, url: &SoftwareUrl, directory: &Path) -> Result<(), NodeError> {
     let files = site.files();
-    let failed = |error| NodeError::io(format!("the directory {} cannot be made", directory.display()), &error);
+    let failed =
+        |error| NodeError::io(format!("the directory {} cannot be made", directory.display()), &error);
     let hash = release_hash(url);
     safe::directory(files, &site.settings.software_root, &[&hash], 0o755).map_err(failed)?;
     safe::directory(files, directory, &["extends-cache"], 0o755).map_err(failed)?;
@@ -153,7 +159,6 @@ pub async fn remove(site: &Site, computer: &Computer, release: &SoftwareRelease)
         site.master.release_error(&site.settings.computer_id, url, &error.to_string()).await.ok();
         return Err(error);
     }
-    site.files().remove_any(&site.release_log(url)).ok();
     site.master.destroyed_release(&site.settings.computer_id, url).await?;
     site.env.tell(format!("Removed {url}"));
     Ok(())
@@ -174,15 +179,20 @@ fn collect_garbage(site: &Site, computer: &Computer) {
     let root = &site.settings.software_root;
     let wanted = |name: &str| {
         computer.software_releases.iter().any(|release| release_hash(&release.url) == name)
-            || computer.partitions.iter().filter_map(|partition| partition.instance.as_ref()).any(|instance| {
-                release_hash(&instance.software_release.url) == name
-            })
+            || computer
+                .partitions
+                .iter()
+                .filter_map(|partition| partition.instance.as_ref())
+                .any(|instance| release_hash(&instance.software_release.url) == name)
     };
     for name in site.files().list(root).unwrap_or_default() {
         let is_hash = name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let path = root.join(&name);
         let is_release = is_hash
-            && site.files().symlink_metadata(&path).is_ok_and(|metadata| metadata.kind == FileKind::Directory)
+            && site
+                .files()
+                .symlink_metadata(&path)
+                .is_ok_and(|metadata| metadata.kind == FileKind::Directory)
             && site.files().exists(&path.join("buildout.cfg"));
         if !is_release || wanted(&name) {
             continue;
@@ -200,7 +210,9 @@ mod tests {
 
     #[test]
     fn a_value_of_several_lines_stays_one_value() {
-        for (text, expected) in [("", ""), ("/a", "/a"), ("\n /a\n /b\n", "/a\n  /b"), ("/a\n[evil]", "/a\n  [evil]")] {
+        for (text, expected) in
+            [("", ""), ("/a", "/a"), ("\n /a\n /b\n", "/a\n  /b"), ("/a\n[evil]", "/a\n  [evil]")]
+        {
             assert_eq!(value(text), expected);
         }
     }

@@ -28,9 +28,8 @@ impl Agent {
     /// Does a job and notes how it went.
     pub(super) async fn run_job(&self, job: &Job, computer: &Computer, _began: f64) {
         let subject = job.subject();
-        let partition = |id: &PartitionId| {
-            computer.partitions.iter().find(|partition| partition.partition_id == *id)
-        };
+        let partition =
+            |id: &PartitionId| computer.partitions.iter().find(|partition| partition.partition_id == *id);
         match job {
             Job::Build(url) => {
                 let result = software::build(&self.site, url).await;
@@ -150,7 +149,8 @@ impl Agent {
     /// happens soon after its start, again and again, the pauses grow and the master is not banged any more.
     async fn died(&self, subject: &Subject, id: &PartitionId, partition: Option<&ComputerPartition>) {
         let statuses = self.site.supervisor.status().await.unwrap_or_default();
-        let Some(status) = services::dead_watched(&statuses, id).first().map(|status| (*status).clone()) else {
+        let Some(status) = services::dead_watched(&statuses, id).first().map(|status| (*status).clone())
+        else {
             return self.with(subject, |work| work.is_running = false);
         };
         let deaths = self.count_death(subject, &status);
@@ -204,7 +204,8 @@ impl Agent {
             match &result {
                 Ok(checked) => {
                     work.is_healthy = Some(checked.failure.is_none());
-                    let next = checked.next_run_at_seconds.map_or(NO_PROMISE_SECONDS, |at| (at - wall).max(0.1));
+                    let next =
+                        checked.next_run_at_seconds.map_or(NO_PROMISE_SECONDS, |at| (at - wall).max(0.1));
                     let next = if checked.failure.is_some() { next.min(RECHECK_SECONDS) } else { next };
                     work.promises_at = now + next;
                 }

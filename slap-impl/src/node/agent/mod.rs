@@ -9,7 +9,8 @@ mod jobs;
 mod plan;
 
 use super::{
-    NodeError, Site, due::retry_seconds,
+    NodeError, Site,
+    due::retry_seconds,
     format::{self, Formatted},
     instance, services,
     supervisor::ServiceStatus,
@@ -94,7 +95,6 @@ async fn start(site: &Site) -> Result<(Box<dyn Lock>, bool), NodeError> {
     let formatted = format::run(site, &options).await?;
     site.prepare()?;
     let lock = site.lock(&site.settings.instance_root, "agent")?;
-    site.ensure_supervisor().await?;
     site.env.log(format_args!("agent of {} for {}", site.settings.computer_id, site.settings.master_url));
     Ok((lock, formatted == Formatted::Done))
 }
@@ -215,14 +215,17 @@ impl Agent {
                 }
                 Err(error) => {
                     number = 0;
-                    if failures == 0 {
+                    if failures == 1 {
                         env.log(&error);
                     }
-                    if failures > 0 {
-                        env.sleep(Duration::from_secs(retry_seconds(failures).min(RECONNECT_SECONDS_MAX))).await;
+                    let pause = Duration::from_millis(10 << failures.min(8));
+                    failures = failures.saturating_add(1);
+                    if failures > 1 {
+                        env.sleep(pause).await;
                     }
-                    failures += 1;
-                    if let Err(error) = self.site.ensure_supervisor().await {
+                    if let Err(error) = self.site.ensure_supervisor().await
+                        && failures == 8
+                    {
                         env.log(error);
                     }
                 }
@@ -236,7 +239,9 @@ impl Agent {
             let wake_at = self.begin_jobs();
             let wake = async {
                 match wake_at {
-                    Some(at) => self.site.env.sleep(Duration::from_secs_f64((at - self.now()).max(0.001))).await,
+                    Some(at) => {
+                        self.site.env.sleep(Duration::from_secs_f64((at - self.now()).max(0.001))).await
+                    }
                     None => std::future::pending().await,
                 }
             };
@@ -347,9 +352,9 @@ impl Agent {
 
     fn running(&self, releases: bool) -> usize {
         let memory = self.memory.borrow();
-        let running = memory.iter().filter(|(subject, work)| {
-            work.is_running && matches!(subject, Subject::Release(_)) == releases
-        });
+        let running = memory
+            .iter()
+            .filter(|(subject, work)| work.is_running && matches!(subject, Subject::Release(_)) == releases);
         running.count()
     }
 

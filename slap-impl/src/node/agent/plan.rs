@@ -202,9 +202,10 @@ fn waits_for_build(
     if facts.built.contains(url) {
         return false;
     }
-    let is_supplied = computer.software_releases.iter().any(|release| {
-        release.url == *url && release.requested_state != Some(SupplyState::Destroyed)
-    });
+    let is_supplied = computer
+        .software_releases
+        .iter()
+        .any(|release| release.url == *url && release.requested_state != Some(SupplyState::Destroyed));
     let failed = memory.get(&Subject::Release(url.clone())).is_some_and(|work| work.failures > 0);
     is_supplied && !failed
 }

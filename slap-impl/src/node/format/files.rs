@@ -8,8 +8,8 @@ use crate::{
         marshal::{Dictionary, Value},
     },
 };
-use serde_json::{Map, ser::PrettyFormatter};
 use serde::Serialize;
+use serde_json::{Map, ser::PrettyFormatter};
 use std::{fmt::Write, net::Ipv6Addr};
 
 /// The computer as it is told to the master and kept in slapos.xml.
@@ -19,10 +19,16 @@ pub(super) fn formatted(site: &Site, plan: &ComputerPlan) -> FormattedComputer {
     let details = [
         ("instance_root", text(&settings.instance_root)),
         ("software_root", text(&settings.software_root)),
-        ("instance_storage_home", Value::optional(Some(&settings.instance_storage_home).filter(|home| !home.is_empty()))),
+        (
+            "instance_storage_home",
+            Value::optional(Some(&settings.instance_storage_home).filter(|home| !home.is_empty())),
+        ),
         ("interface", Value::None),
         ("ipv6_interface", Value::optional(settings.format.ipv6_interface.as_deref())),
-        ("partition_has_ipv6_range", Value::Bool(plan.partitions.iter().any(|item| item.ipv6_range.is_some()))),
+        (
+            "partition_has_ipv6_range",
+            Value::Bool(plan.partitions.iter().any(|item| item.ipv6_range.is_some())),
+        ),
         ("public_ipv4_address", Value::None),
         ("slapos_version", Value::text(env!("CARGO_PKG_VERSION"))),
         ("software_user", Value::text(&plan.software_user)),
@@ -37,7 +43,9 @@ pub(super) fn formatted(site: &Site, plan: &ComputerPlan) -> FormattedComputer {
 }
 
 fn formatted_partition(site: &Site, partition: &PartitionPlan) -> FormattedPartition {
-    let Value::Dictionary(mut details) = resource(site, partition) else { unreachable!("resource gives a dictionary") };
+    let Value::Dictionary(mut details) = resource(site, partition) else {
+        unreachable!("resource gives a dictionary")
+    };
     details.retain(|key, _| key != "reference" && key != "address_list");
     FormattedPartition {
         partition_id: partition.id.clone(),
@@ -73,7 +81,16 @@ pub(super) fn resource(site: &Site, partition: &PartitionPlan) -> Value {
             items.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
         }
     };
-    let empty = ["ipv4_addr", "ipv4_gateway", "ipv4_netmask", "ipv4_network", "ipv6_addr", "ipv6_gateway", "ipv6_netmask", "ipv6_network"];
+    let empty = [
+        "ipv4_addr",
+        "ipv4_gateway",
+        "ipv4_netmask",
+        "ipv4_network",
+        "ipv6_addr",
+        "ipv6_gateway",
+        "ipv6_netmask",
+        "ipv6_network",
+    ];
     let tap = [("name", Value::text(&partition.interface))]
         .into_iter()
         .chain(empty.into_iter().map(|key| (key, Value::text(""))));
@@ -98,7 +115,8 @@ pub(super) fn resource(site: &Site, partition: &PartitionPlan) -> Value {
 pub(super) fn json(value: &Value, indent: usize) -> String {
     let blanks = vec![b' '; indent];
     let mut bytes = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(&blanks));
+    let mut serializer =
+        serde_json::Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(&blanks));
     plain(value).serialize(&mut serializer).expect("a Vec takes everything, and all keys are texts");
     String::from_utf8(bytes).expect("JSON is text")
 }
@@ -122,7 +140,8 @@ fn plain(value: &Value) -> serde_json::Value {
 /// A definition file that gives the same plan.
 pub(super) fn definition(plan: &ComputerPlan) -> String {
     let mut text = "[computer]\n".to_owned();
-    let mut add = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("a String takes everything");
+    let mut add =
+        |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("a String takes everything");
     if let Some(item) = &plan.address {
         add(format_args!("address = {}/{}", item.address, item.netmask));
     }

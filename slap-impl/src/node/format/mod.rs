@@ -80,9 +80,8 @@ pub async fn run(site: &Site, options: &Options) -> Result<Formatted, NodeError>
         return Ok(Formatted::Done);
     }
     make(site, &plan, &xml)?;
-    let document = marshal::encode(&files::formatted(site, &plan).to_value());
     site.env.tell(format!("Posting information to {}", site.settings.master_url));
-    match site.master.load_computer_configuration(&document).await {
+    match site.master.load_computer_configuration(&files::formatted(site, &plan)).await {
         Ok(()) => Ok(Formatted::Done),
         Err(error) => {
             site.env.tell(format!("failed to transfer information to {}: {error}", site.settings.master_url));
@@ -100,7 +99,9 @@ fn previous(site: &Site, xml: &Path) -> Result<Option<FormattedComputer>, NodeEr
     let bytes = match site.files().read(xml, FILE_BYTES_MAX) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(NodeError::io(format!("computer_xml {} cannot be read", xml.display()), &error)),
+        Err(error) => {
+            return Err(NodeError::io(format!("computer_xml {} cannot be read", xml.display()), &error));
+        }
     };
     let read = marshal::decode(&bytes).and_then(|value| FormattedComputer::from_value(&value));
     read.map(Some).map_err(|error| {
@@ -242,7 +243,10 @@ fn make_partition(site: &Site, partition: &PartitionPlan) -> Result<(), NodeErro
         }
         Err(error) => return Err(failed(error)),
         Ok(metadata) if metadata.kind != FileKind::Directory => {
-            return Err(NodeError::Failed(format!("the partition {} is no directory: move it away", path.display())));
+            return Err(NodeError::Failed(format!(
+                "the partition {} is no directory: move it away",
+                path.display()
+            )));
         }
         Ok(metadata) if metadata.user != site.env.context().user => {
             return Err(NodeError::Failed(format!(

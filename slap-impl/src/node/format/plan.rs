@@ -1,8 +1,9 @@
 //! What a computer shall be: from a definition file or from a network, without I/O.
 //!
 //! A definition file has a section `[computer]` and a section `[partition_N]` for each partition:
-//! `address = ADDRESS/NETMASK ...`, `pathname`, `user`, `network_interface`, and perhaps `ipv6_range = ADDRESS/LENGTH` and
-//! `capability_list` (slapos.core: slapos/format.py, `parse_computer_definition`).
+//! `address = ADDRESS/NETMASK ...`, `pathname`, and perhaps `user` (or else the user that runs the node; upstream insists on
+//! it), `network_interface`, `ipv6_range = ADDRESS/LENGTH` and `capability_list` (slapos.core: slapos/format.py,
+//! `parse_computer_definition`).
 
 use crate::{
     vocabulary::PartitionId,
@@ -98,19 +99,19 @@ pub(super) fn from_definition(request: &Request<'_>, file: &ConfigFile) -> Resul
     let software_user = file.raw("computer", "software_user").unwrap_or("slapsoft").to_owned();
     let mut partitions = Vec::new();
     for number in 0..request.partition_amount {
-        partitions.push(partition(file, &format!("partition_{number}"))?);
+        partitions.push(partition(request, file, &format!("partition_{number}"))?);
     }
     let plan = ComputerPlan { address, software_user, partitions };
     check(request, &plan)?;
     Ok(plan)
 }
 
-fn partition(file: &ConfigFile, section: &str) -> Result<PartitionPlan, PlanError> {
+fn partition(request: &Request<'_>, file: &ConfigFile, section: &str) -> Result<PartitionPlan, PlanError> {
     let required = |key: &str| {
         file.raw(section, key).map(str::trim).ok_or_else(|| {
             let message = format!("[{section}] {key} is missing");
-            let hint = "there must be a section for each partition up to partition_amount - 1, each with address, \
-                        pathname, user and network_interface (which may be empty)";
+            let hint = "there must be a section for each partition up to partition_amount - 1, each with at least \
+                        pathname and address";
             PlanError::from(file.error(section, key, message, hint))
         })
     };
@@ -132,11 +133,21 @@ fn partition(file: &ConfigFile, section: &str) -> Result<PartitionPlan, PlanErro
     let capabilities = file.raw(section, "capability_list").unwrap_or_default();
     Ok(PartitionPlan {
         id,
-        user: required("user")?.to_owned(),
+        user: file
+            .raw(section, "user")
+            .map(str::trim)
+            .filter(|user| !user.is_empty())
+            .unwrap_or(request.user)
+            .to_owned(),
         addresses,
         ipv6_range,
-        interface: required("network_interface")?.to_owned(),
-        capabilities: capabilities.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+        interface: file.raw(section, "network_interface").unwrap_or_default().trim().to_owned(),
+        capabilities: capabilities
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect(),
     })
 }
 
@@ -203,12 +214,17 @@ pub(super) fn from_network(
     request: &Request<'_>,
     free: &mut dyn FnMut(Network) -> Option<Ipv4Addr>,
 ) -> Result<ComputerPlan, PlanError> {
-    let hint = "give a definition file (-i), or set it to addresses that this machine has, such as 127.64.0.0/16";
+    let hint =
+        "give a definition file (-i), or set it to addresses that this machine has, such as 127.64.0.0/16";
     let text = request.network.ok_or_else(|| {
-        PlanError(format!("[slapformat] ipv4_local_network is not set, and there is no definition file (hint: {hint})"))
+        PlanError(format!(
+            "[slapformat] ipv4_local_network is not set, and there is no definition file (hint: {hint})"
+        ))
     })?;
     let network = Network::parse(text).ok_or_else(|| {
-        PlanError(format!("[slapformat] ipv4_local_network is {text:?}: expected ADDRESS/LENGTH (hint: {hint})"))
+        PlanError(format!(
+            "[slapformat] ipv4_local_network is {text:?}: expected ADDRESS/LENGTH (hint: {hint})"
+        ))
     })?;
     let previous = request.previous.map_or(&[][..], |previous| &previous.partitions);
     let mut taken: BTreeSet<String> =
@@ -216,7 +232,8 @@ pub(super) fn from_network(
     let mut partitions = Vec::new();
     for number in 0..request.partition_amount {
         let name = format!("{}{number}", request.partition_base_name);
-        let id: PartitionId = name.parse().map_err(|error| PlanError(format!("partition_base_name: {error}")))?;
+        let id: PartitionId =
+            name.parse().map_err(|error| PlanError(format!("partition_base_name: {error}")))?;
         let before = previous.iter().find(|partition| partition.partition_id == id);
         let kept = before.map(|partition| partition.addresses.clone()).filter(|kept| {
             kept.iter().any(|item| item.address.parse().is_ok_and(|address| network.contains(address)))
@@ -351,7 +368,11 @@ capability_list =
             ("pathname = slappart1", "pathname = ../x", "/definition.cfg:12: [partition_1] pathname"),
             ("pathname = slappart1", "pathname = slappart0", "two partitions have the pathname slappart0"),
             ("pathname = slappart1\n", "", "[partition_1] pathname is missing"),
-            ("127.0.0.2/255.255.255.255", "127.0.0.2", "[partition_1] address is \"127.0.0.2\": expected ADDRESS/NETMASK"),
+            (
+                "127.0.0.2/255.255.255.255",
+                "127.0.0.2",
+                "[partition_1] address is \"127.0.0.2\": expected ADDRESS/NETMASK",
+            ),
             ("127.0.0.2/255.255.255.255", "127.0.0.2/ffff::", "expected ADDRESS/NETMASK"),
             ("/80", "/129", "[partition_0] ipv6_range"),
         ] {
@@ -365,7 +386,9 @@ capability_list =
     fn a_computer_never_shrinks() {
         let before = formatted(&define(TWO, 2, None).unwrap());
         assert!(define(TWO, 2, Some(&before)).is_ok());
-        assert!(define(TWO, 1, Some(&before)).unwrap_err().contains("(1) is lower than already configured (2)"));
+        assert!(
+            define(TWO, 1, Some(&before)).unwrap_err().contains("(1) is lower than already configured (2)")
+        );
         let renamed = TWO.replace("pathname = slappart1", "pathname = other");
         assert!(define(&renamed, 2, Some(&before)).unwrap_err().contains("slappart1 was formatted before"));
     }
@@ -389,7 +412,9 @@ capability_list =
         let texts: Vec<String> = plan.partitions.iter().map(PartitionPlan::addresses_text).collect();
         assert_eq!(texts, ["127.64.0.1/255.255.255.255", "127.64.0.2/255.255.255.255"]);
         let error = from_network(&request(3, Some(&before)), &mut |network| Some(network.address(0)));
-        assert!(error.unwrap_err().to_string().contains("no address of ipv4_local_network 127.64.0.0/30 is left"));
+        assert!(
+            error.unwrap_err().to_string().contains("no address of ipv4_local_network 127.64.0.0/30 is left")
+        );
     }
 
     #[test]

@@ -66,7 +66,8 @@ impl Promise {
     /// A sentence for the promise's message: the module is not known here, or a parameter is wrong.
     pub(super) fn from_plugin(plugin: &Plugin, deadline: Duration) -> Result<Promise, String> {
         let config = Config(&plugin.config);
-        let known = plugin.module.strip_prefix("slapos.promise.plugin.").filter(|_| plugin.class == "RunPromise");
+        let known =
+            plugin.module.strip_prefix("slapos.promise.plugin.").filter(|_| plugin.class == "RunPromise");
         let (check, anomaly) = match known {
             Some("check_socket_listening") => {
                 let rule = Rule {
@@ -169,7 +170,12 @@ mod tests {
     fn plugins_have_their_own_rules() {
         let socket = check("check_socket_listening", &[("host", "::1"), ("port", "80")]).unwrap();
         assert_eq!((socket.periodicity, socket.anomaly.failure_amount, socket.bangs), (2.0, 3, true));
-        let config = [("command", "true"), ("frequency", "0.5"), ("failure_amount", "2"), ("bang-on-failure", "False")];
+        let config = [
+            ("command", "true"),
+            ("frequency", "0.5"),
+            ("failure_amount", "2"),
+            ("bang-on-failure", "False"),
+        ];
         let command = check("check_command_execute", &config).unwrap();
         assert_eq!((command.periodicity, command.anomaly.failure_amount, command.bangs), (0.5, 2, false));
         assert_eq!(command.check, Check::Shell("true".to_owned()));
@@ -181,7 +187,11 @@ mod tests {
             ("check_neo_health", &[][..], "module slapos.promise.plugin.check_neo_health"),
             ("check_command_execute", &[], "`command` is missing"),
             ("check_socket_listening", &[("frequency", "0")], "periodicity"),
-            ("check_socket_listening", &[("frequency", "often")], "`frequency` is 'often': expected a number"),
+            (
+                "check_socket_listening",
+                &[("frequency", "often")],
+                "`frequency` is 'often': expected a number",
+            ),
             ("check_socket_listening", &[("result-count", "-1")], "`result-count` is '-1'"),
             ("check_socket_listening", &[("bang-on-failure", "no")], "no is neither True nor False."),
         ] {

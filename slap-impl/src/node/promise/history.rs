@@ -172,7 +172,9 @@ mod tests {
 
     #[test]
     fn other_lines_are_no_lines_of_a_log() {
-        for text in ["", "hello", "2023-11-14 22:13:20 - ERROR", "2023-11-14 22:13:20 - ERROR - 12x-123 - a", "é"] {
+        for text in
+            ["", "hello", "2023-11-14 22:13:20 - ERROR", "2023-11-14 22:13:20 - ERROR - 12x-123 - a", "é"]
+        {
             assert!(parse(text).is_none(), "{text:?}");
         }
         assert_eq!(parse("2023-11-14 22:13:20 INFO 17-123 a - b").unwrap().message, "a - b");

@@ -151,9 +151,9 @@ impl<'a> Reader<'a> {
         let Some((_, right)) = line.split_once('=') else { return Err(self.foreign(line)) };
         let first = self.line;
         let start = right.as_ptr() as usize - self.text.as_ptr() as usize;
-        let end = literal_end(&self.text[start..])
-            .map(|length| start + length)
-            .ok_or_else(|| PluginError::Value(format!("the literal that begins on line {first} has no end")))?;
+        let end = literal_end(&self.text[start..]).map(|length| start + length).ok_or_else(|| {
+            PluginError::Value(format!("the literal that begins on line {first} has no end"))
+        })?;
         while self.offset < end {
             self.next_line();
         }
@@ -246,7 +246,8 @@ fn parameters(literal: Literal) -> Result<BTreeMap<String, String>, PluginError>
 mod tests {
     use super::*;
 
-    const HEAD: &str = "# This script is auto generated\nimport sys\nsys.path[0:0] = ( '/eggs/a',\n  '/eggs/(b')\n\n";
+    const HEAD: &str =
+        "# This script is auto generated\nimport sys\nsys.path[0:0] = ( '/eggs/a',\n  '/eggs/(b')\n\n";
     const FORGET: &str = "# why\nfor module in list(sys.modules):\n  if 'slapos' in module or 'pkg_resources' in module:\n    del sys.modules[module]\n\n";
     const IMPORT: &str = "from slapos.promise.plugin.check_socket_listening import RunPromise\n";
 
@@ -279,13 +280,19 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_with_its_line() {
-        check(&format!("{HEAD}import os\n{IMPORT}"), Err("line 6 of the plugin is not understood: \"import os\""));
+        check(
+            &format!("{HEAD}import os\n{IMPORT}"),
+            Err("line 6 of the plugin is not understood: \"import os\""),
+        );
         check(&format!("{IMPORT}class RunPromise(object):\n  pass\n"), Err("line 2"));
         check("import sys\n", Err("no line `from MODULE import RunPromise`"));
         check("extra_config_dict = {'a': 1\n", Err("begins on line 1 has no end"));
         check("extra_config_dict = ('a',)\n", Err("not a dictionary"));
         check("extra_config_dict = {'a': print()}\n", Err("line 1 is wrong"));
-        check("extra_config_dict = {}; evil()\n", Err("line 1 of the plugin is not understood: \"; evil()\""));
+        check(
+            "extra_config_dict = {}; evil()\n",
+            Err("line 1 of the plugin is not understood: \"; evil()\""),
+        );
         check("extra_config_dict = {'path': '/x'}\n", Err("Extra parameter name 'path' cannot be used."));
         check("for module in list(sys.modules):\n  evil()\n", Err("line 2"));
         let file = "def _(path):\n  global _\n  del _\n  with open(path) as f:\n    return compile(f.read(), path, 'exec')\nexec(_('/p/check.py'))\n";

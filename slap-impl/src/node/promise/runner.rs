@@ -145,7 +145,8 @@ fn find(env: &Env, partition: &Path, options: &Options, warnings: &mut Vec<Strin
         }
     }
     let executables = partition.join("etc/promise");
-    let names = if options.only.is_none() { files.list(&executables).unwrap_or_default() } else { Vec::new() };
+    let names =
+        if options.only.is_none() { files.list(&executables).unwrap_or_default() } else { Vec::new() };
     for name in names {
         let file = executables.join(&name);
         let runs = files
@@ -194,15 +195,18 @@ impl Runner<'_> {
         let promise = self.read(job);
         let periodicity = promise.as_ref().map_or(BROKEN_PERIODICITY, |promise| promise.periodicity);
         let next_run_after = now + periodicity * 60.0;
-        self.try_write(self.state.write_cache(&job.title, &CacheFile {
-            is_tested: true,
-            is_anomaly_detected: true,
-            periodicity,
-            next_run_after,
-            timestamp: now,
-            module_file: job.file.to_string_lossy().into_owned(),
-            module_file_mtime: metadata.map_or(0.0, |metadata| metadata.modified_seconds as f64),
-        }));
+        self.try_write(self.state.write_cache(
+            &job.title,
+            &CacheFile {
+                is_tested: true,
+                is_anomaly_detected: true,
+                periodicity,
+                next_run_after,
+                timestamp: now,
+                module_file: job.file.to_string_lossy().into_owned(),
+                module_file_mtime: metadata.map_or(0.0, |metadata| metadata.modified_seconds as f64),
+            },
+        ));
         let start = self.env.clock().elapsed();
         let (failed, message) = match &promise {
             Ok(promise) => self.sense(job, promise, previous).await,
@@ -282,7 +286,8 @@ impl Runner<'_> {
     fn try_write(&self, written: io::Result<()>) {
         if let Err(error) = written {
             let mut warnings = self.warnings.borrow_mut();
-            let message = format!("a promise's state in {} cannot be written: {error}", self.partition.display());
+            let message =
+                format!("a promise's state in {} cannot be written: {error}", self.partition.display());
             if !warnings.contains(&message) {
                 warnings.push(message);
             }
@@ -327,8 +332,11 @@ mod tests {
 
     #[test]
     fn the_first_failure_is_told() {
-        let outcomes =
-            vec![outcome("a.py", false, false, 9.0), outcome("b.py", true, false, 5.0), outcome("c", true, true, 7.0)];
+        let outcomes = vec![
+            outcome("a.py", false, false, 9.0),
+            outcome("b.py", true, false, 5.0),
+            outcome("c", true, true, 7.0),
+        ];
         let summary = Summary { outcomes, warnings: Vec::new() };
         assert_eq!(summary.failure().as_deref(), Some("Promise 'b.py' failed with output: down"));
         assert_eq!(summary.bang().as_deref(), Some("Promise c is failing"));
@@ -338,7 +346,8 @@ mod tests {
 
     #[test]
     fn titles_are_names_without_extension() {
-        for (name, expected) in [("a.sh", "a"), ("a.b.c", "a.b"), ("plain", "plain"), (".hidden", ".hidden")] {
+        for (name, expected) in [("a.sh", "a"), ("a.b.c", "a.b"), ("plain", "plain"), (".hidden", ".hidden")]
+        {
             assert_eq!(title(name), expected);
         }
     }

@@ -12,12 +12,7 @@ use std::{io, path::Path, time::Duration};
 const OUTPUT_BYTES_MAX: usize = 16 << 10;
 
 /// Runs a shell command; `None` when the time was up.
-pub(super) async fn command(
-    env: &Env,
-    partition: &Path,
-    text: &str,
-    deadline: Duration,
-) -> Option<Sense> {
+pub(super) async fn command(env: &Env, partition: &Path, text: &str, deadline: Duration) -> Option<Sense> {
     let shell = Command::new("/bin/sh").arguments(["-c", text]);
     let shown = python::repr(text);
     Some(match run(env, partition, shell, deadline).await {
@@ -55,12 +50,7 @@ pub(super) async fn executable(
     })
 }
 
-async fn run(
-    env: &Env,
-    partition: &Path,
-    mut command: Command,
-    deadline: Duration,
-) -> io::Result<Finished> {
+async fn run(env: &Env, partition: &Path, mut command: Command, deadline: Duration) -> io::Result<Finished> {
     command.variables = command::clean_environment(env.context(), partition);
     command.directory = partition.to_path_buf();
     command.output = Output::Capture(OUTPUT_BYTES_MAX);

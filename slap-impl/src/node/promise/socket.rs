@@ -8,8 +8,7 @@ use crate::env::{Address, Env};
 use std::net::{IpAddr, SocketAddr};
 
 /// What a wrong set of parameters is answered with.
-const USAGE: &str =
-    "Address must be specified in 1 of the following 3 forms: (host, port), path or abstract";
+const USAGE: &str = "Address must be specified in 1 of the following 3 forms: (host, port), path or abstract";
 
 /// Where somebody shall listen, or why that is not clear.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +39,10 @@ impl Socket {
 }
 
 fn tcp(host: &str, port: &str) -> Result<Address, String> {
-    let port = port.trim().parse().map_err(|_| {
-        format!("the parameter `port` is {}: expected 0 to 65535", python::repr(port))
-    })?;
+    let port = port
+        .trim()
+        .parse()
+        .map_err(|_| format!("the parameter `port` is {}: expected 0 to 65535", python::repr(port)))?;
     Ok(match host.parse::<IpAddr>() {
         Ok(host) => Address::Tcp(SocketAddr::new(host, port)),
         Err(_) => Address::Name(host.to_owned(), port),

@@ -111,7 +111,12 @@ impl<'a> State<'a> {
 
     /// Writes a cache.
     pub(super) fn write_cache(&self, title: &str, cache: &CacheFile) -> io::Result<()> {
-        safe::put(self.files, &self.cache.join(title), &serde_json::to_vec(cache).map_err(io::Error::other)?, 0o644)
+        safe::put(
+            self.files,
+            &self.cache.join(title),
+            &serde_json::to_vec(cache).map_err(io::Error::other)?,
+            0o644,
+        )
     }
 
     /// Adds a line to a promise's log.
@@ -122,7 +127,8 @@ impl<'a> State<'a> {
     /// The end of a promise's log.
     pub(super) fn history(&self, title: &str) -> String {
         let path = self.log_path(title);
-        let is_file = self.files.symlink_metadata(&path).is_ok_and(|metadata| metadata.kind == FileKind::File);
+        let is_file =
+            self.files.symlink_metadata(&path).is_ok_and(|metadata| metadata.kind == FileKind::File);
         if !is_file {
             return String::new();
         }

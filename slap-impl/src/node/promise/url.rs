@@ -54,9 +54,9 @@ impl UrlCheck {
         request.deadline = expected.deadline;
         request.body_bytes_max = BODY_BYTES_MAX;
         request.redirects_max = expected.redirects_max;
-        request.headers.extend(expected.authorization.iter().map(|value| {
-            ("authorization".to_owned(), value.clone())
-        }));
+        request
+            .headers
+            .extend(expected.authorization.iter().map(|value| ("authorization".to_owned(), value.clone())));
         match client::send(env, request).await {
             Ok(response) => expected.judge(&shown, response.status),
             Err(HttpError::Unreachable { .. }) => {
@@ -112,7 +112,8 @@ fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let group =
+            chunk.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for index in 0..4 {
             let letter = LETTERS[(group >> (18 - 6 * index) & 63) as usize];
             text.push(if index <= chunk.len() { char::from(letter) } else { '=' });
@@ -136,11 +137,31 @@ mod tests {
     fn answers_are_judged_as_upstream_does() {
         let judged = |config: &[(&str, &str)], status| expected(config).unwrap().judge("'http://a/'", status);
         for (config, status, failed, message) in [
-            (&[][..], 200, false, "non-authenticated request to 'http://a/' succeeded (returned expected code 200)"),
+            (
+                &[][..],
+                200,
+                false,
+                "non-authenticated request to 'http://a/' succeeded (returned expected code 200)",
+            ),
             (&[], 404, true, "non-authenticated request to 'http://a/' failed (returned 404, expected 200)"),
-            (&[("http-code", "404")], 404, false, "non-authenticated request to 'http://a/' succeeded (returned expected code 404)"),
-            (&[("ignore-code", "1")], 500, false, "non-authenticated request to 'http://a/' succeeded (return code ignored)"),
-            (&[("username", "u"), ("password", "p")], 200, false, "authenticated request to 'http://a/' succeeded (returned expected code 200)"),
+            (
+                &[("http-code", "404")],
+                404,
+                false,
+                "non-authenticated request to 'http://a/' succeeded (returned expected code 404)",
+            ),
+            (
+                &[("ignore-code", "1")],
+                500,
+                false,
+                "non-authenticated request to 'http://a/' succeeded (return code ignored)",
+            ),
+            (
+                &[("username", "u"), ("password", "p")],
+                200,
+                false,
+                "authenticated request to 'http://a/' succeeded (returned expected code 200)",
+            ),
         ] {
             assert_eq!(judged(config, status), Sense { failed, message: message.to_owned() });
         }
@@ -156,7 +177,9 @@ mod tests {
 
     #[test]
     fn base64_is_that_of_the_rfc() {
-        for (text, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (text, encoded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
             assert_eq!(base64(text.as_bytes()), encoded);
         }
     }

@@ -183,7 +183,9 @@ async fn follow(env: &Env, mut request: Request) -> Result<Response, HttpError> 
         })?;
         let response = exchange(stream, &request).await?;
         let location = match response.status {
-            301 | 302 | 303 | 307 | 308 if request.method == "GET" && request.redirects_max > 0 => response.header("location"),
+            301 | 302 | 303 | 307 | 308 if request.method == "GET" && request.redirects_max > 0 => {
+                response.header("location")
+            }
             _ => None,
         };
         let Some(location) = location else { return Ok(response) };
