@@ -4,6 +4,7 @@
 //! `run(env, arguments) -> Exit`, so the same command line runs in a world in memory.
 
 pub mod buildout;
+pub mod node;
 pub mod proxy;
 
 use crate::env::{Env, Exit};
@@ -18,7 +19,10 @@ struct Entry {
 
 /// What help lists, in its order.
 const COMMANDS: [Entry; 16] = [
-    Entry { words: "lab", purpose: "a master and nodes in one directory: up, status, wait, logs, kill, pause, resume, down" },
+    Entry {
+        words: "lab",
+        purpose: "a master and nodes in one directory: up, status, wait, logs, kill, pause, resume, down",
+    },
     Entry { words: "supply", purpose: "ask for a software release on a computer" },
     Entry { words: "remove", purpose: "ask for a software release to be removed from a computer" },
     Entry { words: "request", purpose: "request an instance, or change what was requested" },
@@ -46,6 +50,7 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
     match command.as_str() {
         "buildout" => buildout::run(env, rest).await,
         "lab" => crate::lab::run(env, rest).await,
+        "node" => node::run(env, rest).await,
         "logs" => crate::lab::run_logs(env, rest).await,
         "-h" | "--help" | "help" => {
             env.print(help());
