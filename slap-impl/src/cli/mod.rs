@@ -48,10 +48,11 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
     };
     let rest = rest.to_vec();
     match command.as_str() {
-        "buildout" => buildout::run(env, rest).await,
         "lab" => crate::lab::run(env, rest).await,
-        "node" => node::run(env, rest).await,
         "logs" => crate::lab::run_logs(env, rest).await,
+        "proxy" => proxy::run(env, rest).await,
+        "node" => node::run(env, rest).await,
+        "buildout" => buildout::run(env, rest).await,
         "-h" | "--help" | "help" => {
             env.print(help());
             Exit::DONE
