@@ -3,6 +3,17 @@
 //! No command reads the process's arguments or ends the process: each is a program
 //! `run(env, arguments) -> Exit`, so the same command line runs in a world in memory.
 
+pub mod computer;
+mod connection;
+mod parameters_file;
+mod python_json;
+pub mod remove;
+pub mod request;
+mod schema;
+pub mod service;
+pub mod supply;
+pub mod wait;
+
 use crate::env::{Env, Exit};
 use clap::Parser;
 use std::time::Duration;
@@ -15,7 +26,10 @@ struct Entry {
 
 /// What help lists, in its order.
 const COMMANDS: [Entry; 16] = [
-    Entry { words: "lab", purpose: "a master and nodes in one directory: up, status, wait, logs, kill, pause, resume, down" },
+    Entry {
+        words: "lab",
+        purpose: "a master and nodes in one directory: up, status, wait, logs, kill, pause, resume, down",
+    },
     Entry { words: "supply", purpose: "ask for a software release on a computer" },
     Entry { words: "remove", purpose: "ask for a software release to be removed from a computer" },
     Entry { words: "request", purpose: "request an instance, or change what was requested" },
@@ -42,6 +56,12 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
     let rest = rest.to_vec();
     match command.as_str() {
         "lab" => crate::lab::run(env, rest).await,
+        "supply" => supply::run(env, rest).await,
+        "remove" => remove::run(env, rest).await,
+        "request" => request::run(env, rest).await,
+        "service" => service::run(env, rest).await,
+        "computer" => computer::run(env, rest).await,
+        "wait" => wait::run(env, rest).await,
         "logs" => crate::lab::run_logs(env, rest).await,
         "-h" | "--help" | "help" => {
             env.print(help());
