@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{env::Env, vocabulary::ComputerId};
 use known::Use;
-pub(crate) use known::distance;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -81,7 +80,7 @@ pub struct SlaposSettings {
     pub shared_part_list: Vec<PathBuf>,
     /// Whether `slapos node` insists on root.
     pub root_check: bool,
-    /// How long a partition may stay without being processed, in seconds.
+    /// How long a partition may stay without being processed; `Duration::MAX` (a negative number) for ever.
     pub maximum_periodicity: Duration,
     /// How long a promise may take.
     pub promise_timeout: Duration,
@@ -291,7 +290,14 @@ impl SlaposSettings {
             instance_root: reader.path("instance_root")?,
             shared_part_list: reader.paths("shared_part_list")?,
             root_check: reader.boolean("root_check", true)?,
-            maximum_periodicity: seconds("maximum_periodicity", 86_400)?,
+            maximum_periodicity: match reader.text("maximum_periodicity")? {
+                Some(text) if text.starts_with('-') && text.parse::<i64>().is_ok() => Duration::MAX,
+                Some(_) => {
+                    let number = reader.number("maximum_periodicity", 0..=315_360_000)?;
+                    Duration::from_secs(number.unwrap_or_default())
+                }
+                None => Duration::from_secs(86_400),
+            },
             promise_timeout: seconds("promise_timeout", 20)?,
             partition_timeout: reader.number("partition_timeout", 1..=315_360_000)?.map(Duration::from_secs),
             forbid_supervisord_automatic_launch: reader

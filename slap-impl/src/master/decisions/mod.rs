@@ -98,6 +98,8 @@ pub enum Command {
         partition: PartitionId,
         /// What it reports.
         report: InstanceReport,
+        /// The partition's timestamp that it processed, if it says so: microseconds since 1970.
+        about: Option<i64>,
     },
     /// An instance publishes connection parameters.
     Publish {
@@ -141,7 +143,7 @@ impl Command {
             Command::Format { computer, partitions, .. } => {
                 format!("format {computer} with {} partitions", partitions.len())
             }
-            Command::ReportInstance { computer, partition, report } => {
+            Command::ReportInstance { computer, partition, report, .. } => {
                 format!("{computer} reports {partition} {}", report.word())
             }
             Command::Publish { computer, partition, .. } => format!("{partition} of {computer} publishes"),
@@ -358,8 +360,8 @@ impl Desk<'_> {
             Command::Format { computer, address, netmask, partitions } => {
                 self.format(computer, address, netmask, partitions)
             }
-            Command::ReportInstance { computer, partition, report } => {
-                self.report_instance(computer, partition, report)
+            Command::ReportInstance { computer, partition, report, about } => {
+                self.report_instance(computer, partition, report, *about)
             }
             Command::Publish { computer, partition, document } => self.publish(computer, partition, document),
             Command::Rename { computer, partition, title } => self.rename(computer, partition, title),

@@ -63,7 +63,7 @@ impl Desk<'_> {
                 return Ok(Answer::Text("OK".to_owned()));
             }
         };
-        store::set_access_status(self.connection, subject, &text, "", log, self.now)?;
+        store::set_access_status(self.connection, subject, &text, "", log, 0, self.now)?;
         Ok(Answer::Text("OK".to_owned()))
     }
 }
