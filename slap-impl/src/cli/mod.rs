@@ -3,6 +3,8 @@
 //! No command reads the process's arguments or ends the process: each is a program
 //! `run(env, arguments) -> Exit`, so the same command line runs in a world in memory.
 
+pub mod buildout;
+pub mod proxy;
 pub mod node;
 
 use crate::env::{Env, Exit};
@@ -46,6 +48,7 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
     };
     let rest = rest.to_vec();
     match command.as_str() {
+        "buildout" => buildout::run(env, rest).await,
         "lab" => crate::lab::run(env, rest).await,
         "node" => node::run(env, rest).await,
         "logs" => crate::lab::run_logs(env, rest).await,
