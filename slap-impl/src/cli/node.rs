@@ -65,7 +65,7 @@ struct Common {
     #[arg(long)]
     now: bool,
     /// Sleep up to so many seconds first
-    #[arg(long, alias = "maximal-delay", value_name = "SECONDS")]
+    #[arg(long, alias = "maximal_delay", value_name = "SECONDS")]
     maximal_delay: Option<u64>,
     /// Seconds that a promise may take
     #[arg(long, alias = "promise_timeout", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
@@ -320,7 +320,8 @@ mod tests {
             "status",
         ] {
             let words = std::iter::once("slap node").chain(line.split(' '));
-            assert!(Arguments::try_parse_from(words).is_ok(), "{line}");
+            let parsed = Arguments::try_parse_from(words).map(drop);
+            assert!(parsed.is_ok(), "{line}: {parsed:?}");
         }
         for line in [
             "",
