@@ -3,9 +3,11 @@
 //! No command reads the process's arguments or ends the process: each is a program
 //! `run(env, arguments) -> Exit`, so the same command line runs in a world in memory.
 
+pub mod buildout;
 pub mod computer;
 mod connection;
 mod parameters_file;
+pub mod proxy;
 mod python_json;
 pub mod remove;
 pub mod request;
@@ -55,6 +57,7 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
     };
     let rest = rest.to_vec();
     match command.as_str() {
+        "buildout" => buildout::run(env, rest).await,
         "lab" => crate::lab::run(env, rest).await,
         "supply" => supply::run(env, rest).await,
         "remove" => remove::run(env, rest).await,

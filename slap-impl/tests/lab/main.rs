@@ -1,0 +1,13 @@
+//! Labs of real processes, driven as a user drives them: by the command line.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "these tests stand outside the door: they start the program, read its files and ask its addresses"
+)]
+
+mod changes;
+mod failures;
+mod kills;
+mod life;
+mod settings;
+mod support;
