@@ -220,14 +220,16 @@ async fn pending(client: &SlapClient, wish: &InstanceRequest, instance: &Softwar
             return lines;
         }
     }
-    if let Ok(status) = quick.partition_status(&computer, &partition).await {
-        if status.kind() != StatusKind::Access {
+    match quick.partition_status(&computer, &partition).await {
+        Ok(status) if status.kind() == StatusKind::Access => {}
+        // slapproxy knows no status at all: published parameters are the only sign.
+        Ok(status) if status.kind() == StatusKind::Other && !instance.connection.is_empty() => {}
+        Ok(status) if status.kind() != StatusKind::Other => {
             let text = first_line(&status.text);
             lines.push(format!("Pending: {} in {partition} of {computer}: {text}", wish.title));
             lines.push(wait_hint(wish));
         }
-    } else if instance.connection.is_empty() {
-        lines.push(wait_hint(wish));
+        Ok(_) | Err(_) => lines.push(wait_hint(wish)),
     }
     lines
 }
