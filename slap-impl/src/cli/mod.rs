@@ -6,6 +6,7 @@
 pub mod buildout;
 pub mod computer;
 mod connection;
+pub mod node;
 mod parameters_file;
 pub mod proxy;
 mod python_json;
@@ -57,7 +58,6 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
     };
     let rest = rest.to_vec();
     match command.as_str() {
-        "buildout" => buildout::run(env, rest).await,
         "lab" => crate::lab::run(env, rest).await,
         "supply" => supply::run(env, rest).await,
         "remove" => remove::run(env, rest).await,
@@ -66,6 +66,11 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
         "computer" => computer::run(env, rest).await,
         "wait" => wait::run(env, rest).await,
         "logs" => crate::lab::run_logs(env, rest).await,
+        "proxy" if rest.first().is_some_and(|word| word == "start") => {
+            proxy::run(env, rest[1..].to_vec()).await
+        }
+        "node" => node::run(env, rest).await,
+        "buildout" => buildout::run(env, rest).await,
         "-h" | "--help" | "help" => {
             env.print(help());
             Exit::DONE

@@ -20,8 +20,6 @@ mod status;
 mod up;
 mod view;
 
-pub(crate) use layout::MARK;
-
 use crate::env::{Env, Exit, Lock, Signal};
 use clap::{Parser, Subcommand};
 use layout::{Description, Layout};
@@ -195,7 +193,8 @@ fn open(env: &Env, lab: &Which) -> Result<(Layout, Description), Exit> {
     match layout.read(env) {
         Ok(Some(description)) => Ok((layout, description)),
         Ok(None) => {
-            let message = format!("{} is no lab\nhint: `slap lab up` makes one", layout.root.display());
+            let message =
+                format!("{} is no lab\nhint: `slap lab up` makes one", layout.root.display());
             Err(fail(env, Exit::USAGE, &message))
         }
         Err(message) => Err(fail(env, Exit::FAILED, &message)),
