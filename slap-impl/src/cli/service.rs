@@ -70,7 +70,7 @@ async fn list(env: &Env, client: &SlapClient) -> Exit {
 }
 
 async fn info(env: &Env, client: &SlapClient, reference: &str, with_news: bool) -> Exit {
-    let service = match client.service(reference).await {
+    let service = match client.service_information(reference).await {
         Ok(service) => service,
         Err(error) if is_absent(&error) => {
             env.tell(format_args!("Instance {reference} does not exist."));
