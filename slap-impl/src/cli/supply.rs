@@ -57,7 +57,9 @@ pub(super) async fn set(
             env.tell(format_args!(
                 "error: Computer {computer} has not been found by SlapOS Master: {message}"
             ));
-            env.tell("hint: `slap computer list` shows those that are known; a node is known once `slap node format` ran");
+            if !message.contains("hint:") {
+                env.tell("hint: `slap computer list` shows those that are known; `slap node format` makes a node known");
+            }
             Exit::FAILED
         }
         Err(error) => fail(env, &error),
