@@ -17,6 +17,9 @@ pub mod service;
 pub mod supply;
 pub mod wait;
 
+#[cfg(test)]
+mod client_tests;
+
 use crate::env::{Env, Exit};
 use clap::Parser;
 use std::time::Duration;
