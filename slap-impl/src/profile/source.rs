@@ -157,7 +157,7 @@ impl<'a> Source<'a> {
                     Some(directory) if !files.is_directory(directory) => {
                         format!("there is no directory {} either", directory.display())
                     }
-                    _ => "names are relative to the profile that extends them".to_owned(),
+                    _ => "names in `extends` are relative to the profile that they stand in".to_owned(),
                 }));
             }
             Err(error) => return Err(cannot(&error)),
