@@ -135,12 +135,15 @@ impl LabView {
             keeper: keeper.to_owned(),
             nodes: Vec::new(),
         };
+        let client = match SlapClient::new(env.clone(), &view.master_url) {
+            Ok(client) => client,
+            Err(error) => {
+                view.master = error.to_string();
+                return view;
+            }
+        };
         for computer in computers {
-            let node = match SlapClient::new(env.clone(), &view.master_url) {
-                Ok(client) => node(env, layout, &client, computer).await,
-                Err(error) => Err(error),
-            };
-            match node {
+            match node(env, layout, &client, computer).await {
                 Ok(node) => view.nodes.push(node),
                 Err(error) => {
                     view.master = error.to_string();

@@ -181,7 +181,7 @@ impl Master {
         }
         let text = format!("#access {computer}");
         let status =
-            AccessStatus { text, state: String::new(), created_at: now, since: now, log: String::new() };
+            AccessStatus { text, state: String::new(), created_at: now, since: now, log: String::new(), about: 0 };
         contacts.insert(computer.clone(), status);
     }
 }
