@@ -288,7 +288,7 @@ struct Changes<'e> {
 
 impl Changes<'_> {
     async fn apply(&mut self, parts: &[String], uninstall_unwanted: bool) -> Result<(), RecipeError> {
-        let signatures = signature::signatures(self.evaluation, parts);
+        let signatures = signature::signatures(self.evaluation, &self.evaluation.parts());
         let mut options = BTreeMap::new();
         for part in parts {
             let mut stored = self.evaluation.stored(part, false);
