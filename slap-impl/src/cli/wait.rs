@@ -129,7 +129,7 @@ fn word(condition: Condition) -> &'static str {
 
 /// Asks the master; `None` if there is no such instance.
 async fn look(client: &SlapClient, title: &str) -> Result<Option<Seen>, ClientError> {
-    let service = match client.service(title).await {
+    let service = match client.service_information(title).await {
         Ok(service) => service,
         Err(ClientError::NotFound(_)) => return Ok(None),
         Err(error) => return Err(error),

@@ -193,8 +193,8 @@ fn searches_follow_the_masters_links() {
     };
     with(answer, |client| async move {
         assert_eq!(client.services().await.unwrap().len(), 1);
-        assert_eq!(client.service("a \"b\"").await.unwrap(), Service::default());
-        assert!(matches!(client.service("other").await, Err(ClientError::NotFound(_))));
+        assert_eq!(client.service_information("a \"b\"").await.unwrap(), Service::default());
+        assert!(matches!(client.service_information("other").await, Err(ClientError::NotFound(_))));
         assert!(matches!(client.computer_information("COMP-1").await, Err(ClientError::NotFound(_))));
     });
 }

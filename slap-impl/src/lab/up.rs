@@ -8,7 +8,7 @@ use super::{
     configuration,
     content::Content,
     health, keeper,
-    layout::{Description, Layout, write_if_changed},
+    layout::{Description, Layout, MARK, write_if_changed},
     locate, logs,
     progress::Progress,
 };
@@ -147,11 +147,13 @@ async fn up(
     locate::remember(env, &layout.root);
     progress.done(format_args!("Prepared {}", layout.root.display()));
     start(env, layout, &mut description, &digest, progress).await?;
-    let client = SlapClient::new(env.clone(), &description.master_url()).map_err(|error| error.to_string())?;
+    let client =
+        SlapClient::new(env.clone(), &description.master_url()).map_err(|error| error.to_string())?;
     wait_for_master(env, layout, &client, &description).await?;
     progress.done(format_args!("Started the master at {}", description.master_url()));
     let deadline = env.clock().elapsed() + arguments.timeout;
-    let formatted = health::wait(env, layout, &description, health::Goal::Formatted, deadline, progress).await;
+    let formatted =
+        health::wait(env, layout, &description, health::Goal::Formatted, deadline, progress).await;
     if formatted != Exit::DONE {
         return Ok(formatted);
     }
@@ -235,7 +237,9 @@ fn prepare(
             Description::new(nodes, partitions, block)
         }
     };
-    if keeper::process(env, &description).is_none() && env.processes().marked(super::layout::MARK, &mark(layout)).is_empty() {
+    if keeper::process(env, &description).is_none()
+        && env.processes().marked(MARK, &mark(layout)).is_empty()
+    {
         description.block = free_block(env, layout, description.block)?;
     }
     configuration::write(env, layout, &description)?;
@@ -256,7 +260,9 @@ fn free_block(env: &Env, layout: &Layout, last: Block) -> Result<Block, String> 
             Err(error) => problem = format!("{address}: {error}"),
         }
     }
-    Err(format!("no block of loopback addresses is free: {problem}\nhint: `slap lab down` ends labs that are not used any more"))
+    Err(format!(
+        "no block of loopback addresses is free: {problem}\nhint: `slap lab down` ends labs that are not used any more"
+    ))
 }
 
 /// Puts the program that runs now into the lab, if it is another one. Gives its digest.
@@ -304,9 +310,9 @@ async fn start(
         write_if_changed(env, &recorded, digest.as_bytes(), 0o600)?;
         progress.done("Started the keeper");
     }
-    keeper::declare(env, layout, description, digest).await.map_err(|error| {
-        format!("{error}\n{}", logs::last_lines(env, &layout.log("keeper"), 5))
-    })
+    keeper::declare(env, layout, description, digest)
+        .await
+        .map_err(|error| format!("{error}\n{}", logs::last_lines(env, &layout.log("keeper"), 5)))
 }
 
 async fn wait_for_master(
@@ -352,7 +358,11 @@ async fn populate(
     for (number, computer) in (1..).zip(description.computers()) {
         health::supply_and_request(client, &content, &profile, number, &computer).await?;
     }
-    progress.done(format_args!("Supplied {} to {} nodes and requested an instance on each", content.name(), description.nodes));
+    progress.done(format_args!(
+        "Supplied {} to {} nodes and requested an instance on each",
+        content.name(),
+        description.nodes
+    ));
     description.populated = true;
     layout.write(env, description)
 }

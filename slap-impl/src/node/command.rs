@@ -44,6 +44,9 @@ const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// How often the log of a running process is measured.
 const LOG_PERIOD: Duration = Duration::from_secs(1);
 
+/// The variable by which a lab knows its processes; a node hands it on to whatever it starts.
+pub const LAB_MARK: &str = "SLAP_LAB_PROCESS";
+
 /// How a command was over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
@@ -63,11 +66,12 @@ pub fn clean_environment(context: &Context, home: &Path) -> BTreeMap<String, Str
 }
 
 /// The few variables that a service starts with, because a supervisor has none to hand on (slapos.core: templates/
-/// program_partition_supervisord.conf.in), and a PATH.
-pub fn service_environment(user: &str, home: &Path) -> BTreeMap<String, String> {
+/// program_partition_supervisord.conf.in), a PATH, and the mark of a lab.
+pub fn service_environment(context: &Context, user: &str, home: &Path) -> BTreeMap<String, String> {
     let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     [("USER", user), ("LOGNAME", user), ("HOME", &home.to_string_lossy()), ("PATH", path)]
         .into_iter()
+        .chain(context.variable(LAB_MARK).map(|mark| (LAB_MARK, mark)))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
 }

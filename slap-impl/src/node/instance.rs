@@ -178,6 +178,7 @@ pub async fn check_anomaly(
     partition: &ComputerPartition,
     was_healthy: Option<bool>,
 ) -> Result<Checked, NodeError> {
+    let site = &site.about(partition);
     let (computer, id) = (&site.settings.computer_id, &partition.partition_id);
     let was_healthy = match (was_healthy, &partition.access_status) {
         (Some(known), _) => Some(known),
@@ -211,6 +212,7 @@ pub async fn check_anomaly(
 /// # Errors
 /// [`NodeError::Promise`], [`NodeError::Offline`] or [`NodeError::Failed`]; the master was told already where it could be.
 pub async fn process(site: &Site, partition: &ComputerPartition, force_stop: bool) -> Result<(), NodeError> {
+    let site = &site.about(partition);
     let id = &partition.partition_id;
     let outcome = match begin(site, id) {
         Ok(()) => process_begun(site, partition, force_stop).await,

@@ -26,6 +26,7 @@ pub mod site;
 pub mod software;
 pub mod supervisor;
 
+pub use command::LAB_MARK;
 pub use error::{NodeError, PassResult};
 pub use settings::NodeSettings;
 pub use site::Site;

@@ -25,7 +25,7 @@ pub struct Declared {
 /// Reads etc/run and etc/service of a partition.
 pub fn declared(site: &Site, partition: &PartitionId) -> Declared {
     let directory = site.partition(partition);
-    let variables = service_environment(&user_name(&site.env), &directory);
+    let variables = service_environment(site.env.context(), &user_name(&site.env), &directory);
     let mut declared = Declared::default();
     let mut taken = BTreeSet::new();
     for (folder, suffix) in [("etc/run", ""), ("etc/service", WATCH_SUFFIX)] {

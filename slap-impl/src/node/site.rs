@@ -8,7 +8,7 @@ use crate::{
     client::{Poll, SlapClient},
     env::{Command, Env, Files, Lock, Output},
     vocabulary::{PartitionId, SoftwareUrl},
-    wire::objects::Computer,
+    wire::objects::{Computer, ComputerPartition},
 };
 use md5::{Digest, Md5};
 use std::{
@@ -55,6 +55,13 @@ impl Site {
         let master = SlapClient::new(env.clone(), &settings.master_url)?;
         let supervisor = SupervisorClient::new(env.clone(), &settings.supervisor_directory);
         Ok(Site { env, settings, master, supervisor })
+    }
+
+    /// The same node, whose reports say that they are about an instance as it was asked for in `partition`.
+    #[must_use]
+    pub fn about(&self, partition: &ComputerPartition) -> Site {
+        let timestamp = partition.instance.as_ref().and_then(|instance| instance.timestamp.as_deref());
+        Site { master: self.master.about(timestamp), ..self.clone() }
     }
 
     /// The file system.

@@ -193,7 +193,7 @@ fn substitution() {
     );
     check_value("<= m\n[m]\ncontent = ${:_buildout_section_name_}${:c}\nc = 3\n", "x3");
     // The escape, the lone double dollar, and three dollars.
-    check_value("content = $${a:b} $$ $$$${c:d}\n", "${a:b} $$ $${c:d}");
+    check_value("content = $${a:b} $$ $$$${c:d}\n", "${a:b} $$ $$${c:d}");
     check_value("content = ${y:a}\n[y]\na = $${b:c}\n", "${b:c}");
     // A value that is one reference keeps its text, so its type.
     check_value("content = ${y:a}\n[y]\na = !py!{'b': [1]}\n", "!py!{'b': [1]}");
