@@ -1,5 +1,10 @@
 //! Promises of a partition, run for real: plugins and executables, their results, logs and deadlines.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the test looks at what was done from outside")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "the test looks at what was done from outside"
+)]
 
 use slap_impl::{
     env::real,
@@ -52,7 +57,11 @@ fn each_kind_of_promise_says_what_upstream_says() {
         &[
             ("a-listening.py", "check_socket_listening", &listening),
             ("b-path.py", "check_socket_listening", "'pathname': '/no/such/socket'"),
-            ("c-command.py", "check_command_execute", "'command': 'test -d etc && test \"$HOME\" = \"$PWD\"'"),
+            (
+                "c-command.py",
+                "check_command_execute",
+                "'command': 'test -d etc && test \"$HOME\" = \"$PWD\"'",
+            ),
             ("d-fails.py", "check_command_execute", "'command': 'echo no; exit 3'"),
             ("e-unknown.py", "check_neo_health", ""),
         ],
@@ -66,9 +75,13 @@ fn each_kind_of_promise_says_what_upstream_says() {
     assert_eq!((outcomes[2].0, outcomes[2].1), ("c-command.py", false));
     let failed = r"ERROR 'echo no; exit 3' run with failure, output: b'no\n'";
     assert_eq!(outcomes[3], ("d-fails.py", true, failed));
-    assert!(outcomes[4].1 && outcomes[4].2.contains("slapos.promise.plugin.check_neo_health"), "{outcomes:?}");
+    assert!(
+        outcomes[4].1 && outcomes[4].2.contains("slapos.promise.plugin.check_neo_health"),
+        "{outcomes:?}"
+    );
     assert_eq!(outcomes[5..], [("good", false, "fine"), ("wrong.sh", true, "broken")]);
-    let expected = "Promise 'b-path.py' failed with output: FileNotFoundError: [Errno 2] No such file or directory";
+    let expected =
+        "Promise 'b-path.py' failed with output: FileNotFoundError: [Errno 2] No such file or directory";
     assert_eq!(summary.failure().as_deref(), Some(expected));
 
     let env = real::env();
@@ -129,7 +142,10 @@ fn an_anomaly_counts_after_three_failures_and_promises_keep_their_period() {
     assert!(third.failure().is_some());
     assert_eq!(third.bang().as_deref(), Some("Promise up is failing"));
     let last = anomaly(false);
-    assert!(last.failure().is_some() && last.bang().is_none(), "the last result stands, without another bang");
+    assert!(
+        last.failure().is_some() && last.bang().is_none(),
+        "the last result stands, without another bang"
+    );
 }
 
 #[test]
