@@ -342,6 +342,10 @@ async fn install(site: &Site, partition: &ComputerPartition) -> Result<(), NodeE
             site.settings.computer_id
         )));
     }
+    if !site.is_built(url) {
+        let lines = engine::last_lines(&site.env, &site.release_log(url), None);
+        return Err(NodeError::Failed(format!("Software Release {url} is not built.\n{lines}")));
+    }
     let path = site.partition(id);
     link_release(site, &path, &release)?;
     let template = template(site, &release).ok_or_else(|| {

@@ -34,6 +34,9 @@ impl Agent {
             Job::Build(url) => {
                 let result = software::build(&self.site, url).await;
                 self.end_release(&subject, SupplyState::Available, &result);
+                if result.is_ok() {
+                    self.try_users_again(computer, url);
+                }
             }
             Job::Remove(url) => {
                 let result = self.remove(computer, url).await;
@@ -83,6 +86,19 @@ impl Agent {
                 work.retry_at = now + 5.0;
             }
         });
+    }
+
+    /// A release was built: what failed for want of it need not wait for its next try.
+    fn try_users_again(&self, computer: &Computer, url: &SoftwareUrl) {
+        let users = computer.partitions.iter().filter(|partition| {
+            partition.instance.as_ref().is_some_and(|instance| instance.software_release.url == *url)
+        });
+        for partition in users {
+            self.with(&Subject::Partition(partition.partition_id.clone()), |work| {
+                work.failures = 0;
+                work.retry_at = 0.0;
+            });
+        }
     }
 
     async fn process(&self, subject: &Subject, partition: &ComputerPartition) {
