@@ -1,8 +1,17 @@
 //! From nothing to all promises green: `slap lab up` with 3, 10 and 100 nodes, as real processes.
 //!
 //! Floors (release, two cores): 3 nodes in 0.3 s, 10 in 0.8 s, 100 in 5 s. `slap service list` starts and answers in 20 ms.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark starts the program it measures")]
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr, reason = "criterion's macros; a benchmark may panic")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a benchmark starts the program it measures"
+)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "criterion's macros; a benchmark may panic"
+)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::{

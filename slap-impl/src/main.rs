@@ -9,6 +9,7 @@ fn main() -> ExitCode {
     if let Some(exit) = exec::run_if_asked(std::env::args_os()) {
         return ExitCode::from(exit.0);
     }
-    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let arguments =
+        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
     ExitCode::from(real::block_on(|env| cli::run(env, arguments)).0)
 }

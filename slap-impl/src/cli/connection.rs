@@ -13,10 +13,10 @@ use clap::Args;
 
 /// What each command of the client takes.
 #[derive(Clone, Debug, Default, Args)]
-pub struct ClientArguments {
+pub(super) struct ClientArguments {
     /// Configuration file of the client (default: $SLAPOS_CLIENT_CONFIGURATION or ~/.slapos/slapos-client.cfg)
     #[arg(long, value_name = "FILE")]
-    pub cfg: Option<String>,
+    cfg: Option<String>,
 }
 
 impl ClientArguments {
@@ -24,7 +24,7 @@ impl ClientArguments {
     ///
     /// # Errors
     /// With the exit code that slapos gives.
-    pub fn connect(&self, env: &Env) -> Result<SlapClient, Exit> {
+    pub(super) fn connect(&self, env: &Env) -> Result<SlapClient, Exit> {
         self.try_connect(env).map_err(|error| fail(env, &error))
     }
 

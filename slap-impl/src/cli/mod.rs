@@ -17,6 +17,9 @@ pub mod service;
 pub mod supply;
 pub mod wait;
 
+#[cfg(test)]
+mod client_tests;
+
 use crate::env::{Env, Exit};
 use clap::Parser;
 use std::time::Duration;
@@ -71,6 +74,7 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
         }
         "node" => node::run(env, rest).await,
         "buildout" => buildout::run(env, rest).await,
+        "supervisor" => crate::node::supervisor::run(env, rest).await,
         "-h" | "--help" | "help" => {
             env.print(help());
             Exit::DONE

@@ -167,13 +167,16 @@ fn tell_refusal(env: &Env, wish: &InstanceRequest, error: &ClientError) -> Exit 
             Exit::USAGE
         }
         ClientError::NotFound(message) => {
-            let place = wish.filter.get("computer_guid").map_or("the default computer", String::as_str);
             env.tell(format_args!("error: no partition was given to {title}: {message}"));
-            env.tell(format_args!(
-                "hint: the partitions of {place} may all be in use, or {place} is not formatted: free one by requesting \
-                 an instance of `slap service list` with --state destroyed, raise partition_amount and run \
-                 `slap node format`, or ask for another computer by --node computer_guid=..."
-            ));
+            // Our master knows better what to do.
+            if !message.contains("hint:") {
+                let place = wish.filter.get("computer_guid").map_or("the default computer", String::as_str);
+                env.tell(format_args!(
+                    "hint: the partitions of {place} may all be in use, or {place} is not formatted: request an instance \
+                     that is not needed with --state destroyed, raise partition_amount and run `slap node format`, or ask \
+                     for another computer by --node computer_guid=..."
+                ));
+            }
             Exit::FAILED
         }
         other => fail(env, other),
@@ -213,21 +216,22 @@ async fn pending(client: &SlapClient, wish: &InstanceRequest, instance: &Softwar
         }
         Some(_) => {}
     }
-    if let Ok(status) = quick.release_status(&computer, url).await {
-        if let Some(reason) = release_reason(&status) {
-            lines.push(format!("Pending: {url} on {computer} {reason}"));
-            lines.push(wait_hint(wish));
-            return lines;
-        }
+    let built = quick.release_status(&computer, url).await;
+    if let Some(reason) = built.ok().as_ref().and_then(release_reason) {
+        lines.push(format!("Pending: {url} on {computer} {reason}"));
+        lines.push(wait_hint(wish));
+        return lines;
     }
-    if let Ok(status) = quick.partition_status(&computer, &partition).await {
-        if status.kind() != StatusKind::Access {
+    match quick.partition_status(&computer, &partition).await {
+        Ok(status) if status.kind() == StatusKind::Access => {}
+        // slapproxy knows no status at all: published parameters are the only sign.
+        Ok(status) if status.kind() == StatusKind::Other && !instance.connection.is_empty() => {}
+        Ok(status) if status.kind() != StatusKind::Other => {
             let text = first_line(&status.text);
             lines.push(format!("Pending: {} in {partition} of {computer}: {text}", wish.title));
             lines.push(wait_hint(wish));
         }
-    } else if instance.connection.is_empty() {
-        lines.push(wait_hint(wish));
+        Ok(_) | Err(_) => lines.push(wait_hint(wish)),
     }
     lines
 }

@@ -1,6 +1,6 @@
 //! `slap supply URL COMPUTER` (slapos/cli/supply.py).
 
-use super::connection::{ClientArguments, fail, release};
+use super::connection::{ClientArguments, fail, on_disk, release};
 use crate::{
     client::{ClientError, SlapClient},
     env::{Env, Exit},
@@ -30,17 +30,15 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
         Ok(client) => client,
         Err(exit) => return exit,
     };
-    env.tell(format_args!("Requesting software installation of {}...", arguments.software_url));
-    let url = match release(&env, &client, &arguments.software_url).await {
+    let software = on_disk(&env, &arguments.software_url);
+    env.tell(format_args!("Requesting software installation of {software}..."));
+    let url = match release(&env, &client, &software).await {
         Ok(url) => url,
         Err(exit) => return exit,
     };
     let exit = set(&env, &client, &url, &arguments.node, SupplyState::Available).await;
     if exit == Exit::DONE {
-        env.tell(format_args!(
-            "Done. {0} builds it when it next asks the master; `slap computer info {0}` knows the computer.",
-            arguments.node
-        ));
+        env.tell(format_args!("Done. {} builds it when it next asks the master.", arguments.node));
     }
     exit
 }
@@ -59,7 +57,9 @@ pub(super) async fn set(
             env.tell(format_args!(
                 "error: Computer {computer} has not been found by SlapOS Master: {message}"
             ));
-            env.tell("hint: `slap computer list` shows those that are known; a node is known once `slap node format` ran");
+            if !message.contains("hint:") {
+                env.tell("hint: `slap computer list` shows those that are known; `slap node format` makes a node known");
+            }
             Exit::FAILED
         }
         Err(error) => fail(env, &error),

@@ -33,10 +33,7 @@ pub(super) async fn take_down(env: &Env, layout: &Layout, purge: bool, quiet: bo
     let described = layout.read(env);
     let marked = !env.processes().marked(MARK, &layout.root.to_string_lossy()).is_empty();
     if matches!(described, Ok(None)) && !marked {
-        let message = format!(
-            "{} is no lab\nhint: name a lab's directory with --dir",
-            layout.root.display()
-        );
+        let message = format!("{} is no lab\nhint: name a lab's directory with --dir", layout.root.display());
         return super::fail(env, Exit::USAGE, &message);
     }
     let lock = match super::take_lock(env, layout) {

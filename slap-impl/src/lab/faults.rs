@@ -37,7 +37,11 @@ pub(super) async fn run(
     if let (Signal::Kill, Some(mut process)) = (signal, process) {
         let gone = env.timeout(KILL_TIME_MAX, process.wait()).await;
         if gone.is_err() {
-            return super::fail(env, Exit::FAILED, &format!("{target} (process {}) does not end", identity.pid));
+            return super::fail(
+                env,
+                Exit::FAILED,
+                &format!("{target} (process {}) does not end", identity.pid),
+            );
         }
     }
     let verb = match signal {
@@ -49,7 +53,12 @@ pub(super) async fn run(
     Exit::DONE
 }
 
-async fn find(env: &Env, layout: &Layout, description: &Description, target: &str) -> Result<Identity, String> {
+async fn find(
+    env: &Env,
+    layout: &Layout,
+    description: &Description,
+    target: &str,
+) -> Result<Identity, String> {
     let nothing = |what: &str| format!("{target}: {what}\n{}", hint(description));
     let of_keeper = |name: String| async move {
         let services = keeper_services(env, layout).await?;
@@ -62,7 +71,12 @@ async fn find(env: &Env, layout: &Layout, description: &Description, target: &st
             description.keeper.filter(|_| runs).ok_or_else(|| nothing("it does not run"))
         }
         ["master"] => of_keeper("master".to_owned()).await,
-        ["agent", name] | [name] => of_keeper(keeper::agent_name(&computer(description, name).ok_or_else(|| nothing("no such target"))?)).await,
+        ["agent", name] | [name] => {
+            of_keeper(keeper::agent_name(
+                &computer(description, name).ok_or_else(|| nothing("no such target"))?,
+            ))
+            .await
+        }
         ["supervisor", name] => {
             let computer = computer(description, name).ok_or_else(|| nothing("no such node"))?;
             of_keeper(keeper::supervisor_name(&computer)).await
@@ -88,10 +102,9 @@ async fn find(env: &Env, layout: &Layout, description: &Description, target: &st
 }
 
 async fn keeper_services(env: &Env, layout: &Layout) -> Result<Vec<ServiceStatus>, String> {
-    keeper::client(env, layout)
-        .status()
-        .await
-        .map_err(|error| format!("the keeper: {error}\nhint: `slap lab up --dir {}` starts it again", layout.root.display()))
+    keeper::client(env, layout).status().await.map_err(|error| {
+        format!("the keeper: {error}\nhint: `slap lab up --dir {}` starts it again", layout.root.display())
+    })
 }
 
 fn running(services: &[ServiceStatus], matches: impl Fn(&ServiceStatus) -> bool) -> Option<Identity> {

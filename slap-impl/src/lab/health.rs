@@ -134,7 +134,9 @@ pub(super) async fn wait(
 /// Says what is waited for newly, or for another reason; progress without end would only be noise.
 fn tell_changes(progress: &Progress, told: &[Missing], waits: &[Missing]) {
     let news: Vec<&Missing> = waits.iter().filter(|missing| !told.contains(missing)).collect();
-    let errors = news.iter().filter(|missing| missing.reason.starts_with("#error") || missing.reason.contains("failed"));
+    let errors = news
+        .iter()
+        .filter(|missing| missing.reason.starts_with("#error") || missing.reason.contains("failed"));
     for missing in errors.take(NAMED_MAX) {
         progress.note(format_args!("{}: {}", missing.what, missing.reason));
     }

@@ -10,11 +10,7 @@ use crate::{
     node::supervisor::{Restart, Service, SupervisorClient, SupervisorError},
     vocabulary::ComputerId,
 };
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 /// The keeper's groups, in the order of their start.
 pub(super) const GROUPS: [&str; 3] = ["master", "supervisors", "agents"];
@@ -64,7 +60,9 @@ pub(super) async fn start(env: &Env, layout: &Layout) -> Result<Identity, String
     let problem = match result {
         crate::env::Either::First(Ok(())) => return Ok(spawned.identity),
         crate::env::Either::First(Err(_)) => format!("does not answer after {} s", START_TIME_MAX.as_secs()),
-        crate::env::Either::Second(ended) => ended.map_or_else(|error| error.to_string(), |ended| ended.describe()),
+        crate::env::Either::Second(ended) => {
+            ended.map_or_else(|error| error.to_string(), |ended| ended.describe())
+        }
     };
     Err(format!("the keeper {problem}\n{}", super::logs::last_lines(env, &log, 5)))
 }
@@ -154,4 +152,3 @@ fn variables(env: &Env, layout: &Layout) -> BTreeMap<String, String> {
 fn text(path: &Path) -> String {
     path.to_str().expect("the lab's directory was checked to be UTF-8").to_owned()
 }
-

@@ -1,11 +1,11 @@
 //! Where everything of a lab stands, and the file that says what the lab is.
 
 use super::block::Block;
+pub(super) use crate::node::LAB_MARK as MARK;
 use crate::{
     env::{Env, Identity},
     vocabulary::ComputerId,
 };
-pub(super) use crate::node::LAB_MARK as MARK;
 use serde::{Deserialize, Serialize};
 use std::{
     io,

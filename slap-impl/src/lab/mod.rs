@@ -193,8 +193,7 @@ fn open(env: &Env, lab: &Which) -> Result<(Layout, Description), Exit> {
     match layout.read(env) {
         Ok(Some(description)) => Ok((layout, description)),
         Ok(None) => {
-            let message =
-                format!("{} is no lab\nhint: `slap lab up` makes one", layout.root.display());
+            let message = format!("{} is no lab\nhint: `slap lab up` makes one", layout.root.display());
             Err(fail(env, Exit::USAGE, &message))
         }
         Err(message) => Err(fail(env, Exit::FAILED, &message)),

@@ -50,12 +50,16 @@ pub(super) async fn print_summary(env: &Env, layout: &Layout, description: &Desc
     env.print("");
     env.print(format_args!("The lab is green after {seconds:.3} s. Next:"));
     let program = env.context().executable.display();
-    let first = view.nodes.iter().flat_map(|node| &node.partitions).find_map(|partition| partition.instance.as_ref());
+    let first =
+        view.nodes.iter().flat_map(|node| &node.partitions).find_map(|partition| partition.instance.as_ref());
     if let Some(url) = first.and_then(|instance| instance.connection_parameters.get("url")) {
         env.print(format_args!("  curl {url}"));
     }
     env.print(format_args!("  {program} lab status --dir {directory}"));
-    env.print(format_args!("  export SLAPOS_CLIENT_CONFIGURATION={}", layout.client_configuration().display()));
+    env.print(format_args!(
+        "  export SLAPOS_CLIENT_CONFIGURATION={}",
+        layout.client_configuration().display()
+    ));
     if let Some(instance) = first {
         env.print(format_args!("  {program} service info {}", instance.title));
     }

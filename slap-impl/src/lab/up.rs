@@ -237,8 +237,7 @@ fn prepare(
             Description::new(nodes, partitions, block)
         }
     };
-    if keeper::process(env, &description).is_none()
-        && env.processes().marked(MARK, &mark(layout)).is_empty()
+    if keeper::process(env, &description).is_none() && env.processes().marked(MARK, &mark(layout)).is_empty()
     {
         description.block = free_block(env, layout, description.block)?;
     }

@@ -157,7 +157,12 @@ impl LabView {
 
 impl NodeView {
     fn unknown(computer: &ComputerId) -> NodeView {
-        NodeView { computer: computer.clone(), formatted: false, software: Vec::new(), partitions: Vec::new() }
+        NodeView {
+            computer: computer.clone(),
+            formatted: false,
+            software: Vec::new(),
+            partitions: Vec::new(),
+        }
     }
 }
 
@@ -232,7 +237,8 @@ fn promises(env: &Env, partition: &Path) -> Vec<PromiseView> {
     for name in env.files().list(&directory).unwrap_or_default() {
         let Some(title) = name.strip_suffix(".status.json") else { continue };
         let path = directory.join(&name);
-        let regular = env.files().symlink_metadata(&path).is_ok_and(|metadata| metadata.kind == FileKind::File);
+        let regular =
+            env.files().symlink_metadata(&path).is_ok_and(|metadata| metadata.kind == FileKind::File);
         let read = if regular { env.files().read(&path, RESULT_BYTES_MAX).ok() } else { None };
         let parsed = read.and_then(|bytes| serde_json::from_slice::<Json>(&bytes).ok());
         promises.push(match parsed {

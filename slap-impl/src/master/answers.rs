@@ -88,7 +88,14 @@ impl Master {
         status: Option<&AccessStatus>,
     ) -> render::Status {
         let reference = format!("{}-{}", partition.computer, partition.reference);
-        render::status(status, partition.computer.as_str(), &reference, "Software Instance", partition.timestamp, self.now())
+        render::status(
+            status,
+            partition.computer.as_str(),
+            &reference,
+            "Software Instance",
+            partition.timestamp,
+            self.now(),
+        )
     }
 
     /// What was last heard of a computer: its own reads, or a bang after them.

@@ -37,7 +37,7 @@ pub fn is_due(wanted: Wanted<'_>, deployed: &Deployed, now_seconds: i64) -> bool
 pub fn may_bang(deployed: &Deployed) -> bool {
     let Some(banged) = &deployed.banged else { return true };
     let Some(timestamp) = &deployed.timestamp else { return false };
-    match (timestamp.parse::<i128>(), banged.parse::<i128>()) {
+    match (timestamp.parse::<f64>(), banged.parse::<f64>()) {
         (Ok(timestamp), Ok(banged)) => timestamp > banged,
         _ => timestamp != banged,
     }
@@ -86,6 +86,7 @@ mod tests {
             (Some("7"), Some("7"), false),
             (Some("8"), Some("7"), true),
             (Some("10"), Some("9"), true),
+            (Some("10.5"), Some("9.25"), true),
             (None, Some("0"), false),
             (Some("b"), Some("a"), true),
         ] {

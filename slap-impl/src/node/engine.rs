@@ -90,7 +90,8 @@ pub fn last_lines(env: &Env, log: &Path, from: Option<&str>) -> String {
     if lines.is_empty() {
         return format!("{} is empty.", log.display());
     }
-    format!("{}\n(last lines of {})", lines, log.display())
+    // The lines come last, because masters show the end of a report (slapproxy: its last 80 characters).
+    format!("Last lines of {}:\n{lines}", log.display())
 }
 
 fn tail(text: &str, from: Option<&str>) -> String {

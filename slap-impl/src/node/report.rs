@@ -100,7 +100,10 @@ async fn empty(site: &Site, id: &PartitionId) -> Result<Destroyed, NodeError> {
     match site.files().symlink_metadata(&path) {
         Ok(metadata) if metadata.kind == FileKind::Directory => {}
         Ok(_) => {
-            return Err(NodeError::Failed(format!("{} is no directory: it is left as it is", path.display())));
+            return Err(NodeError::Failed(format!(
+                "{} is no directory: it is left as it is",
+                path.display()
+            )));
         }
         // Nothing there is as empty as can be.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Destroyed::Done),

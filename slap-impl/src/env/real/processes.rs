@@ -284,7 +284,12 @@ fn select(wanted: impl Fn(u32, proc::Stat) -> bool) -> Vec<Identity> {
 
 fn handle(pid: u32) -> io::Result<AsyncFd<OwnedFd>> {
     let pid = number(pid).ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
-    AsyncFd::with_interest(pidfd_open(pid, PidfdFlags::NONBLOCK)?, Interest::READABLE)
+    let handle = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
+    #[allow(
+        deprecated,
+        reason = "its successor is `unsafe`, because a descriptor may lie; an OwnedFd does not"
+    )]
+    AsyncFd::with_interest(handle, Interest::READABLE)
 }
 
 fn number(pid: u32) -> Option<Pid> {

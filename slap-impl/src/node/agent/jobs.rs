@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     node::{
-        NodeError, PassResult,
+        NodeError,
         due::retry_seconds,
         health, instance,
         report::{self, Destroyed},
@@ -49,7 +49,7 @@ impl Agent {
             },
             Job::Start(id) => {
                 let result = instance::start(&self.site, id).await;
-                self.end_start(&subject, id, &result.map(|()| PassResult::Done));
+                self.end_start(&subject, id, &result, 1);
             }
             Job::Died(id) => self.died(&subject, id, partition(id)).await,
             Job::Promises(id) => match partition(id) {
@@ -125,22 +125,23 @@ impl Agent {
         });
     }
 
-    /// Notes how starting a partition's services went.
+    /// Notes how starting a partition's services went; they are not started again within `pause` seconds.
     pub(super) fn end_start(
         &self,
         subject: &Subject,
         id: &PartitionId,
-        result: &Result<PassResult, NodeError>,
+        result: &Result<(), NodeError>,
+        pause: u64,
     ) {
         match result {
-            Ok(_) => self.site.env.log(format_args!("{id}: services were started again")),
+            Ok(()) => self.site.env.log(format_args!("{id}: services were started again")),
             Err(error) => self.site.env.log(format_args!("{id}: {error}")),
         }
         let now = self.now();
         self.with(subject, |work| {
             work.is_running = false;
-            work.deaths = work.deaths.saturating_add(1);
-            work.retry_at = now + retry_seconds(work.deaths).min(60) as f64;
+            work.failures = if result.is_ok() { 0 } else { work.failures.saturating_add(1) };
+            work.retry_at = now + pause.max(retry_seconds(work.failures).min(60)) as f64;
             work.promises_at = now;
         });
     }
@@ -167,8 +168,8 @@ impl Agent {
         }
         if result.as_ref().is_err_and(NodeError::is_offline) {
             // The engine may need the master, the services do not.
-            let started = if pause == 0 { instance::start(&self.site, id).await } else { Ok(()) };
-            return self.end_start(subject, id, &started.map(|()| PassResult::Offline));
+            let started = instance::start(&self.site, id).await;
+            return self.end_start(subject, id, &started, retry_seconds(deaths).min(60));
         }
         let now = self.now();
         let wanted = partition.map(wanted);

@@ -18,7 +18,6 @@ use super::{
 use crate::{
     client::Poll,
     env::{Either, Exit, Lock, race},
-    node::PassResult,
     vocabulary::PartitionId,
     wire::objects::Computer,
 };
@@ -345,7 +344,7 @@ impl Agent {
         let agent = self.clone();
         self.site.env.spawn(async move {
             let result = instance::start(&agent.site, &id).await;
-            agent.end_start(&subject, &id, &result.map(|()| PassResult::Done));
+            agent.end_start(&subject, &id, &result, 1);
             agent.changed.notify_one();
         });
     }

@@ -251,7 +251,10 @@ mod tests {
     const FORGET: &str = "# why\nfor module in list(sys.modules):\n  if 'slapos' in module or 'pkg_resources' in module:\n    del sys.modules[module]\n\n";
     const IMPORT: &str = "from slapos.promise.plugin.check_socket_listening import RunPromise\n";
 
-    fn check(text: &str, expected: Result<(&str, &str, &[(&str, &str)]), &str>) {
+    /// Module, class and parameters.
+    type Read<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
+    fn check(text: &str, expected: Result<Read<'_>, &str>) {
         match (parse(text), expected) {
             (Ok(plugin), Ok((module, class, config))) => {
                 assert_eq!((plugin.module.as_str(), plugin.class.as_str()), (module, class));

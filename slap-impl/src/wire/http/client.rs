@@ -179,7 +179,7 @@ async fn follow(env: &Env, mut request: Request) -> Result<Response, HttpError> 
         let address = request.url.address();
         let stream = env.network().connect(&address).await.map_err(|error| HttpError::Unreachable {
             url: request.url.to_string(),
-            reason: format!("{address}: {error}"),
+            reason: error.to_string(),
         })?;
         let response = exchange(stream, &request).await?;
         let location = match response.status {
