@@ -475,6 +475,24 @@ fn directories_and_only_some_parts() {
 }
 
 #[test]
+fn a_killed_run_is_cleaned_up() {
+    let house = House::new();
+    let one = "[buildout]\nparts = a\n[a]\nrecipe = write\noutput = fa\ncontent = 1\n";
+    house.check(one, "", "a", "");
+    // A run wrote other content and another part, was killed, and left half a line.
+    house.write("fa", "2");
+    house.write("fb", "2");
+    let line = |part: &str, path: &str| {
+        format!("{{\"part\":\"{part}\",\"paths\":[\"{}\"]}}\n", house.path(path).display())
+    };
+    house.write(".installed.cfg.journal", &format!("{}{}{{\"part\":\"c", line("a", "fa"), line("b", "fb")));
+    house.check(one, "b a", "a", "");
+    assert_eq!((house.read("fa").as_deref(), house.read("fb")), (Some("1"), None));
+    assert_eq!(house.read(".installed.cfg.journal"), None);
+    house.check(one, "", "", "a");
+}
+
+#[test]
 fn two_runs_do_not_meet() {
     let house = House::new();
     let lock = real::env().files().lock(&house.path(".slap-buildout.lock")).expect("no error");
