@@ -9,6 +9,7 @@ mod reader;
 mod writer;
 
 pub use reader::parse;
+pub(crate) use writer::safe_order;
 pub use writer::{float_repr, text_repr};
 
 use std::{cmp::Ordering, fmt};
@@ -96,6 +97,13 @@ impl Literal {
     pub fn repr(&self) -> String {
         let mut out = String::new();
         writer::write(self, false, &mut out);
+        out
+    }
+
+    /// Python's `repr` with dictionaries sorted by key, as `pprint` writes it.
+    pub fn sorted_repr(&self) -> String {
+        let mut out = String::new();
+        writer::write(self, true, &mut out);
         out
     }
 
