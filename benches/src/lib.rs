@@ -1,1 +1,1 @@
-//! To be written.
+//! Benchmarks, with the floors that the project gave itself. Run them with `cargo xtask bench`.

@@ -1,9 +1,11 @@
 //! The real master, agents, supervisors and engines in a world in memory, in one process.
 //!
 //! * [`world`]: the second `Env`: paused clock, streams in memory, files in memory, programs as groups of tasks
+//! * [`command`]: the program `simulator`
 //! * [`contract`]: what any `Env` must do; the same suite runs on the world and on the real system
 //! * [`lab`]: a master and nodes in a world, until all promises are green
 
+pub mod command;
 pub mod contract;
 pub mod lab;
 pub mod world;

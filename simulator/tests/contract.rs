@@ -1,6 +1,8 @@
 //! The contract of `env`, on the world in memory and on the real system.
+#![allow(clippy::disallowed_methods, reason = "a test makes its own directory")]
 
 use simulator::{contract, world::World};
+use slap_impl::env::real;
 use std::{collections::BTreeMap, path::Path};
 
 #[test]
@@ -11,4 +13,12 @@ fn the_world_in_memory_keeps_the_contract() {
         env.files().create_directory(scratch, 0o700).unwrap();
         contract::all(&env, scratch).await;
     });
+}
+
+#[test]
+fn the_real_system_keeps_the_contract() {
+    let directory = tempfile::tempdir().unwrap();
+    let scratch = directory.path().canonicalize().unwrap();
+    let env = real::env_with_executable(Path::new(env!("CARGO_BIN_EXE_simulator")));
+    real::block_on_env(env, |env| async move { contract::all(&env, &scratch).await });
 }

@@ -1,1 +1,129 @@
-fn main() {}
+//! A thin door: builds the owning package's program and passes the arguments on. No logic lives here.
+
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, ExitCode},
+    time::Instant,
+};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  cluster VERB [ARGS]   build slap (release) and run `slap lab VERB`: up, status, wait, logs, kill, pause, resume, down
+  sim [ARGS]            build the simulator (release) and run it
+  bench [ARGS]          build and run the benchmarks
+  ci [--nightly]        what CI does: format, lints, tests, documentation; with --nightly what takes longer, too
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["cluster", rest @ ..] => program("slap-impl", "slap", &[&["lab"], rest].concat()),
+        ["sim", rest @ ..] => program("simulator", "simulator", rest),
+        ["bench", rest @ ..] => code(bench(rest)),
+        ["ci"] => ci(false),
+        ["ci", "--nightly"] => ci(true),
+        ["--help" | "-h" | "help"] => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        [] => usage("no command"),
+        [other, ..] => usage(&format!("unknown command {other:?}")),
+    }
+}
+
+/// Builds a program with the release profile and becomes it.
+fn program(package: &str, name: &str, arguments: &[&str]) -> ExitCode {
+    let build = run(cargo().args(["build", "--release", "--quiet", "--package", package, "--bin", name]));
+    if build != 0 {
+        return code(build);
+    }
+    let path = target_directory().join("release").join(name);
+    let error = std::os::unix::process::CommandExt::exec(Command::new(&path).args(arguments));
+    eprintln!("error: {}: {error}", path.display());
+    ExitCode::FAILURE
+}
+
+/// Builds `slap` with the release profile and measures it.
+fn bench(arguments: &[&str]) -> u8 {
+    let build = run(cargo().args(["build", "--release", "--package", "slap-impl", "--bin", "slap"]));
+    if build != 0 {
+        return build;
+    }
+    let slap = target_directory().join("release/slap");
+    run(cargo().args(["bench", "--package", "benches", "--"]).args(arguments).env("SLAP", slap))
+}
+
+/// What CI does. Each step is printed with its time; the first that fails ends it.
+fn ci(nightly: bool) -> ExitCode {
+    let start = Instant::now();
+    let mut steps: Vec<(&str, Vec<&str>)> = vec![
+        ("format", vec!["fmt", "--all", "--", "--check"]),
+        ("lints", vec!["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+        ("tests", vec!["test", "--workspace", "--locked"]),
+        ("documentation", vec!["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]),
+    ];
+    for (name, arguments) in steps {
+        eprintln!("ci: {name}: cargo {}", arguments.join(" "));
+        let step = Instant::now();
+        let mut command = cargo();
+        command.args(&arguments);
+        if name == "documentation" {
+            command.env("RUSTDOCFLAGS", "-D warnings");
+        }
+        if name == "tests" {
+            command.env("INSTA_UPDATE", "no");
+        }
+        let exit = run(&mut command);
+        let verdict = if exit == 0 { "done" } else { "FAILED" };
+        eprintln!("ci: {name}: {verdict} in {:.1} s", step.elapsed().as_secs_f64());
+        if exit != 0 {
+            return code(exit);
+        }
+    }
+    if nightly {
+        let exit = bench(&[]);
+        if exit != 0 {
+            return code(exit);
+        }
+    }
+    eprintln!("ci: all done in {:.1} s", start.elapsed().as_secs_f64());
+    ExitCode::SUCCESS
+}
+
+fn usage(problem: &str) -> ExitCode {
+    eprint!("error: {problem}\n\n{USAGE}");
+    ExitCode::from(2)
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Runs a command and gives its exit code.
+fn run(command: &mut Command) -> u8 {
+    match command.status() {
+        Ok(status) => status.code().map_or(1, |code| u8::try_from(code).unwrap_or(1)),
+        Err(error) => {
+            eprintln!("error: {:?}: {error}", command.get_program());
+            1
+        }
+    }
+}
+
+fn code(exit: u8) -> ExitCode {
+    ExitCode::from(exit)
+}
+
+fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map_or(here.clone(), PathBuf::from)
+}
+
+fn target_directory() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |path| root().join(path))
+}

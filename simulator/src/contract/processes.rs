@@ -109,12 +109,18 @@ async fn groups(env: &Env) {
         env.sleep(Duration::from_millis(1)).await;
     }
     assert!(env.processes().marked(MARK, &mark).contains(&spawned.identity));
-    env.processes().signal_group(spawned.identity, Signal::Kill).unwrap();
     let identity = spawned.identity;
+    let session = env.processes().session(identity);
+    assert!(
+        session.len() == 2 && session.contains(&identity),
+        "the shell leads a session of two: {session:?}"
+    );
+    env.processes().signal_group(identity, Signal::Kill).unwrap();
     assert_eq!(end(spawned).await.signal, Some(9));
     while !env.processes().marked(MARK, &mark).is_empty() {
         env.sleep(Duration::from_millis(1)).await;
     }
+    assert!(env.processes().session(identity).is_empty(), "nothing is left of the session");
     env.processes().signal_group(identity, Signal::Kill).expect("a group that is gone is no error");
 }
 

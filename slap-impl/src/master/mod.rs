@@ -1,1 +1,193 @@
-//! master
+//! The master: users ask it for software and instances, nodes ask it what to do and report.
+//!
+//! * `decisions`: what is decided, inside one transaction; `commit_queue`: many decisions become durable together
+//! * `router`: which request goes where; `form`: its arguments; `actions`: changes; `answers`: what is only read
+//! * `information`: a computer's full information, with long polls; `render`: rows as the wire's documents
+//! * `hateoas`: the JSON documents for users' clients
+//! * `log`: the master's log, bounded
+//!
+//! It plays the role of slapproxy (slapos/proxy/), for many computers. What other masters or later versions serve is refused
+//! by name.
+
+mod actions;
+mod answers;
+pub mod commit_queue;
+pub mod decisions;
+mod form;
+mod hateoas;
+mod information;
+mod log;
+mod render;
+mod router;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    env::{Address, BoxListener, Either, Env, Store, race},
+    store::{self, AccessStatus, OpenError, Opened},
+    vocabulary::{ComputerId, SoftwareUrl},
+    wire::http::server::{Limits, serve_until},
+};
+use commit_queue::{CommitQueue, Refused};
+use decisions::{Answer, Command, Decided, Refusal, decide};
+use information::{Rendered, Watchers};
+use rusqlite::Connection;
+use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc};
+use tokio::sync::watch;
+
+/// What a master is started with.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    /// The database; created if it is missing.
+    pub database: PathBuf,
+    /// The computer that is known before it was formatted and that is asked first for a free partition
+    /// (`[slapos] computer_id`).
+    pub default_computer: Option<ComputerId>,
+    /// Releases by product name (`[slapproxy] software_product_list`).
+    pub products: BTreeMap<String, SoftwareUrl>,
+    /// Where to log, besides standard error.
+    pub log_file: Option<PathBuf>,
+}
+
+/// A running master.
+pub struct Master {
+    env: Env,
+    store: Rc<dyn Store>,
+    queue: CommitQueue,
+    /// Which database this is; part of every entity tag.
+    identity: String,
+    /// Which run of a master this is (`getRunId`).
+    run_id: String,
+    default_computer: Option<ComputerId>,
+    products: BTreeMap<String, SoftwareUrl>,
+    watchers: Rc<Watchers>,
+    rendered: Rendered,
+    /// When each computer was last heard of. The real master keeps this in memory too.
+    contacts: RefCell<BTreeMap<ComputerId, AccessStatus>>,
+    closing: watch::Sender<bool>,
+    log: log::Log,
+    /// Where it listens, for URLs when a request does not say which name it used.
+    address: RefCell<String>,
+}
+
+impl Master {
+    /// Opens the database and starts what the master does beside answering.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn open(env: &Env, configuration: Configuration) -> Result<Rc<Master>, OpenError> {
+        let Opened { store, identity } = store::open(env, &configuration.database).await?;
+        let run_id = env.random_bytes(16).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Rc::new(Master {
+            queue: CommitQueue::start(env, store.clone()),
+            store,
+            identity,
+            run_id,
+            default_computer: configuration.default_computer,
+            products: configuration.products,
+            watchers: Rc::default(),
+            rendered: Rendered::default(),
+            contacts: RefCell::default(),
+            closing: watch::Sender::new(false),
+            log: log::Log::new(env, configuration.log_file),
+            address: RefCell::default(),
+            env: env.clone(),
+        }))
+    }
+
+    /// Answers requests until `stop` ends, then ends cleanly: no more connections, held answers are given, and what was
+    /// accepted is durable.
+    pub async fn run(self: Rc<Self>, listener: BoxListener, limits: Limits, stop: impl Future<Output = ()>) {
+        if let Address::Tcp(address) = listener.address() {
+            *self.address.borrow_mut() = address.to_string();
+        }
+        let stop = async {
+            stop.await;
+            self.closing.send_replace(true);
+        };
+        serve_until(&self.env, listener, limits, self.clone(), stop).await;
+        match race(self.queue.close(), self.env.sleep(std::time::Duration::from_secs(10))).await {
+            Either::First(()) => {}
+            Either::Second(()) => {
+                self.log.line("ended while changes waited to be written: they were not answered")
+            }
+        }
+    }
+
+    /// Decides on a command, and gives its answer once it is durable.
+    async fn submit(self: &Rc<Self>, command: Command) -> Result<Answer, Refusal> {
+        let now = self.now();
+        let default = self.default_computer.clone();
+        let master = Rc::downgrade(self);
+        let what = Rc::new(command.describe());
+        let told = what.clone();
+        let written = self.queue.submit(
+            move |connection| decide(connection, now, default.as_ref(), &command),
+            move |decided: &Decided| {
+                if let Some(master) = master.upgrade() {
+                    master.publish(&told, decided);
+                }
+            },
+        );
+        match written.await {
+            Ok(decided) => {
+                if let Err(refusal) = &decided.answer {
+                    self.log.line(format_args!("{what}: refused with {}: {refusal}", refusal.status));
+                }
+                decided.answer
+            }
+            Err(error @ Refused::Store(_)) => Err(Refusal::new(503, error.to_string())
+                .hint("nothing of it happened: repeat the request when the master can write again")),
+            Err(error @ (Refused::Full | Refused::Closed)) => {
+                Err(Refusal::new(503, error.to_string()).hint("repeat the request"))
+            }
+            Err(error @ Refused::Write(_)) => Err(Refusal::new(500, error.to_string())),
+        }
+    }
+
+    /// A change is durable: whoever waits for it is told.
+    fn publish(&self, what: &str, decided: &Decided) {
+        for computer in &decided.touched {
+            self.watchers.wake(computer);
+        }
+        let Some(sequence) = decided.sequence else { return };
+        match &decided.answer {
+            Ok(Answer::Given(partition)) => self.log.line(format_args!(
+                "change {sequence}: {what}: {} of {}",
+                partition.reference, partition.computer
+            )),
+            _ => self.log.line(format_args!("change {sequence}: {what}")),
+        }
+    }
+
+    /// What `query` finds on one committed state.
+    fn read<T>(&self, query: impl FnMut(&Connection) -> rusqlite::Result<T>) -> Result<T, Refusal> {
+        store::snapshot(&*self.store, query)
+            .map_err(|error| Refusal::new(503, format!("the database could not be read: {error}")))
+    }
+
+    /// Microseconds since 1970, by this machine's clock.
+    fn now(&self) -> i64 {
+        self.env.clock().now().as_microsecond()
+    }
+
+    /// A computer was heard of.
+    fn contact(&self, computer: &ComputerId) {
+        let now = self.now();
+        let mut contacts = self.contacts.borrow_mut();
+        if let Some(status) = contacts.get_mut(computer) {
+            status.created_at = now;
+            return;
+        }
+        let text = format!("#access {computer}");
+        let status = AccessStatus {
+            text,
+            state: String::new(),
+            created_at: now,
+            since: now,
+            log: String::new(),
+            about: 0,
+        };
+        contacts.insert(computer.clone(), status);
+    }
+}

@@ -38,14 +38,17 @@ fn append_bounded(
     bytes_max: i64,
 ) -> rusqlite::Result<i64> {
     let before: i64 = connection
-        .prepare_cached("SELECT bytes FROM journal ORDER BY sequence DESC LIMIT 1")?
+        .prepare_cached(
+            "SELECT bytes + octet_length(command) + octet_length(answer) FROM journal
+            ORDER BY sequence DESC LIMIT 1",
+        )?
         .query_row([], |row| row.get(0))
         .optional()?
         .unwrap_or(0);
-    let bytes = before + i64::try_from(command.len() + answer.len()).unwrap_or(i64::MAX >> 1);
+    let after = before.saturating_add_unsigned((command.len() + answer.len()) as u64);
     connection
         .prepare_cached("INSERT INTO journal (at, command, answer, bytes) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((at, command, answer, bytes))?;
+        .execute((at, command, answer, before))?;
     let sequence = connection.last_insert_rowid();
     // Entries go in their order; each entry that comes lets few go, so this never takes long.
     loop {
@@ -56,7 +59,7 @@ fn append_bounded(
             .query_row([sequence], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         match oldest {
-            Some((old, until)) if old <= sequence - entries_max || until <= bytes - bytes_max => {
+            Some((old, start)) if old <= sequence - entries_max || after - start > bytes_max => {
                 connection.prepare_cached("DELETE FROM journal WHERE sequence = ?1")?.execute([old])?;
             }
             _ => return Ok(sequence),
@@ -101,7 +104,7 @@ mod tests {
         }
         assert_eq!(sequences(&connection), [3, 4, 5]);
         append_bounded(&connection, 1, &"x".repeat(990), "", 3, 1000).unwrap();
-        assert_eq!(sequences(&connection), [6], "13 bytes each would be over 1000");
+        assert_eq!(sequences(&connection), [6], "with 5 they would be 1003 bytes");
         append_bounded(&connection, 1, &"x".repeat(5000), "", 3, 1000).unwrap();
         assert_eq!(sequences(&connection), [7], "the newest always stays");
         assert_eq!(journal_after(&connection, 7, 100).unwrap(), []);

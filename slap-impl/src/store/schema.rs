@@ -80,15 +80,17 @@ pub async fn open(env: &Env, path: &Path) -> Result<Opened, OpenError> {
 }
 
 fn explain(path: &Path, error: &StoreError) -> OpenError {
-    let message = format!("{}: {error}", path.display());
-    let lower = error.message.to_lowercase();
+    let path = path.display().to_string();
+    let message =
+        if error.message.contains(&path) { error.message.clone() } else { format!("{path}: {error}") };
+    let has = |words: &[&str]| words.iter().any(|word| message.to_lowercase().contains(word));
     let hint = if error.full {
         "the disk is full: make room and start again; nothing was lost"
-    } else if lower.contains("not a database") || lower.contains("malformed") {
+    } else if has(&["not a database", "malformed"]) {
         "the file is no SQLite database: name another file in [slapproxy] database_uri, or move this one away"
-    } else if lower.contains("lock") || lower.contains("another process") || lower.contains("busy") {
+    } else if has(&["in use", "busy", "database is locked"]) {
         "another master uses it: one database belongs to one master at a time"
-    } else if lower.contains("readonly") || lower.contains("read-only") || lower.contains("permission") {
+    } else if has(&["readonly", "read-only", "permission", "cannot be locked", "cannot be created"]) {
         "the master must be able to write to the file and to its directory"
     } else {
         "check [slapproxy] database_uri: the file, or its directory, must exist and be writable"

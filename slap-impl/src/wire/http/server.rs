@@ -367,3 +367,6 @@ impl AsyncWrite for Guarded {
         self.guard(context, poll)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! The program `simulator`: runs a lab in a world of a seed and prints what happened, line by line. Two runs of
+//! the same seed print the same lines.
+
+use crate::lab;
+use slap_impl::env::{Env, Exit};
+
+const USAGE: &str = "usage: simulator run [--seed N] [--nodes N] [--trace]\n\n\
+    Brings a lab up and down in a world in memory. --trace prints every event.";
+
+/// Runs the program.
+pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
+    let mut seed: u64 = 1;
+    let mut nodes: u32 = 3;
+    let mut trace = false;
+    let mut words = arguments.iter().map(String::as_str);
+    if words.next() != Some("run") {
+        env.tell(USAGE);
+        return Exit::USAGE;
+    }
+    while let Some(word) = words.next() {
+        let understood = match word {
+            "--seed" => words.next().and_then(number).map(|value| seed = value).is_some(),
+            "--nodes" => words
+                .next()
+                .and_then(number)
+                .filter(|value| (1..=1000).contains(value))
+                .map(|value| nodes = value as u32)
+                .is_some(),
+            "--trace" => {
+                trace = true;
+                true
+            }
+            _ => false,
+        };
+        if !understood {
+            env.tell(format_args!("error: {word:?} is not understood\n\n{USAGE}"));
+            return Exit::USAGE;
+        }
+    }
+    env.print(format_args!("seed {seed:#x} nodes {nodes} version {}", env!("CARGO_PKG_VERSION")));
+    // A world has a runtime of its own, and none can be started inside another.
+    let outcome = std::thread::scope(|scope| scope.spawn(move || lab::up_and_down(seed, nodes)).join());
+    let Ok(outcome) = outcome else { return Exit::FAILED };
+    if trace {
+        for line in &outcome.lines {
+            env.print(line);
+        }
+    }
+    env.print(format_args!(
+        "exit {} after {:.3} s in the world, {} events, digest {}",
+        outcome.exit.0,
+        outcome.took.as_secs_f64(),
+        outcome.lines.len(),
+        outcome.digest
+    ));
+    outcome.exit
+}
+
+/// Reads a number, decimal or with 0x.
+fn number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}

@@ -1,0 +1,125 @@
+//! `slap lab kill | pause | resume TARGET`: what goes wrong, on request.
+//!
+//! A target is `master`, `keeper`, `agent/COMP-1`, `supervisor/COMP-1`, a node `COMP-1` (its agent), or a service
+//! `COMP-1/slappart0/SERVICE`.
+
+use super::{
+    keeper,
+    layout::{Description, Layout},
+};
+use crate::{
+    env::{Env, Exit, Identity, Signal},
+    node::supervisor::{ServiceStatus, SupervisorClient},
+    vocabulary::ComputerId,
+};
+use std::time::Duration;
+
+/// How long a killed process may take to be gone.
+const KILL_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Sends a signal to a target; a killed one is gone when it returns.
+pub(super) async fn run(
+    env: &Env,
+    layout: &Layout,
+    description: &Description,
+    target: &str,
+    signal: Signal,
+) -> Exit {
+    let identity = match find(env, layout, description, target).await {
+        Ok(identity) => identity,
+        Err(message) => return super::fail(env, Exit::FAILED, &message),
+    };
+    let process = env.processes().find(identity);
+    let sent = env.processes().signal_group(identity, signal);
+    if let Err(error) = sent {
+        return super::fail(env, Exit::FAILED, &format!("{target} (process {}): {error}", identity.pid));
+    }
+    if let (Signal::Kill, Some(mut process)) = (signal, process) {
+        let gone = env.timeout(KILL_TIME_MAX, process.wait()).await;
+        if gone.is_err() {
+            return super::fail(
+                env,
+                Exit::FAILED,
+                &format!("{target} (process {}) does not end", identity.pid),
+            );
+        }
+    }
+    let verb = match signal {
+        Signal::Stop => "paused",
+        Signal::Continue => "resumed",
+        Signal::Kill | Signal::Terminate => "killed",
+    };
+    env.tell(format_args!("{verb} {target} (process {})", identity.pid));
+    Exit::DONE
+}
+
+async fn find(
+    env: &Env,
+    layout: &Layout,
+    description: &Description,
+    target: &str,
+) -> Result<Identity, String> {
+    let nothing = |what: &str| format!("{target}: {what}\n{}", hint(description));
+    let of_keeper = |name: String| async move {
+        let services = keeper_services(env, layout).await?;
+        running(&services, |service| service.name == name).ok_or_else(|| nothing("it does not run"))
+    };
+    let parts: Vec<&str> = target.split('/').collect();
+    match parts.as_slice() {
+        ["keeper"] => {
+            let runs = keeper::process(env, description).is_some();
+            description.keeper.filter(|_| runs).ok_or_else(|| nothing("it does not run"))
+        }
+        ["master"] => of_keeper("master".to_owned()).await,
+        ["agent", name] | [name] => {
+            of_keeper(keeper::agent_name(
+                &computer(description, name).ok_or_else(|| nothing("no such target"))?,
+            ))
+            .await
+        }
+        ["supervisor", name] => {
+            let computer = computer(description, name).ok_or_else(|| nothing("no such node"))?;
+            of_keeper(keeper::supervisor_name(&computer)).await
+        }
+        [name, partition, service] => {
+            let computer = computer(description, name).ok_or_else(|| nothing("no such node"))?;
+            let client = SupervisorClient::new(env.clone(), &layout.supervisor(&computer));
+            let services = client.status().await.map_err(|error| format!("{computer}: {error}"))?;
+            let matches = |other: &ServiceStatus| {
+                other.group == *partition
+                    && (other.name == *service || other.name.strip_suffix("-on-watch") == Some(service))
+            };
+            running(&services, matches).ok_or_else(|| {
+                let names: Vec<String> = services
+                    .iter()
+                    .map(|other| format!("{computer}/{}/{}", other.group, other.name))
+                    .collect();
+                format!("{target}: no such service runs\nhint: {computer} has {}", names.join(", "))
+            })
+        }
+        _ => Err(nothing("no such target")),
+    }
+}
+
+async fn keeper_services(env: &Env, layout: &Layout) -> Result<Vec<ServiceStatus>, String> {
+    keeper::client(env, layout).status().await.map_err(|error| {
+        format!("the keeper: {error}\nhint: `slap lab up --dir {}` starts it again", layout.root.display())
+    })
+}
+
+fn running(services: &[ServiceStatus], matches: impl Fn(&ServiceStatus) -> bool) -> Option<Identity> {
+    let service = services.iter().find(|service| matches(service))?;
+    service.identity.filter(|_| service.state.as_str() == "running")
+}
+
+fn computer(description: &Description, name: &str) -> Option<ComputerId> {
+    description.computers().into_iter().find(|computer| computer.as_str() == name)
+}
+
+fn hint(description: &Description) -> String {
+    let last = description.nodes;
+    format!(
+        "hint: a target is master, keeper, agent/COMP-1, supervisor/COMP-1 or COMP-1/slappart0/SERVICE; \
+         this lab has COMP-1 to COMP-{last}"
+    )
+}

@@ -1,0 +1,230 @@
+//! Where everything of a lab stands, and the file that says what the lab is.
+
+use super::block::Block;
+pub(super) use crate::node::LAB_MARK as MARK;
+use crate::{
+    env::{Env, Identity},
+    vocabulary::ComputerId,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Bytes of a Unix socket's path (unix(7): 108 with the end).
+const SOCKET_PATH_MAX: usize = 107;
+/// Bytes of a description that are read.
+const DESCRIPTION_BYTES_MAX: u64 = 1 << 16;
+/// The description's version that this program writes and reads.
+const VERSION: u32 = 1;
+
+/// The directory of a lab.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub(super) root: PathBuf,
+}
+
+/// What a lab is: the file `lab.json`, which also marks the directory as a lab's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Description {
+    pub(super) version: u32,
+    pub(super) nodes: u32,
+    pub(super) partitions: u32,
+    pub(super) block: Block,
+    /// Whether the first release was supplied and requested already: it is done once only.
+    pub(super) populated: bool,
+    /// The keeper, as it was started last.
+    pub(super) keeper: Option<Identity>,
+    /// The boot that the keeper belongs to.
+    pub(super) boot: String,
+}
+
+impl Layout {
+    pub(super) fn new(root: PathBuf) -> Layout {
+        Layout { root }
+    }
+
+    /// The copy of the program that the lab runs.
+    pub(super) fn program(&self) -> PathBuf {
+        self.root.join("bin/slap")
+    }
+
+    pub(super) fn description(&self) -> PathBuf {
+        self.root.join("lab.json")
+    }
+
+    /// Held by `up` and `down`.
+    pub(super) fn lock(&self) -> PathBuf {
+        self.root.join("lab.lock")
+    }
+
+    /// The keeper's directory.
+    pub(super) fn keeper(&self) -> PathBuf {
+        self.root.join("run/keeper")
+    }
+
+    /// The directory of a node's supervisor.
+    pub(super) fn supervisor(&self, computer: &ComputerId) -> PathBuf {
+        self.root.join("run").join(computer.as_str())
+    }
+
+    pub(super) fn master(&self) -> PathBuf {
+        self.root.join("master")
+    }
+
+    pub(super) fn master_configuration(&self) -> PathBuf {
+        self.master().join("slapos-proxy.cfg")
+    }
+
+    pub(super) fn client_configuration(&self) -> PathBuf {
+        self.root.join("slapos-client.cfg")
+    }
+
+    pub(super) fn node(&self, computer: &ComputerId) -> PathBuf {
+        self.root.join("nodes").join(computer.as_str())
+    }
+
+    pub(super) fn node_configuration(&self, computer: &ComputerId) -> PathBuf {
+        self.node(computer).join("slapos.cfg")
+    }
+
+    pub(super) fn software_root(&self, computer: &ComputerId) -> PathBuf {
+        self.node(computer).join("software")
+    }
+
+    pub(super) fn instance_root(&self, computer: &ComputerId) -> PathBuf {
+        self.node(computer).join("instance")
+    }
+
+    /// The directory of releases that came with the lab.
+    pub(super) fn releases(&self) -> PathBuf {
+        self.root.join("releases")
+    }
+
+    /// The log of the master, the keeper, or a node's agent or supervisor.
+    pub(super) fn log(&self, name: &str) -> PathBuf {
+        self.root.join("log").join(format!("{name}.log"))
+    }
+
+    /// Refuses a directory whose name cannot be used: too long for the sockets in it, or not to be written into a
+    /// configuration file.
+    pub(super) fn check_name(&self, nodes: u32) -> Result<(), String> {
+        let last = computer(nodes.max(1));
+        let longest = [self.keeper(), self.supervisor(&last)]
+            .map(|directory| directory.join("supervisor.socket").as_os_str().len())
+            .into_iter()
+            .max()
+            .unwrap_or_default();
+        if longest > SOCKET_PATH_MAX {
+            let too_much = longest - SOCKET_PATH_MAX;
+            return Err(format!(
+                "--dir {}: the path is {too_much} bytes too long, for the sockets of a lab in it may have \
+                 {SOCKET_PATH_MAX} bytes\nhint: choose a shorter --dir, such as /tmp/lab",
+                self.root.display()
+            ));
+        }
+        match self.root.to_str() {
+            Some(text) if !text.chars().any(|c| c.is_control() || "%$".contains(c)) => Ok(()),
+            _ => Err(format!(
+                "--dir {}: expected a path in UTF-8 without control characters, `%` and `$`\n\
+                 hint: choose another --dir, such as /tmp/lab",
+                self.root.display()
+            )),
+        }
+    }
+
+    /// Reads what the lab is; `None` if the directory is no lab.
+    pub(super) fn read(&self, env: &Env) -> Result<Option<Description>, String> {
+        let path = self.description();
+        let text = match env.files().read(&path, DESCRIPTION_BYTES_MAX) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        let description: Description = serde_json::from_slice(&text).map_err(|error| {
+            format!(
+                "{} is damaged: {error}\nhint: `slap lab down --dir {}` ends what still runs there; then use another directory",
+                path.display(),
+                self.root.display()
+            )
+        })?;
+        if description.version != VERSION {
+            return Err(format!(
+                "{} has version {}, and this program knows {VERSION}\nhint: use the program that made the lab: {}",
+                path.display(),
+                description.version,
+                self.program().display()
+            ));
+        }
+        Ok(Some(description))
+    }
+
+    /// Writes what the lab is.
+    pub(super) fn write(&self, env: &Env, description: &Description) -> Result<(), String> {
+        let text = serde_json::to_vec_pretty(description).expect("a description is plain data");
+        let path = self.description();
+        env.files().replace(&path, &text, 0o600).map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+impl Description {
+    pub(super) fn new(nodes: u32, partitions: u32, block: Block) -> Description {
+        Description {
+            version: VERSION,
+            nodes,
+            partitions,
+            block,
+            populated: false,
+            keeper: None,
+            boot: String::new(),
+        }
+    }
+
+    /// All computers of the lab.
+    pub(super) fn computers(&self) -> Vec<ComputerId> {
+        (1..=self.nodes).map(computer).collect()
+    }
+
+    /// Where the master listens.
+    pub(super) fn master_url(&self) -> String {
+        format!("http://{}:{}", self.block.master(), super::block::MASTER_PORT)
+    }
+}
+
+/// The computer of that number, from 1.
+pub(super) fn computer(number: u32) -> ComputerId {
+    format!("COMP-{number}").parse().expect("letters, a hyphen and digits are an id")
+}
+
+/// Writes a file of a lab, only if it would change, and makes its directory.
+pub(super) fn write_if_changed(env: &Env, path: &Path, content: &[u8], mode: u32) -> Result<(), String> {
+    let same = env.files().read(path, content.len() as u64).is_ok_and(|old| old == content);
+    if same {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    env.files()
+        .create_directory(parent, 0o700)
+        .and_then(|()| env.files().replace(path, content, mode))
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_cannot_hold_sockets_or_settings_is_refused() {
+        let check = |path: &str, expected: bool| {
+            assert_eq!(Layout::new(path.into()).check_name(100).is_ok(), expected, "{path}");
+        };
+        check("/tmp/lab", true);
+        check("/tmp/with blank", true);
+        check(&format!("/tmp/{}", "x".repeat(100)), false);
+        check("/tmp/a%b", false);
+        check("/tmp/a${b}", false);
+        check("/tmp/a\nb", false);
+    }
+}

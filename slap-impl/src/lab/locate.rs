@@ -1,0 +1,108 @@
+//! Which lab a command means: `--dir`, else the variable SLAP_LAB, else the lab that `up` made last.
+//!
+//! The last lab's directory is remembered in `$XDG_STATE_HOME/slap/lab`, or `~/.local/state/slap/lab`
+//! (XDG Base Directory Specification).
+
+use crate::env::{Env, FileKind};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The environment variable that names a lab.
+pub(crate) const VARIABLE: &str = "SLAP_LAB";
+/// Bytes of a remembered path that are read.
+const PATH_BYTES_MAX: u64 = 8192;
+/// Random names that are tried for a new directory.
+const ATTEMPTS_MAX: u32 = 100;
+
+/// The directory of the lab that is meant, absolute.
+pub(super) fn chosen(env: &Env, flag: Option<&Path>) -> Result<PathBuf, String> {
+    if let Some(named) = named(env, flag) {
+        return Ok(named);
+    }
+    let hint = "hint: `slap lab up` makes a lab; `--dir DIR` or the variable SLAP_LAB names one";
+    let Some(file) = memory(env) else {
+        return Err(format!("no lab is named, and without HOME none is remembered\n{hint}"));
+    };
+    let remembered = env.files().read_text(&file, PATH_BYTES_MAX);
+    let path = remembered.map_err(|_| format!("no lab is named, and none is remembered\n{hint}"))?;
+    Ok(PathBuf::from(path.trim_end_matches('\n')))
+}
+
+/// The directory that the user named, absolute.
+pub(super) fn named(env: &Env, flag: Option<&Path>) -> Option<PathBuf> {
+    let named = flag.map(Path::to_owned).or_else(|| env.context().variable(VARIABLE).map(PathBuf::from))?;
+    Some(env.context().absolute(named))
+}
+
+/// A fresh directory for a lab: below TMPDIR, else /tmp.
+pub(super) fn fresh(env: &Env) -> Result<PathBuf, String> {
+    let parent = env.context().absolute(env.context().variable("TMPDIR").unwrap_or("/tmp"));
+    for _ in 0..ATTEMPTS_MAX {
+        let name: String = (0..8)
+            .map(|_| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[env.random_below(32) as usize]))
+            .collect();
+        let path = parent.join(format!("slap-lab-{name}"));
+        match env.files().symlink_metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(path),
+            _ => {}
+        }
+    }
+    Err(format!("no free name for a directory in {}\nhint: name one with --dir", parent.display()))
+}
+
+/// Remembers a lab. Without HOME it is not remembered, and that is all right: its directory was printed.
+pub(super) fn remember(env: &Env, directory: &Path) {
+    let Some(file) = memory(env) else { return };
+    let parent = file.parent().unwrap_or(Path::new("/"));
+    let text = format!("{}\n", directory.display());
+    let written = env
+        .files()
+        .create_directory(parent, 0o700)
+        .and_then(|()| env.files().replace(&file, text.as_bytes(), 0o600));
+    if let Err(error) = written {
+        env.tell(format_args!("warning: this lab is not remembered: {}: {error}", file.display()));
+        env.tell(format_args!("hint: name it with --dir {}", directory.display()));
+    }
+}
+
+/// Forgets a lab, if it is the one that is remembered.
+pub(super) fn forget(env: &Env, directory: &Path) {
+    let Some(file) = memory(env) else { return };
+    let remembered = env.files().read_text(&file, PATH_BYTES_MAX);
+    if remembered.is_ok_and(|path| Path::new(path.trim_end_matches('\n')) == directory) {
+        // The worst that a failure does is a hint to a directory that is gone.
+        let _ = env.files().remove_file(&file);
+    }
+}
+
+/// Refuses what is there already and is no lab: a file, or a directory with something in it.
+pub(super) fn check_free(env: &Env, directory: &Path) -> Result<(), String> {
+    let refuse = |what: &str| {
+        Err(format!(
+            "--dir {}: {what}\nhint: name a directory that does not exist yet, is empty, or is a lab's",
+            directory.display()
+        ))
+    };
+    match env.files().metadata(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => refuse(&error.to_string()),
+        Ok(metadata) if metadata.kind != FileKind::Directory => refuse("it is not a directory"),
+        Ok(metadata) if metadata.user != env.context().user => refuse("it belongs to another user"),
+        Ok(_) => match env.files().list(directory) {
+            // A lock alone is what a refused `up` leaves.
+            Ok(names) if names.iter().all(|name| name == "lab.lock") => Ok(()),
+            Ok(_) => refuse("it is not empty, and it is no lab"),
+            Err(error) => refuse(&error.to_string()),
+        },
+    }
+}
+
+fn memory(env: &Env) -> Option<PathBuf> {
+    let state = match env.context().variable("XDG_STATE_HOME") {
+        Some(state) if Path::new(state).is_absolute() => PathBuf::from(state),
+        _ => Path::new(env.context().variable("HOME")?).join(".local/state"),
+    };
+    Some(state.join("slap/lab"))
+}

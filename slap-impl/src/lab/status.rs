@@ -1,0 +1,122 @@
+//! `slap lab status`: nodes, partitions, instances and promises, as a stranger could see them.
+
+use super::{
+    layout::{Description, Layout},
+    view::{Health, LabView, NodeView},
+};
+use crate::env::{Env, Exit};
+use clap::ValueEnum;
+
+/// Characters of a reason in a table.
+const REASON_LENGTH_MAX: usize = 300;
+
+/// Form of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Form {
+    /// Lines for people.
+    Table,
+    /// One JSON document.
+    Json,
+}
+
+/// Prints the status. It is no failure that something is red: exit code 0 says that the status was found.
+pub(super) async fn run(env: &Env, layout: &Layout, description: &Description, form: Form) -> Exit {
+    let view = LabView::of(env, layout, description, &description.computers()).await;
+    match form {
+        Form::Json => match serde_json::to_string_pretty(&view) {
+            Ok(text) => env.print(text),
+            Err(error) => return super::fail(env, Exit::FAILED, &error.to_string()),
+        },
+        Form::Table => {
+            for line in table(&view) {
+                env.print(line);
+            }
+        }
+    }
+    if view.master != "running" || view.keeper != "running" {
+        env.tell(format_args!("hint: `slap lab up --dir {}` starts what is missing", layout.root.display()));
+        return Exit::FAILED;
+    }
+    Exit::DONE
+}
+
+/// What `up` prints at its end: what was made, and what to type next.
+pub(super) async fn print_summary(env: &Env, layout: &Layout, description: &Description, seconds: f64) {
+    let view = LabView::of(env, layout, description, &description.computers()).await;
+    for line in table(&view) {
+        env.print(line);
+    }
+    let directory = layout.root.display();
+    env.print("");
+    env.print(format_args!("The lab is green after {seconds:.3} s. Next:"));
+    let program = env.context().executable.display();
+    let first =
+        view.nodes.iter().flat_map(|node| &node.partitions).find_map(|partition| partition.instance.as_ref());
+    if let Some(url) = first.and_then(|instance| instance.connection_parameters.get("url")) {
+        env.print(format_args!("  curl {url}"));
+    }
+    env.print(format_args!("  {program} lab status --dir {directory}"));
+    env.print(format_args!(
+        "  export SLAPOS_CLIENT_CONFIGURATION={}",
+        layout.client_configuration().display()
+    ));
+    if let Some(instance) = first {
+        env.print(format_args!("  {program} service info {}", instance.title));
+    }
+    env.print(format_args!("  {program} lab down --dir {directory} --purge"));
+}
+
+fn table(view: &LabView) -> Vec<String> {
+    let mut lines = vec![
+        format!("lab       {}", view.directory),
+        format!("keeper    {}", view.keeper),
+        format!("master    {} {}", view.master_url, view.master),
+    ];
+    for node in &view.nodes {
+        node_lines(node, &mut lines);
+    }
+    lines
+}
+
+fn node_lines(node: &NodeView, lines: &mut Vec<String>) {
+    let busy = node.partitions.iter().filter(|partition| partition.instance.is_some()).count();
+    lines.push(String::new());
+    if !node.formatted {
+        lines.push(format!("{}    not known to the master", node.computer));
+        return;
+    }
+    lines.push(format!("{}    {} partitions, {busy} busy", node.computer, node.partitions.len()));
+    for software in &node.software {
+        lines.push(format!("  software  {:<8} {}", software.health.word(), software.url));
+        push_reason(&software.health, lines);
+    }
+    for partition in &node.partitions {
+        let Some(instance) = &partition.instance else {
+            lines.push(format!("  {:<9} free", partition.reference));
+            continue;
+        };
+        lines.push(format!(
+            "  {:<9} {:<8} {} ({}) {}",
+            partition.reference,
+            instance.health.word(),
+            instance.title,
+            instance.requested_state,
+            instance.connection_parameters.get("url").map_or("", String::as_str)
+        ));
+        push_reason(&instance.health, lines);
+        for promise in &instance.promises {
+            let word = if promise.failed { "red" } else { "green" };
+            lines.push(format!("    promise {word:<8} {}", promise.title));
+        }
+    }
+}
+
+fn push_reason(health: &Health, lines: &mut Vec<String>) {
+    if health.reason().is_empty() {
+        return;
+    }
+    let reason: String = health.reason().chars().take(REASON_LENGTH_MAX).collect();
+    for line in reason.lines() {
+        lines.push(format!("      {line}"));
+    }
+}

@@ -1,0 +1,155 @@
+//! Endpoints that only read.
+
+use super::{
+    Master,
+    actions::document,
+    decisions::{Refusal, unknown_computer, unknown_partition},
+    form::Form,
+    hateoas::base_url,
+    render,
+};
+use crate::{
+    store::{self, AccessStatus, Partition, Subject},
+    vocabulary::{ComputerId, PartitionId, SoftwareUrl},
+    wire::{
+        http::server::{Request, Response},
+        marshal::Value,
+    },
+};
+use rusqlite::Connection;
+
+impl Master {
+    /// Answers an endpoint that is asked with GET.
+    pub(super) async fn answer(
+        &self,
+        endpoint: &str,
+        form: &Form,
+        request: &Request,
+    ) -> Result<Response, Refusal> {
+        match endpoint {
+            "getFullComputerInformation" | "getComputerInformation" => {
+                self.full_information(&form.parsed("computer_id")?, request).await
+            }
+            "registerComputerPartition" => {
+                let computer = form.parsed("computer_reference")?;
+                let partition = form.parsed("computer_partition_reference")?;
+                let (partition, status) = self.require_partition(&computer, &partition)?;
+                Ok(document(&render::partition(&partition, status.as_ref()).to_value()))
+            }
+            "getComputerPartitionCertificate" => {
+                let (computer, partition) =
+                    (form.parsed("computer_id")?, form.parsed("computer_partition_id")?);
+                self.require_partition(&computer, &partition)?;
+                // Clients ask for it and use what they get; there are no certificates here, as in slapproxy.
+                Ok(document(&Value::dictionary([("certificate", Value::text("")), ("key", Value::text(""))])))
+            }
+            "getComputerPartitionStatus" => {
+                let (computer, reference) =
+                    (form.parsed("computer_id")?, form.parsed("computer_partition_id")?);
+                let (partition, status) = self.require_partition(&computer, &reference)?;
+                Ok(document(&render::status_value(&self.partition_status(&partition, status.as_ref()))))
+            }
+            "getComputerStatus" => {
+                let computer: ComputerId = form.parsed("computer_id")?;
+                let status = self.read(|connection| self.computer_status(connection, &computer))??;
+                Ok(document(&render::status_value(&status)))
+            }
+            "getSoftwareInstallationStatus" => {
+                let (computer, url) = (form.parsed("computer_id")?, form.parsed("url")?);
+                let status = self.read(|connection| self.release_status(connection, &computer, &url))??;
+                Ok(document(&render::status_value(&status)))
+            }
+            "getHateoasUrl" => Ok(Response::text(200, format!("{}/hateoas/", base_url(self, request)))),
+            "getRunId" => Ok(Response::text(200, self.run_id.clone())),
+            "getSoftwareReleaseListFromSoftwareProduct" => self.releases_of_product(form),
+            other => Err(Refusal::new(404, format!("there is no endpoint {other}"))),
+        }
+    }
+
+    /// A partition, which must exist, and the last report about it.
+    pub(super) fn require_partition(
+        &self,
+        computer: &ComputerId,
+        reference: &PartitionId,
+    ) -> Result<(Partition, Option<AccessStatus>), Refusal> {
+        self.read(|connection| match store::partition(connection, computer, reference)? {
+            Some(partition) => {
+                let status = store::access_status(connection, Subject::Partition(computer, reference))?;
+                Ok(Ok((partition, status)))
+            }
+            None => Ok(Err(unknown_partition(connection, computer, reference)?)),
+        })?
+    }
+
+    /// What was last reported of the instance in a partition.
+    pub(super) fn partition_status(
+        &self,
+        partition: &Partition,
+        status: Option<&AccessStatus>,
+    ) -> render::Status {
+        let reference = format!("{}-{}", partition.computer, partition.reference);
+        render::status(
+            status,
+            partition.computer.as_str(),
+            &reference,
+            "Software Instance",
+            partition.timestamp,
+            self.now(),
+        )
+    }
+
+    /// What was last heard of a computer: its own reads, or a bang after them.
+    pub(super) fn computer_status(
+        &self,
+        connection: &Connection,
+        computer: &ComputerId,
+    ) -> rusqlite::Result<Result<render::Status, Refusal>> {
+        if store::computer(connection, computer)?.is_none()
+            && self.default_computer.as_ref() != Some(computer)
+        {
+            return Ok(Err(unknown_computer(connection, computer)?));
+        }
+        let bang = store::access_status(connection, Subject::Computer(computer))?;
+        let contact = self.contacts.borrow().get(computer).cloned();
+        let newest = [bang, contact].into_iter().flatten().max_by_key(|status| status.created_at);
+        let name = computer.as_str();
+        Ok(Ok(render::status(newest.as_ref(), name, name, "Compute Node", 0, self.now())))
+    }
+
+    fn release_status(
+        &self,
+        connection: &Connection,
+        computer: &ComputerId,
+        url: &SoftwareUrl,
+    ) -> rusqlite::Result<Result<render::Status, Refusal>> {
+        if store::computer(connection, computer)?.is_none() {
+            return Ok(Err(unknown_computer(connection, computer)?));
+        }
+        if store::supply(connection, computer, url)?.is_none() {
+            let message = format!("{url} is not supplied to {computer}");
+            return Ok(Err(Refusal::new(404, message).hint("`slap supply` does it")));
+        }
+        let found = store::access_status(connection, Subject::Release(computer, url))?;
+        Ok(Ok(self.supply_status(computer, url, found.as_ref())))
+    }
+
+    /// What was last reported of a supplied release.
+    pub(super) fn supply_status(
+        &self,
+        computer: &ComputerId,
+        url: &SoftwareUrl,
+        found: Option<&AccessStatus>,
+    ) -> render::Status {
+        render::status(found, computer.as_str(), url.as_str(), "Software Installation", 0, self.now())
+    }
+
+    fn releases_of_product(&self, form: &Form) -> Result<Response, Refusal> {
+        if form.optional("software_release_url").is_some_and(|url| !url.is_empty() && url != "None") {
+            return Err(Refusal::new(501, "the releases of a release's product are not served here")
+                .hint("ask with software_product_reference"));
+        }
+        let product = form.required("software_product_reference")?;
+        let releases = self.products.get(product).map(|url| Value::text(url.as_str()));
+        Ok(document(&Value::List(releases.into_iter().collect())))
+    }
+}

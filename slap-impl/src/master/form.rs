@@ -1,0 +1,155 @@
+//! Arguments of a request: a query or a form-encoded body, read strictly.
+
+use super::decisions::Refusal;
+use crate::{
+    wire::marshal::{self, Value},
+    wire::{http::server::Request, instance_xml::Parameters},
+};
+use percent_encoding::percent_decode_str;
+use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+
+const ARGUMENTS_MAX: usize = 256;
+
+/// The arguments of one request; of a name that stands twice, the first counts (as in slapproxy).
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Form {
+    endpoint: String,
+    arguments: BTreeMap<String, String>,
+}
+
+impl Form {
+    /// The query of a GET, or the body of a POST.
+    pub(super) fn read(request: &Request, endpoint: &str) -> Result<Form, Refusal> {
+        let encoded = if request.method == "POST" {
+            let media_type = request.header("content-type").unwrap_or("application/x-www-form-urlencoded");
+            let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            if media_type != "application/x-www-form-urlencoded" && !request.body.is_empty() {
+                return Err(Refusal::new(
+                    415,
+                    format!(
+                        "{endpoint} does not take {media_type}: expected application/x-www-form-urlencoded"
+                    ),
+                ));
+            }
+            std::str::from_utf8(&request.body)
+                .map_err(|_| Refusal::new(400, format!("{endpoint}: the body is not UTF-8")))?
+        } else {
+            &request.query
+        };
+        Form::parse(encoded, endpoint)
+    }
+
+    fn parse(encoded: &str, endpoint: &str) -> Result<Form, Refusal> {
+        let mut arguments = BTreeMap::new();
+        for pair in encoded.split('&').filter(|pair| !pair.is_empty()) {
+            if arguments.len() >= ARGUMENTS_MAX {
+                return Err(Refusal::new(400, format!("{endpoint}: over {ARGUMENTS_MAX} arguments")));
+            }
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (unescape(name, endpoint)?, unescape(value, endpoint)?);
+            arguments.entry(name).or_insert(value);
+        }
+        Ok(Form { endpoint: endpoint.to_owned(), arguments })
+    }
+
+    /// An argument that may be missing.
+    pub(super) fn optional(&self, name: &str) -> Option<&str> {
+        self.arguments.get(name).map(String::as_str)
+    }
+
+    /// An argument that must be there; it may be empty.
+    pub(super) fn required(&self, name: &str) -> Result<&str, Refusal> {
+        self.optional(name).ok_or_else(|| {
+            Refusal::new(400, format!("{} needs the argument {name}, which is missing", self.endpoint))
+        })
+    }
+
+    /// An argument that must be there and be an id or a state.
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&self, name: &str) -> Result<T, Refusal> {
+        self.required(name)?.parse().map_err(|error| self.bad(name, &error))
+    }
+
+    /// The meaning of a marshalled argument; none when it is missing.
+    pub(super) fn marshalled(&self, name: &str) -> Result<Value, Refusal> {
+        match self.optional(name) {
+            None | Some("") => Ok(Value::None),
+            Some(document) => marshal::decode(document.as_bytes()).map_err(|error| self.bad(name, &error)),
+        }
+    }
+
+    /// A marshalled dictionary of text; numbers and booleans are taken as Python's `str()` writes them.
+    pub(super) fn parameters(&self, name: &str) -> Result<Parameters, Refusal> {
+        let value = self.marshalled(name)?;
+        let items = match &value {
+            Value::None => return Ok(Parameters::new()),
+            Value::Dictionary(items) => items,
+            other => return Err(self.bad(name, &format!("it is {}: expected a dictionary", other.kind()))),
+        };
+        items
+            .iter()
+            .map(|(key, value)| match (value, value.to_plain_text()) {
+                (Value::None, _) => Ok((key.clone(), None)),
+                (_, Some(text)) => Ok((key.clone(), Some(text))),
+                (other, None) => {
+                    let reason = format!("{key:?} is {}: expected text, a number or a boolean", other.kind());
+                    Err(self.bad(name, &reason).hint("nested values go as JSON into the parameter `_`"))
+                }
+            })
+            .collect()
+    }
+
+    pub(super) fn bad(&self, name: &str, reason: &dyn Display) -> Refusal {
+        Refusal::new(400, format!("{}: {name}: {reason}", self.endpoint))
+    }
+}
+
+fn unescape(text: &str, endpoint: &str) -> Result<String, Refusal> {
+    let text = text.replace('+', " ");
+    match percent_decode_str(&text).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => {
+            let shown: String = text.chars().take(80).collect();
+            Err(Refusal::new(400, format!("{endpoint}: {shown:?} does not stand for UTF-8 text")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_read_strictly() {
+        let form = Form::parse("a=1+2&a=3&b=%C3%A9%26&c&=x", "test").unwrap();
+        assert_eq!(form.optional("a"), Some("1 2"));
+        assert_eq!(form.required("b").unwrap(), "é&");
+        assert_eq!(form.required("c").unwrap(), "");
+        assert_eq!(form.required("d").unwrap_err().message, "test needs the argument d, which is missing");
+        assert!(Form::parse("a=%FF", "test").unwrap_err().message.contains("UTF-8"));
+        assert_eq!(Form::parse(&"a&".repeat(300), "test").unwrap().optional("a"), Some(""));
+        let many: String = (0..300).map(|number| format!("a{number}&")).collect();
+        assert_eq!(Form::parse(&many, "test").unwrap_err().status, 400);
+    }
+
+    #[test]
+    fn parameters_are_text() {
+        let check = |document: &str, expected: Result<&str, &str>| {
+            let mut form = Form { endpoint: "test".into(), ..Form::default() };
+            form.arguments.insert("xml".into(), document.into());
+            let found = form.parameters("xml").map(|parameters| format!("{parameters:?}"));
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Err(found), Err(expected)) => assert!(found.message.contains(expected), "{found}"),
+                (found, expected) => panic!("{document}: {found:?} instead of {expected:?}"),
+            }
+        };
+        let dictionary =
+            |inner: &str| format!("<marshal><dictionary id=\"i2\">{inner}</dictionary></marshal>");
+        check("", Ok("{}"));
+        check(&dictionary("<string>a</string><int>1</int>"), Ok("{\"a\": Some(\"1\")}"));
+        check(&dictionary("<string>a</string><bool>1</bool>"), Ok("{\"a\": Some(\"True\")}"));
+        check(&dictionary("<string>a</string><list id=\"i3\"/>"), Err("\"a\" is a list"));
+        check("<marshal><string>a</string></marshal>", Err("it is text: expected a dictionary"));
+        check("<!DOCTYPE a><marshal/>", Err("test: xml:"));
+    }
+}

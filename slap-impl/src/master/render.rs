@@ -1,0 +1,200 @@
+//! What the database holds, as the documents of the wire.
+
+use crate::{
+    store::{AccessStatus, Instance, Partition, Supply},
+    vocabulary::{ComputerId, RequestedState},
+    wire::{
+        instance_xml::{self, Parameters},
+        marshal::{self, Value},
+        objects, status as wire,
+    },
+};
+
+/// A computer's full information.
+pub(super) fn computer(computer: &ComputerId, supplies: &[Supply], partitions: &[Partition]) -> String {
+    let software_releases = supplies
+        .iter()
+        .map(|supply| objects::SoftwareRelease {
+            url: supply.url.clone(),
+            computer_id: supply.computer.clone(),
+            requested_state: Some(supply.state),
+        })
+        .collect();
+    let partitions = partitions.iter().map(|partition| self::partition(partition, None)).collect();
+    let computer = objects::Computer { computer_id: computer.clone(), software_releases, partitions };
+    marshal::encode(&computer.to_value())
+}
+
+/// A partition and what shall be in it; with the last report where it is asked for alone, as the real master does.
+pub(super) fn partition(partition: &Partition, status: Option<&AccessStatus>) -> objects::ComputerPartition {
+    let instance = partition.instance.as_ref();
+    objects::ComputerPartition {
+        computer_id: partition.computer.clone(),
+        partition_id: partition.reference.clone(),
+        instance_guid: Some(format!("{}-{}", partition.computer, partition.reference)),
+        requested_state: instance.map_or(RequestedState::Destroyed, |instance| instance.state),
+        need_modification: instance.is_some(),
+        access_status: status.map(|status| status.text.clone()),
+        instance: instance.map(|instance| objects::Instance {
+            software_release: objects::SoftwareRelease {
+                url: instance.release.clone(),
+                computer_id: instance.computer.clone(),
+                requested_state: None,
+            },
+            software_type: instance.software_type.clone(),
+            title: instance.title.to_string(),
+            root_title: instance.title.to_string(),
+            parameters: parameters(&instance.parameters),
+            addresses: addresses(partition),
+            full_addresses: Vec::new(),
+            shared_instances: Vec::new(),
+            timestamp: Some(timestamp(partition.timestamp)),
+            connection: parameters(&instance.connection),
+        }),
+    }
+}
+
+/// The answer to a request: the instance and the partition that it has.
+pub(super) fn given(partition: &Partition, instance: &Instance) -> objects::SoftwareInstance {
+    objects::SoftwareInstance {
+        computer_id: partition.computer.to_string(),
+        partition_id: partition.reference.to_string(),
+        software_release_url: instance.release.to_string(),
+        software_type: Some(instance.software_type.clone()),
+        addresses: addresses(partition),
+        parameters: parameters(&instance.parameters),
+        timestamp: Some(timestamp(partition.timestamp)),
+        connection: parameters(&instance.connection),
+        own: Some(objects::OwnPartition {
+            instance_guid: instance.guid(),
+            requested_state: instance.state,
+            connection_xml: Some(instance.connection.clone()).filter(|document| !document.is_empty()),
+        }),
+    }
+}
+
+/// A report as it is shown, and the end of the log that came with it.
+pub(super) struct Status {
+    record: wire::AccessStatus,
+    log: String,
+}
+
+/// What is shown of a report; `timestamp` is that of the partition, or 0; it and `now` are in microseconds since 1970. Without a report it says so, as the real master
+/// does (SlapOSCacheMixin, `getAccessStatus`).
+pub(super) fn status(
+    status: Option<&AccessStatus>,
+    user: &str,
+    reference: &str,
+    portal_type: &str,
+    timestamp: i64,
+    now: i64,
+) -> Status {
+    let Some(status) = status else {
+        let unknown = wire::AccessStatus::unknown(reference, portal_type);
+        let record = wire::AccessStatus { created_at: date(now), since: date(now), ..unknown };
+        return Status { record, log: String::new() };
+    };
+    // The real master's "15" and "5 minutes" are 0.005 and 0.0025 days.
+    let age_seconds = (now - status.created_at) / 1_000_000;
+    let record = wire::AccessStatus {
+        user: user.to_owned(),
+        created_at: date(status.created_at),
+        since: date(status.since),
+        text: status.text.clone(),
+        state: status.state.clone(),
+        reference: reference.to_owned(),
+        portal_type: portal_type.to_owned(),
+        no_data: false,
+        no_data_since_5_minutes: age_seconds > 216,
+        no_data_since_15_minutes: age_seconds > 432,
+        up_to_date: status.about >= timestamp,
+    };
+    Status { record, log: status.log.clone() }
+}
+
+/// A report as the XML endpoints answer it. The end of an error's log is added as `log`; clients that do not know it pass it over.
+pub(super) fn status_value(status: &Status) -> Value {
+    let mut value = status.record.to_value();
+    if let (Value::Dictionary(items), false) = (&mut value, status.log.is_empty()) {
+        items.insert("log".to_owned(), Value::text(&status.log));
+    }
+    value
+}
+
+/// A report as it stands in hateoas documents; with the log as in [`status_value`].
+pub(super) fn status_json(status: &Status) -> serde_json::Value {
+    let mut value = status.record.to_json();
+    if let (Some(items), false) = (value.as_object_mut(), status.log.is_empty()) {
+        items.insert("log".to_owned(), status.log.clone().into());
+    }
+    value
+}
+
+/// Reads what [`timestamp`] writes.
+pub(super) fn microseconds(text: &str) -> Option<i64> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits: String = fraction.chars().chain("000000".chars()).take(6).collect();
+    let seconds: i64 = seconds.parse().ok()?;
+    seconds.checked_mul(1_000_000)?.checked_add(digits.parse::<u32>().ok()?.into())
+}
+
+/// Seconds since 1970 with their fraction, as slapproxy writes them.
+pub(super) fn timestamp(microseconds: i64) -> String {
+    format!("{}.{:06}", microseconds.div_euclid(1_000_000), microseconds.rem_euclid(1_000_000))
+}
+
+/// A date as RFC 1123 writes it.
+fn date(microseconds: i64) -> String {
+    jiff::Timestamp::from_microsecond(microseconds).map_or_else(
+        |_| microseconds.to_string(),
+        |time| time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+    )
+}
+
+fn addresses(partition: &Partition) -> Vec<(String, String)> {
+    partition.addresses.iter().map(|address| (address.interface.clone(), address.address.clone())).collect()
+}
+
+/// What is stored was written by this program, so it can be read.
+pub(super) fn parameters(document: &str) -> Parameters {
+    instance_xml::decode(document).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_and_timestamps() {
+        assert_eq!(timestamp(1_700_000_000_000_007), "1700000000.000007");
+        assert_eq!(timestamp(-1), "-1.999999");
+        assert_eq!(microseconds("1700000000.000007"), Some(1_700_000_000_000_007));
+        assert_eq!(microseconds("17.5"), Some(17_500_000));
+        for bad in ["", "x", "1.x", "99999999999999999999"] {
+            assert_eq!(microseconds(bad), None, "{bad}");
+        }
+        assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(date(i64::MAX), i64::MAX.to_string());
+    }
+
+    #[test]
+    fn no_report_is_told_as_such() {
+        let unknown = status(None, "COMP-1", "COMP-1-slappart0", "Software Instance", 7, 0);
+        assert_eq!(unknown.record.text, "#error no data found for COMP-1-slappart0");
+        assert!(unknown.record.no_data);
+        let report = AccessStatus {
+            text: "#access ok".into(),
+            state: "started".into(),
+            created_at: 0,
+            since: 0,
+            log: "why".into(),
+            about: 7,
+        };
+        for (seconds, five, fifteen) in [(216, false, false), (217, true, false), (433, true, true)] {
+            let shown = status(Some(&report), "COMP-1", "r", "t", 7, seconds * 1_000_000);
+            assert_eq!(shown.record.no_data_since_5_minutes, five, "{seconds}");
+            assert_eq!(shown.record.no_data_since_15_minutes, fifteen, "{seconds}");
+            assert_eq!(status_json(&shown)["log"], "why");
+        }
+    }
+}

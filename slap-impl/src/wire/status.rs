@@ -1,0 +1,200 @@
+//! Access status: the last thing that a node reported of a partition or a software release, as the real master keeps it
+//! and serves it (getComputerPartitionStatus, getComputerStatus, and `news` in hateoas documents).
+
+use super::{
+    fields::Fields,
+    marshal::{MarshalError, Value},
+};
+use serde_json::{Map, Value as Json};
+
+/// What kind of report it was; it stands at the beginning of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StatusKind {
+    /// All is well: `#access`.
+    Access,
+    /// Something failed: `#error`.
+    Error,
+    /// A software release is being built: `#building`.
+    Building,
+    /// None of these.
+    Other,
+}
+
+impl StatusKind {
+    /// The kind of a status's text.
+    pub fn of(text: &str) -> StatusKind {
+        match text {
+            _ if text.starts_with("#access") => StatusKind::Access,
+            _ if text.starts_with("#error") => StatusKind::Error,
+            _ if text.starts_with("#building") => StatusKind::Building,
+            _ => StatusKind::Other,
+        }
+    }
+}
+
+/// The last report.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AccessStatus {
+    /// Who reported.
+    pub user: String,
+    /// When, such as `2026/01/31 12:00:00 UTC`.
+    pub created_at: String,
+    /// Since when the reports are of this kind, in the same form.
+    pub since: String,
+    /// `#access ...`, `#error ...` or `#building ...`.
+    pub text: String,
+    /// Such as `start_requested`.
+    pub state: String,
+    /// Of what.
+    pub reference: String,
+    /// `Software Instance`, `Software Installation` or `Compute Node`.
+    pub portal_type: String,
+    /// Whether nothing was ever reported.
+    pub no_data: bool,
+    /// Whether nothing was reported for 5 minutes.
+    pub no_data_since_5_minutes: bool,
+    /// Whether nothing was reported for 15 minutes.
+    pub no_data_since_15_minutes: bool,
+    /// Whether the report is about the instance as it is asked for now. Our master's own addition: where it is not said, it
+    /// is taken for granted.
+    pub up_to_date: bool,
+}
+
+impl AccessStatus {
+    /// What stands where nothing was ever reported.
+    pub fn unknown(reference: &str, portal_type: &str) -> AccessStatus {
+        AccessStatus {
+            user: "SlapOS Master".to_owned(),
+            text: format!("#error no data found for {reference}"),
+            reference: reference.to_owned(),
+            portal_type: portal_type.to_owned(),
+            no_data: true,
+            ..AccessStatus::default()
+        }
+    }
+
+    /// What kind of report it was.
+    pub fn kind(&self) -> StatusKind {
+        StatusKind::of(&self.text)
+    }
+
+    fn entries(&self) -> Vec<(&'static str, Entry<'_>)> {
+        let mut entries: Vec<(&'static str, Entry<'_>)> = vec![
+            ("created_at", Entry::Text(&self.created_at)),
+            ("portal_type", Entry::Text(&self.portal_type)),
+            ("reference", Entry::Text(&self.reference)),
+            ("since", Entry::Text(&self.since)),
+            ("state", Entry::Text(&self.state)),
+            ("text", Entry::Text(&self.text)),
+            ("user", Entry::Text(&self.user)),
+        ];
+        if self.no_data {
+            entries.push(("no_data", Entry::Flag(true)));
+        }
+        entries.push(("no_data_since_15_minutes", Entry::Flag(self.no_data_since_15_minutes)));
+        entries.push(("no_data_since_5_minutes", Entry::Flag(self.no_data_since_5_minutes)));
+        entries.push(("up_to_date", Entry::Flag(self.up_to_date)));
+        entries
+    }
+
+    /// As getComputerPartitionStatus answers it.
+    pub fn to_value(&self) -> Value {
+        Value::dictionary(self.entries().into_iter().map(|(key, entry)| match entry {
+            Entry::Text(text) => (key, Value::text(text)),
+            Entry::Flag(flag) => (key, Value::Int(i128::from(flag))),
+        }))
+    }
+
+    /// Reads what [`AccessStatus::to_value`] writes; slapproxy answers with a text instead, which is taken as the text.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn from_value(value: &Value) -> Result<AccessStatus, MarshalError> {
+        if let Value::Text(text) = value {
+            return Ok(AccessStatus { text: text.clone(), no_data: true, ..AccessStatus::default() });
+        }
+        let items = value.as_dictionary().ok_or_else(|| {
+            MarshalError::new(format!("a status is {}: expected a dictionary", value.kind()))
+        })?;
+        let fields = Fields::new("a status", items);
+        let text = |name| Ok::<_, MarshalError>(fields.optional_text(name)?.unwrap_or_default());
+        let flag = |name| fields.get(name).is_some_and(Value::is_true);
+        Ok(AccessStatus {
+            user: text("user")?,
+            created_at: text("created_at")?,
+            since: text("since")?,
+            text: text("text")?,
+            state: text("state")?,
+            reference: text("reference")?,
+            portal_type: text("portal_type")?,
+            no_data: flag("no_data"),
+            no_data_since_5_minutes: flag("no_data_since_5_minutes"),
+            no_data_since_15_minutes: flag("no_data_since_15_minutes"),
+            up_to_date: fields.get("up_to_date").is_none_or(Value::is_true),
+        })
+    }
+
+    /// As it stands in hateoas documents.
+    pub fn to_json(&self) -> Json {
+        let items = self.entries().into_iter().map(|(key, entry)| match entry {
+            Entry::Text(text) => (key.to_owned(), Json::from(text)),
+            Entry::Flag(flag) => (key.to_owned(), Json::from(u8::from(flag))),
+        });
+        Json::Object(Map::from_iter(items))
+    }
+
+    /// Reads what [`AccessStatus::to_json`] writes; what is missing stays empty.
+    pub fn from_json(value: &Json) -> AccessStatus {
+        let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        let flag = |name: &str| value[name].as_u64().is_some_and(|number| number != 0);
+        AccessStatus {
+            user: text("user"),
+            created_at: text("created_at"),
+            since: text("since"),
+            text: text("text"),
+            state: text("state"),
+            reference: text("reference"),
+            portal_type: text("portal_type"),
+            no_data: flag("no_data"),
+            no_data_since_5_minutes: flag("no_data_since_5_minutes"),
+            no_data_since_15_minutes: flag("no_data_since_15_minutes"),
+            up_to_date: value["up_to_date"].as_u64() != Some(0),
+        }
+    }
+}
+
+enum Entry<'a> {
+    Text(&'a str),
+    Flag(bool),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_read_back() {
+        let status = AccessStatus {
+            user: "COMP-1".to_owned(),
+            created_at: "2026/01/31 12:00:00 UTC".to_owned(),
+            since: "2026/01/31 11:00:00 UTC".to_owned(),
+            text: "#error while <processing>".to_owned(),
+            state: "start_requested".to_owned(),
+            reference: "COMP-1-slappart0".to_owned(),
+            portal_type: "Software Instance".to_owned(),
+            no_data_since_5_minutes: true,
+            ..AccessStatus::default()
+        };
+        for status in [status, AccessStatus::unknown("COMP-1", "Compute Node")] {
+            assert_eq!(AccessStatus::from_value(&status.to_value()).unwrap(), status);
+            assert_eq!(AccessStatus::from_json(&status.to_json()), status);
+            assert_eq!(status.kind(), StatusKind::Error);
+        }
+    }
+
+    #[test]
+    fn slapproxy_says_only_that_it_cannot() {
+        let status = AccessStatus::from_value(&Value::text("Not implemented.")).unwrap();
+        assert_eq!((status.kind(), status.no_data), (StatusKind::Other, true));
+    }
+}

@@ -1,0 +1,77 @@
+//! Other parameters, other states.
+
+use crate::support::{TestLab, get, until};
+use std::fs;
+
+fn request(lab: &TestLab, more: &[&str]) {
+    let release = lab.first_release();
+    let mut words = vec!["request", "hello-1", &release, "--node", "computer_guid=COMP-1"];
+    words.extend(more);
+    lab.ok(&words);
+}
+
+#[test]
+fn other_parameters_change_the_page_and_restart_nothing() {
+    let lab = TestLab::up(2);
+    let services = lab.processes(&["http-server"]);
+    let pages = [lab.url("hello-1"), lab.url("hello-2")];
+    request(&lab, &["--parameters", "name=Ada & <Grace>"]);
+    lab.ok(&["wait", "hello-1", "--for", "green"]);
+    let page = get(&pages[0]).unwrap().1;
+    assert!(page.contains("Hello Ada &amp; &lt;Grace&gt;!"), "{page}");
+    assert!(get(&pages[1]).unwrap().1.contains("Hello COMP-2!"));
+    assert_eq!(lab.processes(&["http-server"]), services, "no service was restarted");
+    let info = lab.ok(&["service", "info", "hello-1"]);
+    assert!(info.contains("Ada & <Grace>"), "{info}");
+}
+
+#[test]
+fn the_port_can_be_chosen() {
+    let lab = TestLab::up(1);
+    request(&lab, &["--parameters", "name=Ada", "port=8765"]);
+    lab.ok(&["wait", "hello-1", "--for", "green"]);
+    assert!(lab.url("hello-1").ends_with(":8765/"), "{}", lab.url("hello-1"));
+    assert!(get(&lab.url("hello-1")).unwrap().1.contains("Hello Ada!"));
+    assert_eq!(lab.processes(&["http-server"]).len(), 1, "the one on the other port is gone");
+}
+
+#[test]
+fn stopped_started_and_destroyed() {
+    let lab = TestLab::up(1);
+    let url = lab.url("hello-1");
+    request(&lab, &["--state", "stopped"]);
+    lab.ok(&["wait", "hello-1", "--for", "stopped"]);
+    assert!(get(&url).is_none() && lab.processes(&["http-server"]).is_empty());
+    assert_eq!(lab.instance("hello-1").unwrap()["health"]["state"], "green");
+    lab.ok(&["lab", "wait"]);
+    lab.fails(4, &["wait", "hello-1", "--for", "started"]);
+
+    request(&lab, &["--state", "started"]);
+    lab.ok(&["wait", "hello-1", "--for", "green"]);
+    assert_eq!(get(&url).unwrap().0, 200);
+
+    request(&lab, &["--state", "destroyed"]);
+    lab.ok(&["wait", "hello-1", "--for", "destroyed"]);
+    assert!(get(&url).is_none() && lab.processes(&["http-server"]).is_empty());
+    let partition = lab.partition("COMP-1", 0);
+    let left: Vec<_> = fs::read_dir(&partition).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(lab.instance("hello-1").is_none());
+
+    request(&lab, &["--parameters", "name=again"]);
+    lab.ok(&["wait", "hello-1", "--for", "green"]);
+    assert!(get(&lab.url("hello-1")).unwrap().1.contains("Hello again!"));
+}
+
+#[test]
+fn a_removed_release_is_gone_when_nothing_uses_it() {
+    let lab = TestLab::up(1);
+    let release = lab.first_release();
+    let software = lab.directory().join("nodes/COMP-1/software");
+    let built = || fs::read_dir(&software).unwrap().flatten().filter(|entry| entry.path().is_dir()).count();
+    assert_eq!(built(), 1);
+    request(&lab, &["--state", "destroyed"]);
+    lab.ok(&["wait", "hello-1", "--for", "destroyed"]);
+    lab.ok(&["remove", &release, "COMP-1"]);
+    until("the release is removed", || (built() == 0).then_some(()));
+}

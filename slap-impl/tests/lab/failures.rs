@@ -1,0 +1,164 @@
+//! What goes wrong is said where a user looks, the rest goes on, and what is repaired recovers without help.
+
+use crate::support::{TestLab, get, software_profile};
+use std::fs;
+
+/// Everything that a user might look at, in one text.
+fn seen(lab: &TestLab, title: &str) -> String {
+    let info = lab.slap(&["service", "info", title]);
+    let wait = lab.slap(&["wait", title, "--timeout", "10ms"]);
+    let status = lab.slap(&["lab", "status"]);
+    format!("{}{}\n{}{}\n{}", info.stdout, info.stderr, wait.stderr, wait.stdout, status.stdout)
+}
+
+const SERVICE: &str = "\
+[buildout]
+parts = service promise
+eggs-directory = /nonexistent
+develop-eggs-directory = /nonexistent
+
+[directory]
+recipe = slapos.cookbook:mkdirectory
+service = ${buildout:directory}/etc/service
+promise = ${buildout:directory}/etc/promise
+
+[service]
+recipe = slapos.cookbook:wrapper
+command-line = SERVICE
+wrapper-path = ${directory:service}/worker
+
+[promise]
+recipe = slapos.cookbook:wrapper
+command-line = PROMISE
+wrapper-path = ${directory:promise}/checked
+";
+
+fn profile(service: &str, promise: &str) -> String {
+    SERVICE.replace("SERVICE", service).replace("PROMISE", promise)
+}
+
+fn supply_and_request(lab: &TestLab, title: &str, release: &str) {
+    lab.ok(&["supply", release, "COMP-1"]);
+    lab.ok(&["request", title, release, "--node", "computer_guid=COMP-1"]);
+}
+
+#[test]
+fn a_broken_release_is_named_and_recovers_when_repaired() {
+    let lab = TestLab::up(1);
+    let release = lab.release(
+        "broken",
+        &[("software.cfg", "[buildout]\nparts = thing\n[thing]\nrecipe = no.such:recipe\n")],
+    );
+    lab.ok(&["supply", &release, "COMP-1"]);
+    let status = lab.until("the build fails", |status| {
+        let software = status["nodes"][0]["software"].as_array()?;
+        let found = software.iter().find(|software| software["url"] == release.as_str())?;
+        (found["health"]["state"] == "red").then(|| found.to_string())
+    });
+    assert!(status.contains("no.such:recipe") && status.contains("software.cfg"), "{status}");
+    lab.ok(&["request", "later", &release, "--node", "computer_guid=COMP-1"]);
+    let wait = lab.fails(3, &["lab", "wait", "--timeout", "1s"]);
+    assert!(wait.contains("no.such:recipe"), "{wait}");
+    assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200, "the rest goes on");
+
+    fs::write(&release, software_profile()).unwrap();
+    let instance = profile("sleep 1000", "true");
+    fs::write(std::path::Path::new(&release).with_file_name("instance.cfg"), instance).unwrap();
+    lab.ok(&["wait", "later", "--for", "green", "--timeout", "120s"]);
+    lab.ok(&["lab", "wait"]);
+}
+
+#[test]
+fn a_broken_instance_is_named_and_recovers_when_repaired() {
+    let lab = TestLab::up_empty(1, 2);
+    let files = [("software.cfg", software_profile()), ("instance.cfg", "[buildout]\nparts = gone\n")];
+    let release = lab.release("broken", &files);
+    supply_and_request(&lab, "worker", &release);
+    lab.until("the instance fails", |_| {
+        let instance = lab.instance("worker")?;
+        (instance["health"]["state"] == "red").then_some(())
+    });
+    let text = seen(&lab, "worker");
+    assert!(text.contains("gone"), "{text}");
+}
+
+#[test]
+fn a_failing_promise_is_red_until_it_is_kept() {
+    let lab = TestLab::up_empty(1, 2);
+    let witness = lab.beside("witness");
+    let instance = profile("sleep 1000", &format!("test -e {}", witness.display()));
+    let release =
+        lab.release("promising", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
+    supply_and_request(&lab, "worker", &release);
+    lab.until("the promise fails", |_| {
+        let instance = lab.instance("worker")?;
+        (instance["health"]["state"] == "red").then_some(())
+    });
+    let text = seen(&lab, "worker");
+    assert!(text.contains("checked"), "{text}");
+    fs::write(&witness, "").unwrap();
+    lab.ok(&["wait", "worker", "--for", "green", "--timeout", "120s"]);
+}
+
+#[test]
+fn a_service_that_exits_at_once_is_named_and_does_not_loop() {
+    let lab = TestLab::up_empty(1, 2);
+    let instance = profile("sh -c 'echo I give up; exit 7'", "true");
+    let release =
+        lab.release("exiting", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
+    supply_and_request(&lab, "worker", &release);
+    lab.until("it is red", |_| {
+        let instance = lab.instance("worker")?;
+        (instance["health"]["state"] == "red").then_some(())
+    });
+    let text = seen(&lab, "worker");
+    assert!(
+        text.contains("worker") && text.contains("exited with 7") && text.contains("I give up"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_full_computer_is_said_to_be_full() {
+    let lab = TestLab::up_empty(1, 1);
+    let files = [("software.cfg", software_profile()), ("instance.cfg", &profile("sleep 1000", "true"))];
+    let release = lab.release("small", &files);
+    supply_and_request(&lab, "first", &release);
+    let done = lab.slap(&["request", "second", &release, "--node", "computer_guid=COMP-1"]);
+    assert_ne!(done.code, 0);
+    let text = format!("{}{}", done.stdout, done.stderr);
+    assert!(text.contains("COMP-1") && text.contains("free"), "{text}");
+    lab.fails(4, &["wait", "second"]);
+    lab.ok(&["wait", "first", "--for", "green"]);
+}
+
+#[test]
+fn a_master_that_is_down_is_said_to_be_down_and_services_stay() {
+    let lab = TestLab::up(1);
+    let url = lab.url("hello-1");
+    lab.ok(&["lab", "pause", "keeper"]);
+    lab.ok(&["lab", "kill", "master"]);
+    let done = lab.slap(&["service", "list"]);
+    assert_ne!(done.code, 0);
+    assert!(done.stderr.contains("127."), "it names the address: {done:?}");
+    let status = lab.slap(&["lab", "status"]);
+    assert!(status.stdout.contains("master") && status.stderr.contains("slap lab up"), "{status:?}");
+    assert_eq!(get(&url).unwrap().0, 200, "services stay");
+    lab.ok(&["lab", "resume", "keeper"]);
+    lab.ok(&["lab", "wait"]);
+}
+
+#[test]
+fn a_killed_service_is_seen_red_before_it_is_green_again() {
+    let lab = TestLab::up(1);
+    let before = lab.processes(&["http-server"]);
+    lab.ok(&["lab", "kill", "COMP-1/slappart0/hello-http"]);
+    lab.ok(&["lab", "wait"]);
+    let after = lab.processes(&["http-server"]);
+    assert!(after.len() == 1 && after != before, "{before:?} {after:?}");
+    let log = lab.partition("COMP-1", 0).join(".slapgrid/promise/log/hello-http-available.log");
+    let log = fs::read_to_string(log).unwrap();
+    let red = log.find("ERROR").unwrap_or_else(|| panic!("the promise was never red:\n{log}"));
+    assert!(log[red..].contains("INFO"), "and green afterwards:\n{log}");
+    assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
+}

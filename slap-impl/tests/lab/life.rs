@@ -1,0 +1,108 @@
+//! Up, down, and what a user does in between.
+
+use crate::support::{TestLab, get, instances, processes_of, until};
+use std::{fs, os::unix::fs::PermissionsExt};
+
+#[test]
+fn three_nodes_become_green_with_pages_to_open() {
+    let lab = TestLab::up(3);
+    let status = lab.status();
+    let instances = instances(&status);
+    assert_eq!(instances.len(), 3);
+    assert_eq!(status["nodes"].as_array().unwrap().len(), 3);
+    assert_eq!(status["nodes"][0]["partitions"].as_array().unwrap().len(), 4);
+    let mut pages = Vec::new();
+    for (title, instance) in &instances {
+        assert_eq!(instance["health"]["state"], "green", "{instance}");
+        let promises = instance["promises"].as_array().unwrap();
+        assert_eq!(promises.len(), 2, "{instance}");
+        assert!(promises.iter().all(|promise| promise["failed"] == false), "{instance}");
+        let (code, page) = get(&lab.url(title)).unwrap();
+        assert_eq!(code, 200);
+        assert!(page.contains(&format!("Hello {}!", title.replace("hello", "COMP"))), "{page}");
+        pages.push(lab.url(title));
+    }
+    pages.dedup();
+    assert_eq!(pages.len(), 3, "each has an address of its own");
+    let mode = |path: &str| fs::metadata(lab.directory().join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(""), 0o700);
+    assert_eq!(mode("run/keeper/supervisor.socket"), 0o600);
+    assert_eq!(mode("nodes/COMP-1/instance/slappart0"), 0o750);
+}
+
+#[test]
+fn up_over_a_green_lab_changes_nothing() {
+    let lab = TestLab::up(1);
+    let before = processes_of(&lab.directory());
+    lab.ok(&["lab", "up"]);
+    assert_eq!(processes_of(&lab.directory()), before);
+    lab.ok(&["lab", "up", "--nodes", "2"]);
+    assert_eq!(lab.status()["nodes"].as_array().unwrap().len(), 2, "a lab can get more nodes");
+    assert!(before.keys().all(|pid| processes_of(&lab.directory()).contains_key(pid)));
+}
+
+#[test]
+fn down_leaves_nothing_and_may_be_repeated() {
+    let lab = TestLab::up(2);
+    lab.ok(&["lab", "down"]);
+    assert!(processes_of(&lab.directory()).is_empty());
+    lab.ok(&["lab", "down"]);
+    lab.ok(&["lab", "up"]);
+    assert_eq!(instances(&lab.status()).len(), 2, "the state is still there");
+    lab.ok(&["lab", "down", "--purge"]);
+    assert!(!lab.directory().exists());
+    lab.ok(&["lab", "down", "--purge"]);
+}
+
+#[test]
+fn labs_live_side_by_side() {
+    let (one, two) = (TestLab::up(1), TestLab::up(1));
+    assert_ne!(one.url("hello-1"), two.url("hello-1"));
+    one.ok(&["lab", "down", "--purge"]);
+    assert_eq!(get(&two.url("hello-1")).unwrap().0, 200, "the end of one is not the other's");
+}
+
+#[test]
+fn without_a_directory_a_fresh_one_is_made_and_remembered() {
+    let lab = TestLab::new();
+    let nothing = [("SLAP_LAB", "")];
+    let up = lab.slap_with(&["lab", "up", "--nodes", "1", "--empty"], &nothing);
+    assert_eq!(up.code, 0, "{up:?}");
+    let status = lab.slap_with(&["lab", "status", "--output", "json"], &nothing);
+    assert_eq!(status.code, 0, "{status:?}");
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    let directory = std::path::PathBuf::from(status["directory"].as_str().unwrap());
+    assert!(directory.starts_with(lab.beside("")), "{}", directory.display());
+    let down = lab.slap_with(&["lab", "down", "--purge"], &nothing);
+    assert_eq!(down.code, 0, "{down:?}");
+    assert!(!directory.exists() && processes_of(&directory).is_empty());
+    assert_eq!(lab.slap_with(&["lab", "status"], &nothing).code, 2, "it is forgotten");
+}
+
+#[test]
+fn a_release_can_be_supplied_by_url() {
+    let lab = TestLab::up_empty(1, 2);
+    lab.ok(&["lab", "down"]);
+    drop(lab);
+    let lab = TestLab::up(1);
+    let release = lab.first_release();
+    let directory = std::path::Path::new(&release).parent().unwrap().display().to_string();
+    let log = lab.beside("server.log");
+    let mut server = std::process::Command::new(assert_cmd::cargo::cargo_bin!("slap"))
+        .args(["http-server", "--host", "127.0.0.1", "--port", "0", "--directory", &directory])
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let base = until("the server says where it listens", || {
+        let text = fs::read_to_string(&log).ok()?;
+        let start = text.find("http://")?;
+        Some(text[start..].split_whitespace().next()?.trim_end_matches('/').to_owned())
+    });
+    let url = format!("{base}/software.cfg");
+    lab.ok(&["supply", &url, "COMP-1"]);
+    lab.ok(&["request", "by-url", &url, "--node", "computer_guid=COMP-1", "--parameters", "name=URL"]);
+    lab.ok(&["wait", "by-url", "--for", "green", "--timeout", "120s"]);
+    assert!(get(&lab.url("by-url")).unwrap().1.contains("Hello URL!"));
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
