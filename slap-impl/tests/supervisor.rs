@@ -2,7 +2,12 @@
 //!
 //! A crash at a chosen moment: this test program starts itself again as a supervisor (`crashing_supervisor`) whose door kills it with SIGKILL at
 //! that moment.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test looks at the real system")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "a test looks at the real system"
+)]
 
 use slap_impl::{
     env::{
