@@ -1,7 +1,8 @@
 //! `slap lab kill | pause | resume TARGET`: what goes wrong, on request.
 //!
 //! A target is `master`, `keeper`, `agent/COMP-1`, `supervisor/COMP-1`, a node `COMP-1` (its agent), or a service
-//! `COMP-1/slappart0/SERVICE`.
+//! `COMP-1/slappart0/SERVICE`. What runs is read from the supervisors' durable notes, so it is found also when they are dead
+//! or stand still.
 
 use super::{
     keeper,
@@ -25,7 +26,7 @@ pub(super) async fn run(
     target: &str,
     signal: Signal,
 ) -> Exit {
-    let identity = match find(env, layout, description, target).await {
+    let identity = match find(env, layout, description, target) {
         Ok(identity) => identity,
         Err(message) => return super::fail(env, Exit::FAILED, &message),
     };
@@ -53,15 +54,15 @@ pub(super) async fn run(
     Exit::DONE
 }
 
-async fn find(
+fn find(
     env: &Env,
     layout: &Layout,
     description: &Description,
     target: &str,
 ) -> Result<Identity, String> {
     let nothing = |what: &str| format!("{target}: {what}\n{}", hint(description));
-    let of_keeper = |name: String| async move {
-        let services = keeper_services(env, layout).await?;
+    let of_keeper = |name: String| {
+        let services = keeper::client(env, layout).recorded();
         running(&services, |service| service.name == name).ok_or_else(|| nothing("it does not run"))
     };
     let parts: Vec<&str> = target.split('/').collect();
@@ -70,21 +71,21 @@ async fn find(
             let runs = keeper::process(env, description).is_some();
             description.keeper.filter(|_| runs).ok_or_else(|| nothing("it does not run"))
         }
-        ["master"] => of_keeper("master".to_owned()).await,
+        ["master"] => of_keeper("master".to_owned()),
         ["agent", name] | [name] => {
             of_keeper(keeper::agent_name(
                 &computer(description, name).ok_or_else(|| nothing("no such target"))?,
             ))
-            .await
+            
         }
         ["supervisor", name] => {
             let computer = computer(description, name).ok_or_else(|| nothing("no such node"))?;
-            of_keeper(keeper::supervisor_name(&computer)).await
+            of_keeper(keeper::supervisor_name(&computer))
         }
         [name, partition, service] => {
             let computer = computer(description, name).ok_or_else(|| nothing("no such node"))?;
             let client = SupervisorClient::new(env.clone(), &layout.supervisor(&computer));
-            let services = client.status().await.map_err(|error| format!("{computer}: {error}"))?;
+            let services = client.recorded();
             let matches = |other: &ServiceStatus| {
                 other.group == *partition
                     && (other.name == *service || other.name.strip_suffix("-on-watch") == Some(service))
@@ -101,15 +102,8 @@ async fn find(
     }
 }
 
-async fn keeper_services(env: &Env, layout: &Layout) -> Result<Vec<ServiceStatus>, String> {
-    keeper::client(env, layout).status().await.map_err(|error| {
-        format!("the keeper: {error}\nhint: `slap lab up --dir {}` starts it again", layout.root.display())
-    })
-}
-
 fn running(services: &[ServiceStatus], matches: impl Fn(&ServiceStatus) -> bool) -> Option<Identity> {
-    let service = services.iter().find(|service| matches(service))?;
-    service.identity.filter(|_| service.state.as_str() == "running")
+    services.iter().find(|service| matches(service))?.identity
 }
 
 fn computer(description: &Description, name: &str) -> Option<ComputerId> {

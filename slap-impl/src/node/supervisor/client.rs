@@ -1,15 +1,24 @@
 //! The supervisor's client: one connection to `DIR/supervisor.socket` for each call.
 
-use super::types::{LINE_BYTES_MAX, Reply, Request, Service, ServiceStatus};
+use super::{
+    state::{self, Loaded, STATE},
+    types::{LINE_BYTES_MAX, Reply, Request, Service, ServiceStatus},
+};
 use crate::env::{Address, Env};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 /// The socket's name in the supervisor's directory.
 pub const SOCKET: &str = "supervisor.socket";
+
+/// How long a supervisor may take to say what it knows: it needs no time for that, but may be made to stand still.
+const STATUS_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long it may take to start and stop what it is asked to.
+const WORK_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// Why the supervisor did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +51,13 @@ impl std::error::Error for SupervisorError {}
 #[derive(Clone)]
 pub struct SupervisorClient {
     env: Env,
-    socket: PathBuf,
+    directory: PathBuf,
 }
 
 impl SupervisorClient {
     /// A client of the supervisor whose directory is `directory` (absolute).
     pub fn new(env: Env, directory: &Path) -> SupervisorClient {
-        SupervisorClient { env, socket: directory.join(SOCKET) }
+        SupervisorClient { env, directory: directory.to_owned() }
     }
 
     /// Declares the whole set of a group. Services that do not run are started; a running one that is declared as before is
@@ -83,6 +92,24 @@ impl SupervisorClient {
     /// [`SupervisorError`].
     pub async fn status(&self) -> Result<Vec<ServiceStatus>, SupervisorError> {
         Ok(self.services(&Request::Status).await?.1)
+    }
+
+    /// The services whose processes still run, as the supervisor noted them durably: what is known also when it does not answer.
+    pub fn recorded(&self) -> Vec<ServiceStatus> {
+        let Ok(Loaded::Read(boot, groups)) = state::load(&self.env, &self.directory.join(STATE)) else {
+            return Vec::new();
+        };
+        if boot != self.env.processes().boot() {
+            return Vec::new();
+        }
+        let services = groups
+            .iter()
+            .flat_map(|(group, services)| services.values().map(move |record| record.status(group)));
+        services
+            .filter(|status| {
+                status.identity.is_some_and(|identity| self.env.processes().find(identity).is_some())
+            })
+            .collect()
     }
 
     /// Waits until the number of changes is another than `after` (0 at first: answered at once), and gives that
@@ -120,6 +147,19 @@ impl SupervisorClient {
     }
 
     async fn ask(&self, request: &Request) -> Result<Reply, SupervisorError> {
+        let time_max = match request {
+            Request::NextChange { .. } => return self.ask_patiently(request).await,
+            Request::Status => STATUS_TIME_MAX,
+            _ => WORK_TIME_MAX,
+        };
+        let socket = self.directory.join(SOCKET);
+        self.env.timeout(time_max, self.ask_patiently(request)).await.unwrap_or_else(|_| {
+            let seconds = time_max.as_secs();
+            Err(SupervisorError::Offline(format!("{}: no answer for {seconds} s", socket.display())))
+        })
+    }
+
+    async fn ask_patiently(&self, request: &Request) -> Result<Reply, SupervisorError> {
         let mut line = serde_json::to_vec(request).map_err(|error| {
             SupervisorError::Refused(format!("the request cannot be written as JSON: {error}"))
         })?;
@@ -129,9 +169,9 @@ impl SupervisorClient {
                 format!("the request has {} bytes, at most {LINE_BYTES_MAX} are allowed", line.len());
             return Err(SupervisorError::Refused(message));
         }
-        let offline =
-            |error: io::Error| SupervisorError::Offline(format!("{}: {error}", self.socket.display()));
-        let address = Address::Unix(self.socket.clone());
+        let socket = self.directory.join(SOCKET);
+        let offline = |error: io::Error| SupervisorError::Offline(format!("{}: {error}", socket.display()));
+        let address = Address::Unix(socket.clone());
         let mut stream = self.env.network().connect(&address).await.map_err(offline)?;
         stream.write_all(&line).await.map_err(offline)?;
         stream.flush().await.map_err(offline)?;
@@ -146,7 +186,7 @@ impl SupervisorClient {
             }
             _ => Err(SupervisorError::Offline(format!(
                 "{}: it went away without an answer",
-                self.socket.display()
+                socket.display()
             ))),
         }
     }

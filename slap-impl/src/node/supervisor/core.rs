@@ -50,7 +50,7 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(env: Env, directory: &Path, groups: Groups, gone: mpsc::UnboundedSender<Gone>) -> Core {
         let boot = env.processes().boot();
-        let path = directory.join("supervisor.json");
+        let path = directory.join(super::state::STATE);
         Core { env, path, directory: directory.display().to_string(), boot, groups, dirty: true, gone }
     }
 

@@ -145,7 +145,7 @@ async fn lock(env: &Env, path: &Path) -> Result<Box<dyn Lock>, String> {
 /// The state, and the boot it was written in. Where there is none that can be read, what an earlier life left running is
 /// ended: it would be started a second time otherwise.
 async fn load(env: &Env, directory: &Path) -> Result<(Groups, Option<String>), String> {
-    let path = directory.join("supervisor.json");
+    let path = directory.join(super::state::STATE);
     match state::load(env, &path).map_err(|error| format!("{}: {error}", path.display()))? {
         Loaded::Read(boot, groups) => return Ok((groups, Some(boot))),
         Loaded::Foreign(message) => {

@@ -5,6 +5,8 @@ use crate::env::Env;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io, path::Path};
 
+/// The state file's name in the supervisor's directory.
+pub(super) const STATE: &str = "supervisor.json";
 /// Bytes of a state file; a longer one is damaged.
 const BYTES_MAX: u64 = 256 << 20;
 /// The format that is written, and the only one that is read.
