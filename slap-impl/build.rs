@@ -1,6 +1,8 @@
 //! Packs `golden/lab.json` and the golden profiles into the program, so that `slap lab up` has something to show
 //! wherever the program goes. Which release a lab starts with is said there, as data: no code knows its name.
 
+#![allow(clippy::disallowed_methods, reason = "a build script stands outside the door")]
+
 use std::{env, fmt::Write, fs, path::Path};
 
 fn main() {

@@ -423,6 +423,9 @@ impl Processes for ProcessEnv {
 
     fn session(&self, leader: Identity) -> Vec<Identity> {
         let table = self.shared.table.borrow();
+        if table.records.get(&leader.pid).is_some_and(|record| record.identity != leader) {
+            return Vec::new();
+        }
         table
             .records
             .values()

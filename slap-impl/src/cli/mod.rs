@@ -4,7 +4,21 @@
 //! `run(env, arguments) -> Exit`, so the same command line runs in a world in memory.
 
 pub mod buildout;
+pub mod computer;
+mod connection;
+pub mod node;
+mod parameters_file;
 pub mod proxy;
+mod python_json;
+pub mod remove;
+pub mod request;
+mod schema;
+pub mod service;
+pub mod supply;
+pub mod wait;
+
+#[cfg(test)]
+mod client_tests;
 
 use crate::env::{Env, Exit};
 use clap::Parser;
@@ -47,9 +61,21 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
     };
     let rest = rest.to_vec();
     match command.as_str() {
-        "buildout" => buildout::run(env, rest).await,
         "lab" => crate::lab::run(env, rest).await,
+        "supply" => supply::run(env, rest).await,
+        "remove" => remove::run(env, rest).await,
+        "request" => request::run(env, rest).await,
+        "service" => service::run(env, rest).await,
+        "computer" => computer::run(env, rest).await,
+        "wait" => wait::run(env, rest).await,
         "logs" => crate::lab::run_logs(env, rest).await,
+        "proxy" if rest.first().is_some_and(|word| word == "start") => {
+            proxy::run(env, rest[1..].to_vec()).await
+        }
+        "node" => node::run(env, rest).await,
+        "buildout" => buildout::run(env, rest).await,
+        "http-server" => crate::programs::http_server::run(env, rest).await,
+        "supervisor" => crate::node::supervisor::run(env, rest).await,
         "-h" | "--help" | "help" => {
             env.print(help());
             Exit::DONE

@@ -187,3 +187,98 @@ fn listen(env: &Env, host: &str, port: u16) -> Result<BoxListener, Problem> {
         Problem::machine(format!("[slapproxy] {key}: cannot listen: {error}"), hint)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{Console, real};
+    use std::{cell::RefCell, rc::Rc};
+
+    #[derive(Default)]
+    struct Recorded(RefCell<String>);
+
+    impl Console for Recorded {
+        fn output(&self, text: &str) {
+            self.0.borrow_mut().push_str(text);
+        }
+        fn error(&self, text: &str) {
+            self.0.borrow_mut().push_str(text);
+        }
+        fn is_terminal(&self) -> bool {
+            false
+        }
+    }
+
+    /// Runs the command in a directory with a file `slapos.cfg`, and gives its exit and what it said.
+    fn start(cfg: &str, arguments: &[&str], prepare: impl FnOnce(&Env, &Path)) -> (Exit, String) {
+        let place = tempfile::tempdir().unwrap();
+        let mut context = real::env().context().clone();
+        context.directory = place.path().to_owned();
+        let console = Rc::new(Recorded::default());
+        let env = Env::new(crate::env::EnvParts { console: console.clone(), ..real::parts(context) });
+        env.files().write(&place.path().join("slapos.cfg"), cfg.as_bytes(), 0o600).unwrap();
+        prepare(&env, place.path());
+        let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let exit = real::block_on_env(env, |env| run(env, arguments));
+        let said = console.0.borrow().replace(&place.path().display().to_string(), "DIR");
+        (exit, said)
+    }
+
+    #[test]
+    fn bad_settings_are_named() {
+        let good = "[slapproxy]\nport = 0\ndatabase_uri = db\n";
+        let check = |cfg: &str, arguments: &[&str], exit: Exit, expected: &[&str]| {
+            let arguments = [&["--cfg", "slapos.cfg"], arguments].concat();
+            let (found, said) = start(cfg, &arguments, |_, _| {});
+            let is_said = expected.iter().all(|text| said.contains(text));
+            assert!(found == exit && is_said, "{cfg:?} {arguments:?}: {found:?} {said}");
+        };
+        let (usage, failed) = (Exit::USAGE, Exit::FAILED);
+        check("[slapproxy]\nport = 0\n", &[], usage, &["[slapproxy] database_uri is not set"]);
+        check("[slapproxy]\nport = x\n", &[], usage, &["slapos.cfg:2", "port", "from 0 to 65535"]);
+        check("[slapos]\ncomputer_id = a/b\n", &[], usage, &["computer_id", "a/b", "expected"]);
+        check(good, &["--port", "65536"], usage, &["65536"]);
+        check(good, &["--nonsense"], usage, &["--nonsense"]);
+        check(good, &["-u", "missing/db"], usage, &["database_uri", "DIR/missing does not exist", "hint"]);
+        check(good, &["-u", "."], usage, &["it is a directory"]);
+        check(good, &["-u", "slapos.cfg/db"], usage, &["DIR/slapos.cfg is no directory"]);
+        check(good, &["--log-file", "missing/log"], usage, &["--log-file DIR/missing/log"]);
+        check(good, &["--host", "192.0.2.1"], failed, &["[slapproxy] host", "no address 192.0.2.1"]);
+        check(good, &["--help"], Exit::DONE, &["--cfg"]);
+    }
+
+    #[test]
+    fn a_port_in_use_makes_no_database() {
+        let place = tempfile::tempdir().unwrap();
+        let database = place.path().join("db");
+        let exit = real::block_on_env(real::env(), async |env: Env| {
+            let taken = env.network().listen(&Address::Tcp("127.0.0.1:0".parse().unwrap())).unwrap();
+            let port = taken.address().to_string().replace("127.0.0.1:", "");
+            let cfg = place.path().join("slapos.cfg");
+            env.files().write(&cfg, b"[slapos]\n", 0o600).unwrap();
+            let words = ["--cfg", cfg.to_str().unwrap(), "-u", database.to_str().unwrap(), "--port", &port];
+            let exit = run(env.clone(), words.map(str::to_owned).to_vec()).await;
+            assert!(!env.files().exists(&database));
+            exit
+        });
+        assert_eq!(exit, Exit::FAILED);
+    }
+
+    #[test]
+    fn another_programs_database_is_left_alone() {
+        let cfg = "[slapproxy]\nport = 0\ndatabase_uri = db\n";
+        let text = "a note that is longer than the header of a database, and nothing like it: ".repeat(3);
+        let (exit, said) = start(cfg, &["--cfg", "slapos.cfg"], |env, place| {
+            env.files().write(&place.join("db"), text.as_bytes(), 0o600).unwrap();
+        });
+        assert!(exit == Exit::FAILED && said.contains("not a database") && said.contains("hint"), "{said}");
+        let (exit, said) = start(cfg, &["--cfg", "slapos.cfg"], |_, place| {
+            let connection = rusqlite::Connection::open(place.join("db")).unwrap();
+            connection.execute_batch("CREATE TABLE computer17 (reference TEXT)").unwrap();
+        });
+        assert!(
+            exit == Exit::FAILED && said.contains("slapproxy") && said.contains("database_uri"),
+            "{said}"
+        );
+    }
+}

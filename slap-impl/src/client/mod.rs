@@ -34,6 +34,8 @@ pub struct SlapClient {
     master: Url,
     hateoas: Option<Url>,
     deadline: Duration,
+    /// The instance's timestamp that reports are about.
+    about: Option<String>,
     links: Rc<RefCell<Option<Links>>>,
 }
 
@@ -118,7 +120,7 @@ impl SlapClient {
     pub fn at(env: Env, url: Url) -> SlapClient {
         let path = url.path_and_query().split('?').next().unwrap_or("/").trim_end_matches('/').to_owned();
         let master = url.with_path(&format!("{path}/"));
-        SlapClient { env, master, hateoas: None, deadline: DEADLINE, links: Rc::default() }
+        SlapClient { env, master, hateoas: None, deadline: DEADLINE, about: None, links: Rc::default() }
     }
 
     /// The same, with hateoas documents at another place than the master says.
@@ -134,6 +136,13 @@ impl SlapClient {
     pub fn with_deadline(mut self, deadline: Duration) -> SlapClient {
         self.deadline = deadline;
         self
+    }
+
+    /// A client whose reports on an instance say which of its states they are about: the timestamp that the master gave with
+    /// it. Masters other than ours pass it over.
+    #[must_use]
+    pub fn about(&self, timestamp: Option<&str>) -> SlapClient {
+        SlapClient { about: timestamp.map(str::to_owned), ..self.clone() }
     }
 
     /// The master's URL, with a slash at its end.

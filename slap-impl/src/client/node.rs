@@ -342,6 +342,9 @@ impl SlapClient {
         let mut fields =
             vec![("computer_id", computer.as_str()), ("computer_partition_id", partition.as_str())];
         fields.extend_from_slice(more);
+        if let Some(timestamp) = &self.about {
+            fields.push(("timestamp", timestamp));
+        }
         let response = self.post(endpoint, &fields).await?;
         Ok(String::from_utf8_lossy(&response.body).trim().chars().take(2000).collect())
     }

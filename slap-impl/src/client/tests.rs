@@ -193,8 +193,8 @@ fn searches_follow_the_masters_links() {
     };
     with(answer, |client| async move {
         assert_eq!(client.services().await.unwrap().len(), 1);
-        assert_eq!(client.service("a \"b\"").await.unwrap(), Service::default());
-        assert!(matches!(client.service("other").await, Err(ClientError::NotFound(_))));
+        assert_eq!(client.service_information("a \"b\"").await.unwrap(), Service::default());
+        assert!(matches!(client.service_information("other").await, Err(ClientError::NotFound(_))));
         assert!(matches!(client.computer_information("COMP-1").await, Err(ClientError::NotFound(_))));
     });
 }
@@ -208,4 +208,43 @@ fn what_a_status_may_be() {
             assert!(status.no_data);
         },
     );
+}
+
+#[test]
+fn redirects_are_bounded() {
+    let location = |to: &'static str| move |_: &Asked| Answer::text(302, "").header("location", to);
+    let ask = |answer: Box<dyn Fn(&Asked) -> Answer>, post: bool| {
+        with(answer, |client| async move {
+            let mut request = client.get_request("a", &[]).unwrap();
+            if post {
+                request.method = "POST";
+            }
+            http::send(&client.env, request).await
+        })
+    };
+    let error = ask(Box::new(location("https://a/")), false).unwrap_err();
+    assert!(matches!(&error, HttpError::UnsupportedScheme { scheme, .. } if scheme == "https"), "{error}");
+    let error = ask(Box::new(location("/again")), false).unwrap_err();
+    assert!(
+        matches!(&error, HttpError::Protocol { reason, .. } if reason == "more than 5 redirects"),
+        "{error}"
+    );
+    assert_eq!(ask(Box::new(location("/again")), true).unwrap().status, 302);
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_offline() {
+    real::block_on_env(real::env(), |env| async move {
+        let mut listener = env.network().listen(&Address::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
+        let url = format!("http://{}/", listener.address());
+        let client = SlapClient::new(env.clone(), &url).unwrap().with_deadline(Duration::from_millis(20));
+        let silent = async move {
+            let _connection = listener.accept().await;
+            std::future::pending::<()>().await;
+        };
+        match crate::env::race(client.run_id(), silent).await {
+            crate::env::Either::First(result) => assert!(result.unwrap_err().is_offline()),
+            crate::env::Either::Second(()) => unreachable!("it never ends"),
+        }
+    });
 }

@@ -118,7 +118,7 @@ impl SlapClient {
     ///
     /// # Errors
     /// [`ClientError::NotFound`] when there is none of that title, and the others.
-    pub async fn service(&self, title: &str) -> Result<Service, ClientError> {
+    pub async fn service_information(&self, title: &str) -> Result<Service, ClientError> {
         // A title with a quote in it cannot stand in a query.
         let query = Query::Services((!title.contains('"')).then(|| title.to_owned()));
         let rows = self.search(&query, &["title", "relative_url"]).await?;

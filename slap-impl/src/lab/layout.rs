@@ -1,6 +1,7 @@
 //! Where everything of a lab stands, and the file that says what the lab is.
 
 use super::block::Block;
+pub(super) use crate::node::LAB_MARK as MARK;
 use crate::{
     env::{Env, Identity},
     vocabulary::ComputerId,
@@ -13,8 +14,6 @@ use std::{
 
 /// Bytes of a Unix socket's path (unix(7): 108 with the end).
 const SOCKET_PATH_MAX: usize = 107;
-/// The environment variable that all processes of a lab carry, with the lab's directory as value.
-pub(crate) const MARK: &str = "SLAP_LAB_PROCESS";
 /// Bytes of a description that are read.
 const DESCRIPTION_BYTES_MAX: u64 = 1 << 16;
 /// The description's version that this program writes and reads.

@@ -53,6 +53,7 @@ pub(super) fn all(env: &Env, layout: &Layout, description: &Description) -> Vec<
         for name in env.files().list(&instances).unwrap_or_default() {
             let partition = instances.join(&name);
             add(env, &mut logs, &format!("{computer}/{name}"), &partition, true);
+            add(env, &mut logs, &format!("{computer}/{name}"), &partition.join(".slapgrid/log"), false);
             add(env, &mut logs, &format!("{computer}/{name}"), &partition.join("var/log"), false);
             let promises = partition.join(".slapgrid/promise/log");
             add(env, &mut logs, &format!("{computer}/{name}/promise"), &promises, false);

@@ -20,7 +20,7 @@ mod status;
 mod up;
 mod view;
 
-pub(crate) use layout::MARK;
+pub(crate) use view::with_log;
 
 use crate::env::{Env, Exit, Lock, Signal};
 use clap::{Parser, Subcommand};

@@ -8,7 +8,7 @@ use crate::env::{Env, Exit};
 use clap::ValueEnum;
 
 /// Characters of a reason in a table.
-const REASON_LENGTH_MAX: usize = 300;
+const REASON_LENGTH_MAX: usize = 2000;
 
 /// Form of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -8,7 +8,7 @@ use super::{
     configuration,
     content::Content,
     health, keeper,
-    layout::{Description, Layout, write_if_changed},
+    layout::{Description, Layout, MARK, write_if_changed},
     locate, logs,
     progress::Progress,
 };
@@ -237,8 +237,7 @@ fn prepare(
             Description::new(nodes, partitions, block)
         }
     };
-    if keeper::process(env, &description).is_none()
-        && env.processes().marked(super::layout::MARK, &mark(layout)).is_empty()
+    if keeper::process(env, &description).is_none() && env.processes().marked(MARK, &mark(layout)).is_empty()
     {
         description.block = free_block(env, layout, description.block)?;
     }

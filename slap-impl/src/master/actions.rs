@@ -199,7 +199,13 @@ fn report_release(form: &Form, report: ReleaseReport) -> Result<Command, Refusal
 
 fn report_instance(form: &Form, report: InstanceReport) -> Result<Command, Refusal> {
     let (computer, partition) = own_partition(form)?;
-    Ok(Command::ReportInstance { computer, partition, report })
+    let about = match form.optional("timestamp").filter(|text| !text.is_empty()) {
+        None => None,
+        Some(text) => Some(render::microseconds(text).ok_or_else(|| {
+            form.bad("timestamp", &"expected the timestamp of the partition, such as 1700000000.123456")
+        })?),
+    };
+    Ok(Command::ReportInstance { computer, partition, report, about })
 }
 
 /// The partition that a request is about. One about a shared instance in it is refused: there are none.

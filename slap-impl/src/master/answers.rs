@@ -88,7 +88,14 @@ impl Master {
         status: Option<&AccessStatus>,
     ) -> render::Status {
         let reference = format!("{}-{}", partition.computer, partition.reference);
-        render::status(status, partition.computer.as_str(), &reference, "Software Instance", self.now())
+        render::status(
+            status,
+            partition.computer.as_str(),
+            &reference,
+            "Software Instance",
+            partition.timestamp,
+            self.now(),
+        )
     }
 
     /// What was last heard of a computer: its own reads, or a bang after them.
@@ -106,7 +113,7 @@ impl Master {
         let contact = self.contacts.borrow().get(computer).cloned();
         let newest = [bang, contact].into_iter().flatten().max_by_key(|status| status.created_at);
         let name = computer.as_str();
-        Ok(Ok(render::status(newest.as_ref(), name, name, "Compute Node", self.now())))
+        Ok(Ok(render::status(newest.as_ref(), name, name, "Compute Node", 0, self.now())))
     }
 
     fn release_status(
@@ -133,7 +140,7 @@ impl Master {
         url: &SoftwareUrl,
         found: Option<&AccessStatus>,
     ) -> render::Status {
-        render::status(found, computer.as_str(), url.as_str(), "Software Installation", self.now())
+        render::status(found, computer.as_str(), url.as_str(), "Software Installation", 0, self.now())
     }
 
     fn releases_of_product(&self, form: &Form) -> Result<Response, Refusal> {

@@ -180,8 +180,14 @@ impl Master {
             return;
         }
         let text = format!("#access {computer}");
-        let status =
-            AccessStatus { text, state: String::new(), created_at: now, since: now, log: String::new() };
+        let status = AccessStatus {
+            text,
+            state: String::new(),
+            created_at: now,
+            since: now,
+            log: String::new(),
+            about: 0,
+        };
         contacts.insert(computer.clone(), status);
     }
 }

@@ -79,13 +79,14 @@ pub(super) struct Status {
     log: String,
 }
 
-/// What is shown of a report; `now` is in microseconds since 1970. Without a report it says so, as the real master
+/// What is shown of a report; `timestamp` is that of the partition, or 0; it and `now` are in microseconds since 1970. Without a report it says so, as the real master
 /// does (SlapOSCacheMixin, `getAccessStatus`).
 pub(super) fn status(
     status: Option<&AccessStatus>,
     user: &str,
     reference: &str,
     portal_type: &str,
+    timestamp: i64,
     now: i64,
 ) -> Status {
     let Some(status) = status else {
@@ -106,6 +107,7 @@ pub(super) fn status(
         no_data: false,
         no_data_since_5_minutes: age_seconds > 216,
         no_data_since_15_minutes: age_seconds > 432,
+        up_to_date: status.about >= timestamp,
     };
     Status { record, log: status.log.clone() }
 }
@@ -126,6 +128,14 @@ pub(super) fn status_json(status: &Status) -> serde_json::Value {
         items.insert("log".to_owned(), status.log.clone().into());
     }
     value
+}
+
+/// Reads what [`timestamp`] writes.
+pub(super) fn microseconds(text: &str) -> Option<i64> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits: String = fraction.chars().chain("000000".chars()).take(6).collect();
+    let seconds: i64 = seconds.parse().ok()?;
+    seconds.checked_mul(1_000_000)?.checked_add(digits.parse::<u32>().ok()?.into())
 }
 
 /// Seconds since 1970 with their fraction, as slapproxy writes them.
@@ -158,13 +168,18 @@ mod tests {
     fn dates_and_timestamps() {
         assert_eq!(timestamp(1_700_000_000_000_007), "1700000000.000007");
         assert_eq!(timestamp(-1), "-1.999999");
+        assert_eq!(microseconds("1700000000.000007"), Some(1_700_000_000_000_007));
+        assert_eq!(microseconds("17.5"), Some(17_500_000));
+        for bad in ["", "x", "1.x", "99999999999999999999"] {
+            assert_eq!(microseconds(bad), None, "{bad}");
+        }
         assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(date(i64::MAX), i64::MAX.to_string());
     }
 
     #[test]
     fn no_report_is_told_as_such() {
-        let unknown = status(None, "COMP-1", "COMP-1-slappart0", "Software Instance", 0);
+        let unknown = status(None, "COMP-1", "COMP-1-slappart0", "Software Instance", 7, 0);
         assert_eq!(unknown.record.text, "#error no data found for COMP-1-slappart0");
         assert!(unknown.record.no_data);
         let report = AccessStatus {
@@ -173,9 +188,10 @@ mod tests {
             created_at: 0,
             since: 0,
             log: "why".into(),
+            about: 7,
         };
         for (seconds, five, fifteen) in [(216, false, false), (217, true, false), (433, true, true)] {
-            let shown = status(Some(&report), "COMP-1", "r", "t", seconds * 1_000_000);
+            let shown = status(Some(&report), "COMP-1", "r", "t", 7, seconds * 1_000_000);
             assert_eq!(shown.record.no_data_since_5_minutes, five, "{seconds}");
             assert_eq!(shown.record.no_data_since_15_minutes, fifteen, "{seconds}");
             assert_eq!(status_json(&shown)["log"], "why");

@@ -11,6 +11,7 @@ use super::{
     defaults,
     evaluate::Evaluation,
     installed::{self, Installed, PATHS_OPTION, SIGNATURE_OPTION},
+    journal::Journal,
     merge,
     recipe::{Nested, OptionMap, Part, Place, RecipeError},
     registry::Registry,
@@ -96,7 +97,7 @@ pub async fn run(env: &Env, settings: Settings) -> Result<Outcome, RecipeError> 
     let Prepared { mut evaluation, installed_path, .. } = prepared;
     // A nested run happens under the lock of the one around it.
     let _lock = if settings.nested == 0 { Some(lock(env, &evaluation.directory)?) } else { None };
-    let installed = match &installed_path {
+    let mut installed = match &installed_path {
         Some(path) => installed::read(env, path)?,
         None => Installed::default(),
     };
@@ -105,13 +106,20 @@ pub async fn run(env: &Env, settings: Settings) -> Result<Outcome, RecipeError> 
         options.remove(PATHS_OPTION);
         options.remove(SIGNATURE_OPTION);
     }
+    let journal = installed_path.as_deref().map(Journal::of);
+    if let Some(journal) = &journal {
+        journal.recover(env, &mut installed);
+    }
     let installing = |error: RecipeError| error.during("Installing");
     let parts = evaluate_parts(&evaluation, &settings.parts).await.map_err(installing)?;
     make_directories(&evaluation).await.map_err(installing)?;
-    let mut changes = Changes { evaluation: &evaluation, installed, outcome: Outcome::default() };
+    let mut changes = Changes { evaluation: &evaluation, installed, journal, outcome: Outcome::default() };
     let result = changes.apply(&parts, settings.parts.is_empty()).await;
     if let Some(path) = &installed_path {
         let saved = installed::save(env, path, &changes.installed, 0o666 & !settings.umask);
+        if let (Ok(()), Some(journal)) = (&saved, &changes.journal) {
+            journal.remove(env);
+        }
         // The first failure is the one that explains.
         if let (Err(error), Err(_)) = (&saved, &result) {
             env.tell(error);
@@ -283,12 +291,14 @@ async fn make_directories(evaluation: &Evaluation) -> Result<(), RecipeError> {
 struct Changes<'e> {
     evaluation: &'e Evaluation,
     installed: Installed,
+    /// `None` when nothing is remembered.
+    journal: Option<Journal>,
     outcome: Outcome,
 }
 
 impl Changes<'_> {
     async fn apply(&mut self, parts: &[String], uninstall_unwanted: bool) -> Result<(), RecipeError> {
-        let signatures = signature::signatures(self.evaluation, parts);
+        let signatures = signature::signatures(self.evaluation, &self.evaluation.parts());
         let mut options = BTreeMap::new();
         for part in parts {
             let mut stored = self.evaluation.stored(part, false);
@@ -342,6 +352,7 @@ impl Changes<'_> {
         self.tell(&format!("Installing {part}."));
         let paths = self.call(part, false).await?;
         let paths = self.path_texts(part, &[], paths)?;
+        self.note(part, &paths)?;
         options.insert(PATHS_OPTION.to_owned(), paths);
         self.installed.remember(part, options);
         self.outcome.installed.push(part.to_owned());
@@ -413,6 +424,18 @@ impl Changes<'_> {
             }
         }
         Ok(all.join("\n"))
+    }
+
+    /// Notes the paths of a part, in case that this run is killed.
+    fn note(&self, part: &str, paths: &str) -> Result<(), RecipeError> {
+        let Some(journal) = self.journal.as_ref().filter(|_| !paths.is_empty()) else { return Ok(()) };
+        journal.note(&self.evaluation.env, part, paths).map_err(|error| {
+            self.remove(paths.split('\n').map(str::to_owned));
+            RecipeError::new(format!("what was installed cannot be noted: {error}"))
+                .at(self.evaluation.place(part, None))
+                .section(part)
+                .hint("is the disk full?")
+        })
     }
 
     fn remove(&self, paths: impl IntoIterator<Item = String>) {

@@ -133,10 +133,10 @@ impl Evaluation {
                     section.done = true;
                 }
             }
-            if let Some(caller) = caller.filter(|caller| name != "buildout" && name != *caller) {
-                if let Some(caller) = self.state.borrow_mut().sections.get_mut(caller) {
-                    caller.depends.insert(name.into());
-                }
+            let caller = caller.filter(|caller| name != "buildout" && name != *caller);
+            let mut state = self.state.borrow_mut();
+            if let Some(caller) = caller.and_then(|caller| state.sections.get_mut(caller)) {
+                caller.depends.insert(name.into());
             }
             Ok(())
         })

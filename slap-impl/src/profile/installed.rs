@@ -5,7 +5,7 @@
 //! * [`normal`]: options as they come back from the file, to compare with those that did
 //!
 //! White space at the ends of lines is written as `%(__buildout_space__)s` and the like (zc.buildout 3.0.1,
-//! buildout.py, `_save_option`). Tabs next to line ends are lost there; comparing normal forms hides that.
+//! buildout.py, `_save_option`); unlike there, so is a carriage return inside a line, which reads back rightly. Tabs next to line ends are lost there; comparing normal forms hides that.
 //!
 //! A file that cannot be read is an error, not an empty file: taking it for empty would forget which paths
 //! belong to which part, for ever.
@@ -229,6 +229,8 @@ fn encode(value: &str) -> String {
     let line = rest.trim_end_matches(is_blank);
     result.push_str(line);
     result.push_str(&quote(&rest[line.len()..]));
+    // A carriage return inside a line would end it when the file is read.
+    let mut result = result.replace('\r', SPACES[2].0);
     if let Some(rest) = result.strip_prefix("\n\t") {
         result = format!("{}{rest}", SPACES[1].0);
     }
@@ -264,6 +266,7 @@ mod tests {
             (" a ", "%(__buildout_space__)sa%(__buildout_space__)s"),
             ("a\n  b", "a\n\t%(__buildout_space__)s%(__buildout_space__)sb"),
             ("a \n\nb", "a%(__buildout_space__)s\n\t%(__buildout_space_n__)sb"),
+            ("[\r]", "[%(__buildout_space_r__)s]"),
             ("\na", "%(__buildout_space_n__)sa"),
             ("a\n", "a%(__buildout_space_n__)s"),
             ("\r\x0b\x0c", "%(__buildout_space_r__)s%(__buildout_space_v__)s%(__buildout_space_f__)s"),

@@ -295,7 +295,7 @@ pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option
     names
         .filter(|name| name.len().abs_diff(wanted.len()) <= 3 * limit)
         .map(|name| (distance(wanted, name), name))
-        .filter(|(distance, _)| *distance <= limit)
+        .filter(|(distance, _)| *distance <= limit && *distance < wanted.chars().count())
         .min()
         .map(|(_, name)| name)
 }
@@ -376,6 +376,7 @@ mod tests {
             ("directry", Some("directory")),
             ("nothing-like-it", None),
             ("x", None),
+            ("publsh", Some("publish")),
         ] {
             assert_eq!(nearest(wanted, names.into_iter()), expected, "{wanted}");
         }

@@ -22,7 +22,10 @@ impl Registry {
         let error = RecipeError::new(format!("the recipe {recipe:?} is not supported"));
         Err(match nearest(name, self.0.iter().map(|(known, _)| *known)) {
             Some(near) => error.hint(format!("the nearest one is {near:?}")),
-            None => error.hint("docs/recipes.md lists those that are"),
+            None => {
+                let names: Vec<&str> = self.0.iter().map(|(known, _)| *known).collect();
+                error.hint(format!("these are: {}", names.join(", ")))
+            }
         })
     }
 }

@@ -157,7 +157,7 @@ impl<'a> Source<'a> {
                     Some(directory) if !files.is_directory(directory) => {
                         format!("there is no directory {} either", directory.display())
                     }
-                    _ => "names are relative to the profile that extends them".to_owned(),
+                    _ => "names in `extends` are relative to the profile that they stand in".to_owned(),
                 }));
             }
             Err(error) => return Err(cannot(&error)),
@@ -168,7 +168,7 @@ impl<'a> Source<'a> {
     async fn download(&self, url: &Url) -> Result<Vec<u8>, RecipeError> {
         let cached = self.cache.as_ref().map(|cache| cache.join(md5_hex(url.to_string().as_bytes())));
         if self.offline == Some(true) {
-            return self.from_cache(cached.as_deref()).ok_or_else(|| {
+            return self.cached_copy(cached.as_deref()).ok_or_else(|| {
                 RecipeError::new(format!("{url} cannot be downloaded: the run is offline")).hint(
                     "set buildout:offline=false, or buildout:extends-cache to a directory that has a copy",
                 )
@@ -191,7 +191,7 @@ impl<'a> Source<'a> {
             }
             Err(error) => error,
         };
-        match self.from_cache(cached.as_deref()) {
+        match self.cached_copy(cached.as_deref()) {
             Some(bytes) => {
                 self.env.tell(format_args!("Warning: {failure}; the copy in extends-cache is used."));
                 Ok(bytes)
@@ -200,7 +200,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn from_cache(&self, cached: Option<&Path>) -> Option<Vec<u8>> {
+    fn cached_copy(&self, cached: Option<&Path>) -> Option<Vec<u8>> {
         cached.and_then(|path| self.env.files().read(path, FILE_BYTES_MAX).ok())
     }
 

@@ -8,11 +8,17 @@
 
 use super::{
     engine::{self, Outcome, Settings},
-    recipe::{Construct, Nested, NothingToInstall, OptionMap, Options, Part, Recipe, RecipeError},
+    recipe::{Construct, Nested, NothingToInstall, OptionMap, Options, Part, Place, Recipe, RecipeError},
     registry::Registry,
 };
-use crate::env::{Env, LocalFuture, real};
-use std::path::{Path, PathBuf};
+use crate::{
+    env::{Address, Either, Env, LocalFuture, race, real},
+    wire::http::server,
+};
+use std::{
+    path::{Path, PathBuf},
+    rc::Rc,
+};
 
 type Constructed<'a> = LocalFuture<'a, Result<Box<dyn Recipe>, RecipeError>>;
 type Done<'a> = LocalFuture<'a, Result<Vec<PathBuf>, RecipeError>>;
@@ -193,7 +199,7 @@ fn substitution() {
     );
     check_value("<= m\n[m]\ncontent = ${:_buildout_section_name_}${:c}\nc = 3\n", "x3");
     // The escape, the lone double dollar, and three dollars.
-    check_value("content = $${a:b} $$ $$$${c:d}\n", "${a:b} $$ $${c:d}");
+    check_value("content = $${a:b} $$ $$$${c:d}\n", "${a:b} $$ $$${c:d}");
     check_value("content = ${y:a}\n[y]\na = $${b:c}\n", "${b:c}");
     // A value that is one reference keeps its text, so its type.
     check_value("content = ${y:a}\n[y]\na = !py!{'b': [1]}\n", "!py!{'b': [1]}");
@@ -395,6 +401,64 @@ fn extends_and_overrides() {
     assert_eq!(house.read("out"), Some(format!("2 {base} 4")));
 }
 
+/// Serves profiles at `/a/b/`; everything else is not found.
+struct Profiles;
+
+impl server::Handler for Profiles {
+    fn handle(self: Rc<Self>, request: server::Request) -> LocalFuture<'static, server::Response> {
+        let text = match request.path.as_str() {
+            "/a/b/main.cfg" => {
+                "[buildout]\nextends = ../base.cfg sub/more.cfg\n[x]\ncontent = ${:base} ${:more}\n"
+            }
+            "/a/base.cfg" => {
+                "[buildout]\nparts = x\n[x]\nrecipe = write\noutput = out\nbase = ${:_profile_base_location_}\n"
+            }
+            "/a/b/sub/more.cfg" => "[x]\nmore = 1\n",
+            "/a/b/broken.cfg" => "[buildout]\n\nextends =\n  gone.cfg\n",
+            _ => return Box::pin(async { server::Response::text(404, "gone") }),
+        };
+        Box::pin(async move { server::Response::text(200, text) })
+    }
+}
+
+#[test]
+fn profiles_by_http() {
+    let house = House::new();
+    real::block_on_env(real::env(), |env: Env| async move {
+        let any_port = Address::Tcp("127.0.0.1:0".parse().expect("an address"));
+        let listener = env.network().listen(&any_port).expect("it listens");
+        let base = format!("http://{}/a", listener.address());
+        let run = async |name: &str, offline: &str| {
+            let mut settings = Settings::new(format!("{base}/b/{name}"), Registry(RECIPES));
+            settings.quiet = true;
+            settings.directory = Some(house.directory.path().to_owned());
+            let set =
+                |option: &str, value: &str| ("buildout".to_owned(), option.to_owned(), value.to_owned());
+            settings.overrides = vec![set("extends-cache", "cache"), set("offline", offline)];
+            engine::run(&env, settings).await
+        };
+        let tests = async {
+            let error = run("main.cfg", "true").await.expect_err("nothing is in the cache yet").to_string();
+            assert!(error.contains("the run is offline") && error.contains("hint: "), "{error}");
+            run("main.cfg", "false").await.expect("it runs");
+            assert_eq!(house.read("out"), Some(format!("{base} 1")));
+            run("main.cfg", "true").await.expect("the cache has it all");
+            let error = run("broken.cfg", "false").await.expect_err("it extends what is not there");
+            let place = Place { file: format!("{base}/b/broken.cfg").into(), line: 3 };
+            assert_eq!((error.place, error.section.as_deref()), (Some(place), Some("buildout")));
+            assert!(
+                error.message.contains("/a/b/gone.cfg was answered with status 404"),
+                "{}",
+                error.message
+            );
+        };
+        match race(tests, server::serve(&env, listener, server::Limits::default(), Rc::new(Profiles))).await {
+            Either::First(()) => {}
+            Either::Second(()) => panic!("the server ended"),
+        }
+    });
+}
+
 #[test]
 fn directories_and_only_some_parts() {
     let house = House::new();
@@ -408,6 +472,24 @@ fn directories_and_only_some_parts() {
     let outcome = house.run_with(|settings| settings.parts = vec!["b".to_owned()]).expect("it runs");
     assert_eq!(outcome.updated, ["b"]);
     assert!(house.read(".installed.cfg").expect("saved").contains("parts = a b\n"));
+}
+
+#[test]
+fn a_killed_run_is_cleaned_up() {
+    let house = House::new();
+    let one = "[buildout]\nparts = a\n[a]\nrecipe = write\noutput = fa\ncontent = 1\n";
+    house.check(one, "", "a", "");
+    // A run wrote other content and another part, was killed, and left half a line.
+    house.write("fa", "2");
+    house.write("fb", "2");
+    let line = |part: &str, path: &str| {
+        format!("{{\"part\":\"{part}\",\"paths\":[\"{}\"]}}\n", house.path(path).display())
+    };
+    house.write(".installed.cfg.journal", &format!("{}{}{{\"part\":\"c", line("a", "fa"), line("b", "fb")));
+    house.check(one, "b a", "a", "");
+    assert_eq!((house.read("fa").as_deref(), house.read("fb")), (Some("1"), None));
+    assert_eq!(house.read(".installed.cfg.journal"), None);
+    house.check(one, "", "", "a");
 }
 
 #[test]

@@ -4,3 +4,4 @@
 //! * `http_server.rs`: `slap http-server`, what slapos.cookbook:simplehttpserver runs
 
 pub mod exec;
+pub mod http_server;

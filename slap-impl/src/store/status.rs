@@ -41,15 +41,19 @@ pub struct AccessStatus {
     pub since: i64,
     /// The end of the log that came with an error.
     pub log: String,
+    /// The partition's timestamp that the report is about; 0 for a computer or a release.
+    pub about: i64,
 }
 
 /// Keeps a report.
+#[allow(clippy::too_many_arguments, reason = "they are the row's columns")]
 pub fn set_access_status(
     connection: &Connection,
     subject: Subject<'_>,
     text: &str,
     state: &str,
     log: &str,
+    about: i64,
     now: i64,
 ) -> rusqlite::Result<()> {
     let before = access_status(connection, subject)?;
@@ -63,12 +67,13 @@ pub fn set_access_status(
     let (computer, kind, name) = subject.key();
     connection
         .prepare_cached(
-            "INSERT INTO access_status (computer, kind, name, text, state, created_at, since, log)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+            "INSERT INTO access_status (computer, kind, name, text, state, created_at, since, log, about)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
             ON CONFLICT (computer, kind, name) DO UPDATE SET text = excluded.text, state = excluded.state,
-                created_at = excluded.created_at, since = excluded.since, log = excluded.log",
+                created_at = excluded.created_at, since = excluded.since, log = excluded.log,
+                about = excluded.about",
         )?
-        .execute((computer, kind, name, text, state, now, since, log))
+        .execute((computer, kind, name, text, state, now, since, log, about))
         .map(drop)
 }
 
@@ -80,7 +85,7 @@ pub fn access_status(
     let (computer, kind, name) = subject.key();
     connection
         .prepare_cached(
-            "SELECT text, state, created_at, since, log FROM access_status
+            "SELECT text, state, created_at, since, log, about FROM access_status
             WHERE computer = ?1 AND kind = ?2 AND name = ?3",
         )?
         .query_row((computer, kind, name), |row| {
@@ -90,6 +95,7 @@ pub fn access_status(
                 created_at: row.get(2)?,
                 since: row.get(3)?,
                 log: row.get(4)?,
+                about: row.get(5)?,
             })
         })
         .optional()
@@ -117,7 +123,7 @@ mod tests {
         let subject = Subject::Computer(&computer);
         assert_eq!(access_status(&connection, subject).unwrap(), None);
         let check = |text: &str, state: &str, now, expected: (&str, i64)| {
-            set_access_status(&connection, subject, text, state, "", now).unwrap();
+            set_access_status(&connection, subject, text, state, "", 0, now).unwrap();
             let status = access_status(&connection, subject).unwrap().unwrap();
             assert_eq!((status.state.as_str(), status.since), expected, "{text}");
             assert_eq!((status.text.as_str(), status.created_at), (text, now));

@@ -45,7 +45,10 @@ fn supply_and_request(lab: &TestLab, title: &str, release: &str) {
 #[test]
 fn a_broken_release_is_named_and_recovers_when_repaired() {
     let lab = TestLab::up(1);
-    let release = lab.release("broken", &[("software.cfg", "[buildout]\nparts = thing\n[thing]\nrecipe = no.such:recipe\n")]);
+    let release = lab.release(
+        "broken",
+        &[("software.cfg", "[buildout]\nparts = thing\n[thing]\nrecipe = no.such:recipe\n")],
+    );
     lab.ok(&["supply", &release, "COMP-1"]);
     let status = lab.until("the build fails", |status| {
         let software = status["nodes"][0]["software"].as_array()?;
@@ -84,7 +87,8 @@ fn a_failing_promise_is_red_until_it_is_kept() {
     let lab = TestLab::up_empty(1, 2);
     let witness = lab.beside("witness");
     let instance = profile("sleep 1000", &format!("test -e {}", witness.display()));
-    let release = lab.release("promising", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
+    let release =
+        lab.release("promising", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
     supply_and_request(&lab, "worker", &release);
     lab.until("the promise fails", |_| {
         let instance = lab.instance("worker")?;
@@ -100,14 +104,18 @@ fn a_failing_promise_is_red_until_it_is_kept() {
 fn a_service_that_exits_at_once_is_named_and_does_not_loop() {
     let lab = TestLab::up_empty(1, 2);
     let instance = profile("sh -c 'echo I give up; exit 7'", "true");
-    let release = lab.release("exiting", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
+    let release =
+        lab.release("exiting", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
     supply_and_request(&lab, "worker", &release);
     lab.until("it is red", |_| {
         let instance = lab.instance("worker")?;
         (instance["health"]["state"] == "red").then_some(())
     });
     let text = seen(&lab, "worker");
-    assert!(text.contains("worker") && text.contains("exited with 7") && text.contains("I give up"), "{text}");
+    assert!(
+        text.contains("worker") && text.contains("exited with 7") && text.contains("I give up"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn check_after(lab: &TestLab, order: &[&str]) {
 #[test]
 fn killed_in_any_order_twice() {
     let lab = TestLab::up(2);
-    check_after(&lab, &["keeper", ]);
+    check_after(&lab, &["keeper"]);
     check_after(&lab, &["master", "keeper"]);
     check_after(&lab, &["agent/COMP-1", "supervisor/COMP-1", "master", "keeper"]);
     check_after(&lab, &["supervisor/COMP-1", "agent/COMP-1", "keeper"]);

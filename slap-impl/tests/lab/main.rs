@@ -2,6 +2,8 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::print_stderr,
     reason = "these tests stand outside the door: they start the program, read its files and ask its addresses"
 )]
 

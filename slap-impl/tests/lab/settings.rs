@@ -62,14 +62,30 @@ fn settings_of_the_master() {
         check(&lab, code, &["proxy", "start", "--cfg", &cfg(text)], named);
     };
     start(&format!("[slapproxy]\nport = nine\ndatabase_uri = {database}\n"), 2, &["port", "nine", "hint:"]);
-    start("[slapproxy]\nhost = 127.0.0.1\nport = 0\ndatabase_uri = /nonexistent/dir/proxy.db\n", 1, &["/nonexistent/dir"]);
+    start(
+        "[slapproxy]\nhost = 127.0.0.1\nport = 0\ndatabase_uri = /nonexistent/dir/proxy.db\n",
+        1,
+        &["/nonexistent/dir"],
+    );
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    start(&format!("[slapproxy]\nhost = 127.0.0.1\nport = {port}\ndatabase_uri = {database}\n"), 1, &[&port, "hint:"]);
-    start(&format!("[slapproxy]\nhost = 192.0.2.7\nport = 0\ndatabase_uri = {database}\n"), 1, &["192.0.2.7", "hint:"]);
+    start(
+        &format!("[slapproxy]\nhost = 127.0.0.1\nport = {port}\ndatabase_uri = {database}\n"),
+        1,
+        &[&port, "hint:"],
+    );
+    start(
+        &format!("[slapproxy]\nhost = 192.0.2.7\nport = 0\ndatabase_uri = {database}\n"),
+        1,
+        &["192.0.2.7", "hint:"],
+    );
     let garbage = lab.beside("garbage.db");
     fs::write(&garbage, "x".repeat(5000)).unwrap();
     let garbage = garbage.display().to_string();
-    start(&format!("[slapproxy]\nhost = 127.0.0.1\nport = 0\ndatabase_uri = {garbage}\n"), 1, &["garbage.db", "hint:"]);
+    start(
+        &format!("[slapproxy]\nhost = 127.0.0.1\nport = 0\ndatabase_uri = {garbage}\n"),
+        1,
+        &["garbage.db", "hint:"],
+    );
     check(&lab, 2, &["proxy", "start", "--cfg", "/nonexistent/proxy.cfg"], &["/nonexistent/proxy.cfg"]);
 }

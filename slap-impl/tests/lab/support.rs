@@ -44,7 +44,15 @@ impl TestLab {
     /// A lab that is up, and has no releases.
     pub(crate) fn up_empty(nodes: u32, partitions: u32) -> TestLab {
         let lab = TestLab::new();
-        lab.ok(&["lab", "up", "--empty", "--nodes", &nodes.to_string(), "--partitions", &partitions.to_string()]);
+        lab.ok(&[
+            "lab",
+            "up",
+            "--empty",
+            "--nodes",
+            &nodes.to_string(),
+            "--partitions",
+            &partitions.to_string(),
+        ]);
         lab
     }
 
@@ -213,7 +221,9 @@ pub(crate) fn processes_of(directory: &Path) -> BTreeMap<u32, Vec<String>> {
     let mark = format!("SLAP_LAB_PROCESS={}", directory.display());
     let mut found = BTreeMap::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         let words = |name: &str| -> Vec<String> {
             let bytes = fs::read(entry.path().join(name)).unwrap_or_default();
             bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()

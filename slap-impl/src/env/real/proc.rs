@@ -1,7 +1,7 @@
 //! What /proc says of processes (proc(5)).
 
 use crate::env::Identity;
-use std::{fs, io::Read, os::unix::fs::MetadataExt};
+use std::{fs, io::Read, os::unix::fs::MetadataExt, time::Duration};
 
 /// The fields of `/proc/PID/stat` that are used here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(super) struct Stat {
     pub(super) session: u32,
     /// Ticks after boot (field 22).
     pub(super) start_time: u64,
+    /// It is between its old program and its new one: its environment cannot be read yet (fields 23 and 51).
+    pub(super) in_exec: bool,
 }
 
 impl Stat {
@@ -50,10 +52,21 @@ pub(super) fn own_processes() -> Vec<u32> {
 pub(super) fn is_marked(pid: u32, variable: &str, value: &str) -> bool {
     // The kernel limits an environment by a quarter of the stack's limit; what is longer than this has no mark of ours.
     const ENVIRONMENT_BYTES_MAX: u64 = 8 << 20;
-    let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) else { return false };
+    const EXEC_TRIES_MAX: u32 = 1000;
     let mut environment = Vec::new();
-    if file.take(ENVIRONMENT_BYTES_MAX).read_to_end(&mut environment).is_err() {
-        return false;
+    let mut tries = 0;
+    loop {
+        let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) else { return false };
+        if file.take(ENVIRONMENT_BYTES_MAX).read_to_end(&mut environment).is_err() {
+            return false;
+        }
+        // A process in the midst of exec shows no environment for a moment. It must not be overlooked: its service would be
+        // started twice, or thought to have stopped.
+        if !environment.is_empty() || tries == EXEC_TRIES_MAX || !stat(pid).is_some_and(|stat| stat.in_exec) {
+            break;
+        }
+        tries += 1;
+        std::thread::sleep(Duration::from_micros(100));
     }
     environment.split(|byte| *byte == 0).any(|entry| {
         entry.strip_prefix(variable.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
@@ -69,6 +82,8 @@ fn parse_stat(text: &str) -> Option<Stat> {
         state: fields.first()?.chars().next()?,
         session: fields.get(3)?.parse().ok()?,
         start_time: fields.get(19)?.parse().ok()?,
+        // A kernel thread and a zombie have no memory at all.
+        in_exec: fields.get(20).is_some_and(|size| *size != "0") && fields.get(48) == Some(&"0"),
     })
 }
 
@@ -80,11 +95,8 @@ mod tests {
     fn a_stat_is_read_whatever_the_program_is_called() {
         let check = |name: &str| {
             let text = format!("42 ({name}) S 1 40 39 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 123456 9 9");
-            assert_eq!(
-                parse_stat(&text),
-                Some(Stat { state: 'S', session: 39, start_time: 123_456 }),
-                "{name}"
-            );
+            let expected = Stat { state: 'S', session: 39, start_time: 123_456, in_exec: false };
+            assert_eq!(parse_stat(&text), Some(expected), "{name}");
         };
         check("sleep");
         check("a) Z 1 2 3 (b");

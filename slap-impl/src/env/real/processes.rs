@@ -14,7 +14,7 @@ use crate::env::{
     Child, Command, Either, Ended, Identity, LocalFuture, Output, Process, Processes, Signal, Spawned, Start,
     race,
 };
-use rustix::process::{Pid, PidfdFlags, kill_process, kill_process_group, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, kill_process_group, pidfd_open, pidfd_send_signal};
 use std::{
     fs,
     io::{self, ErrorKind, Write},
@@ -96,13 +96,11 @@ impl Processes for RealProcesses {
     fn signal_group(&self, identity: Identity, signal: Signal) -> io::Result<()> {
         // A leader that has ended and was not reaped yet keeps its number from being used again.
         let holds = proc::stat(identity.pid).is_some_and(|stat| stat.start_time == identity.start_time);
-        match number(identity.pid) {
-            Some(pid) if holds => match kill_process_group(pid, convert(signal)) {
-                // The shim has not made the group yet: so far the leader is all there is of it.
-                Err(rustix::io::Errno::SRCH) => gone_is_fine(kill_process(pid, convert(signal))),
-                result => gone_is_fine(result),
-            },
-            _ => Ok(()),
+        let Some(pid) = number(identity.pid).filter(|_| holds) else { return Ok(()) };
+        match kill_process_group(pid, convert(signal)) {
+            // The shim has not begun its session yet, so it is alone.
+            Err(rustix::io::Errno::SRCH) => self.signal(identity, signal),
+            other => gone_is_fine(other),
         }
     }
 
@@ -286,7 +284,12 @@ fn select(wanted: impl Fn(u32, proc::Stat) -> bool) -> Vec<Identity> {
 
 fn handle(pid: u32) -> io::Result<AsyncFd<OwnedFd>> {
     let pid = number(pid).ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
-    AsyncFd::with_interest(pidfd_open(pid, PidfdFlags::NONBLOCK)?, Interest::READABLE)
+    let handle = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
+    #[allow(
+        deprecated,
+        reason = "its successor is `unsafe`, because a descriptor may lie; an OwnedFd does not"
+    )]
+    AsyncFd::with_interest(handle, Interest::READABLE)
 }
 
 fn number(pid: u32) -> Option<Pid> {

@@ -4,7 +4,7 @@
 //! instance is destroyed, as in the real master (testSlapOSSlapToolComputeNodeUpdateFromDict, `test_Remove*`), is not given
 //! away again, and the answer says so.
 
-use super::{Answer, Decision, Desk, Refusal, enumerate};
+use super::{Answer, COMPUTERS_MAX, Decision, Desk, Refusal, enumerate};
 use crate::{
     store::{self, Address, Partition},
     vocabulary::{ComputerId, PartitionId},
@@ -35,6 +35,11 @@ impl Desk<'_> {
     ) -> Decision {
         check(partitions)?;
         if store::computer(self.connection, computer)?.is_none() {
+            if store::computers(self.connection)?.len() >= COMPUTERS_MAX {
+                return Err(
+                    Refusal::new(403, format!("{COMPUTERS_MAX} computers are registered already")).into()
+                );
+            }
             self.touch(computer);
         }
         store::upsert_computer(self.connection, computer, address, netmask)?;

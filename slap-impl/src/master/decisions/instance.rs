@@ -19,6 +19,7 @@ impl Desk<'_> {
         computer: &ComputerId,
         reference: &PartitionId,
         report: &InstanceReport,
+        about: Option<i64>,
     ) -> Decision {
         let is_gone = store::partition(self.connection, computer, reference)?.is_none();
         if is_gone && *report == InstanceReport::Destroyed {
@@ -34,6 +35,8 @@ impl Desk<'_> {
             };
             return Ok(Answer::Text(text.to_owned()));
         };
+        // A report about an earlier state, from before the instance was asked to change, comes late: it is kept as such.
+        let about = about.unwrap_or(partition.timestamp);
         let (text, state, log) = match report {
             InstanceReport::Destroyed => return self.free(&partition, instance),
             InstanceReport::Started => ("#access Instance correctly started".to_owned(), "started", ""),
@@ -48,7 +51,11 @@ impl Desk<'_> {
             }
         };
         let subject = Subject::Partition(computer, reference);
-        store::set_access_status(self.connection, subject, &text, state, log, self.now)?;
+        let newer = store::access_status(self.connection, subject)?.is_some_and(|last| last.about > about);
+        if newer {
+            return Ok(Answer::Text("Ignored: a newer state was reported already".to_owned()));
+        }
+        store::set_access_status(self.connection, subject, &text, state, log, about, self.now)?;
         Ok(Answer::Text("OK".to_owned()))
     }
 
@@ -129,7 +136,7 @@ impl Desk<'_> {
             }
         }
         let text = format!("#error bang: {}", last_line_of(message, MESSAGE_CHARACTERS));
-        store::set_access_status(self.connection, Subject::Computer(computer), &text, "", "", self.now)?;
+        store::set_access_status(self.connection, Subject::Computer(computer), &text, "", "", 0, self.now)?;
         Ok(Answer::Text(String::new()))
     }
 }

@@ -33,6 +33,12 @@ use std::{
 /// The software type of a request that names none (slapos/slap/slap.py, `DEFAULT_SOFTWARE_TYPE`).
 pub const DEFAULT_SOFTWARE_TYPE: &str = "default";
 
+/// Computers of one master at most.
+pub const COMPUTERS_MAX: usize = 10_000;
+
+/// Releases that are supplied to one computer at most.
+pub const SUPPLIES_MAX: usize = 10_000;
+
 /// Bytes of an error's log that are kept: its end.
 pub const LOG_BYTES_MAX: usize = 10_000;
 
@@ -92,6 +98,8 @@ pub enum Command {
         partition: PartitionId,
         /// What it reports.
         report: InstanceReport,
+        /// The partition's timestamp that it processed, if it says so: microseconds since 1970.
+        about: Option<i64>,
     },
     /// An instance publishes connection parameters.
     Publish {
@@ -135,7 +143,7 @@ impl Command {
             Command::Format { computer, partitions, .. } => {
                 format!("format {computer} with {} partitions", partitions.len())
             }
-            Command::ReportInstance { computer, partition, report } => {
+            Command::ReportInstance { computer, partition, report, .. } => {
                 format!("{computer} reports {partition} {}", report.word())
             }
             Command::Publish { computer, partition, .. } => format!("{partition} of {computer} publishes"),
@@ -352,8 +360,8 @@ impl Desk<'_> {
             Command::Format { computer, address, netmask, partitions } => {
                 self.format(computer, address, netmask, partitions)
             }
-            Command::ReportInstance { computer, partition, report } => {
-                self.report_instance(computer, partition, report)
+            Command::ReportInstance { computer, partition, report, about } => {
+                self.report_instance(computer, partition, report, *about)
             }
             Command::Publish { computer, partition, document } => self.publish(computer, partition, document),
             Command::Rename { computer, partition, title } => self.rename(computer, partition, title),

@@ -1,6 +1,6 @@
 //! Releases on computers: what users want, and what nodes report.
 
-use super::{Answer, Decision, Desk, LOG_BYTES_MAX, Refusal, ReleaseReport, tail};
+use super::{Answer, Decision, Desk, LOG_BYTES_MAX, Refusal, ReleaseReport, SUPPLIES_MAX, tail};
 use crate::{
     store::{self, Subject},
     vocabulary::{ComputerId, SoftwareUrl, SupplyState},
@@ -16,6 +16,12 @@ impl Desk<'_> {
     ) -> Decision {
         self.require_computer(computer)?;
         let before = store::supply(self.connection, computer, url)?;
+        if before.is_none() && store::supplies(self.connection, computer)?.len() >= SUPPLIES_MAX {
+            let message = format!("{SUPPLIES_MAX} releases are supplied to {computer} already");
+            return Err(Refusal::new(403, message)
+                .hint("`slap remove` those that are not needed any more")
+                .into());
+        }
         if before.is_none_or(|before| before.state != state) {
             store::upsert_supply(self.connection, computer, url, state)?;
             self.touch(computer);
@@ -57,7 +63,7 @@ impl Desk<'_> {
                 return Ok(Answer::Text("OK".to_owned()));
             }
         };
-        store::set_access_status(self.connection, subject, &text, "", log, self.now)?;
+        store::set_access_status(self.connection, subject, &text, "", log, 0, self.now)?;
         Ok(Answer::Text("OK".to_owned()))
     }
 }

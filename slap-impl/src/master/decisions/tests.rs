@@ -103,6 +103,7 @@ fn report(computer: &str, partition: &str, report: InstanceReport) -> Command {
         computer: computer.parse().unwrap(),
         partition: partition.parse().unwrap(),
         report,
+        about: None,
     }
 }
 

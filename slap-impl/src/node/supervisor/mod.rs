@@ -2,9 +2,19 @@
 //!
 //! * `types.rs`: services, status, requests and replies
 //! * `client.rs`: [`SupervisorClient`], what others use
+//! * `record.rs`: one service and what is to be done about it, pure
+//! * `state.rs`: the durable state
+//! * `core.rs`: starts, stops and watches processes as the records plan it
+//! * `run.rs`: the program: lock, loop and socket
 
 mod client;
+mod core;
+mod record;
+mod run;
+mod state;
 mod types;
 
 pub use client::{SOCKET, SupervisorClient, SupervisorError};
+pub use core::{MARK_VARIABLE, SUPERVISOR_VARIABLE};
+pub use run::run;
 pub use types::{Reply, Request, Restart, Service, ServiceState, ServiceStatus};

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// Bytes of a request or reply line; a longer one ends the connection.
-pub const LINE_BYTES_MAX: usize = 16 << 20;
+pub(super) const LINE_BYTES_MAX: usize = 16 << 20;
 /// Services of one group.
-pub const SERVICES_MAX: usize = 1000;
+pub(super) const SERVICES_MAX: usize = 1000;
 /// Bytes of a group's or a service's name.
-pub const NAME_BYTES_MAX: usize = 255;
+pub(super) const NAME_BYTES_MAX: usize = 255;
 
 /// What the supervisor does when a service ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -62,6 +62,7 @@ CREATE UNIQUE INDEX instance_of_partition ON instance (computer, partition);
 CREATE UNIQUE INDEX instance_title ON instance (title);
 
 -- The last report about a computer (name is empty), a partition's instance or a supplied release (name is its URL).
+-- `about` is the timestamp of the partition that the report is about; 0 for the others.
 CREATE TABLE access_status (
     computer TEXT NOT NULL REFERENCES computer (reference),
     kind TEXT NOT NULL CHECK (kind IN ('computer', 'partition', 'release')),
@@ -71,6 +72,7 @@ CREATE TABLE access_status (
     created_at INTEGER NOT NULL,
     since INTEGER NOT NULL,
     log TEXT NOT NULL,
+    about INTEGER NOT NULL,
     PRIMARY KEY (computer, kind, name)
 ) STRICT, WITHOUT ROWID;
 

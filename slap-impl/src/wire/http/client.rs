@@ -11,7 +11,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use std::{fmt, future::Future, pin::pin, task::Poll, time::Duration};
 
-/// How many redirects a GET follows.
+/// How many redirects a GET follows unless it says otherwise.
 const REDIRECTS_MAX: usize = 5;
 /// How long the head of an answer may be, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -31,6 +31,8 @@ pub struct Request {
     pub body_bytes_max: u64,
     /// How long everything may take, redirects included.
     pub deadline: Duration,
+    /// How many redirects a GET follows; with 0 a redirect is given as it came.
+    pub redirects_max: usize,
 }
 
 /// What was answered.
@@ -134,6 +136,7 @@ impl Request {
             body: Vec::new(),
             body_bytes_max: 64 * 1024 * 1024,
             deadline: Duration::from_secs(60),
+            redirects_max: REDIRECTS_MAX,
         }
     }
 
@@ -172,15 +175,17 @@ pub async fn send(env: &Env, request: Request) -> Result<Response, HttpError> {
 }
 
 async fn follow(env: &Env, mut request: Request) -> Result<Response, HttpError> {
-    for _ in 0..=REDIRECTS_MAX {
+    for _ in 0..=request.redirects_max {
         let address = request.url.address();
         let stream = env.network().connect(&address).await.map_err(|error| HttpError::Unreachable {
             url: request.url.to_string(),
-            reason: format!("{address}: {error}"),
+            reason: error.to_string(),
         })?;
         let response = exchange(stream, &request).await?;
         let location = match response.status {
-            301 | 302 | 303 | 307 | 308 if request.method == "GET" => response.header("location"),
+            301 | 302 | 303 | 307 | 308 if request.method == "GET" && request.redirects_max > 0 => {
+                response.header("location")
+            }
             _ => None,
         };
         let Some(location) = location else { return Ok(response) };
@@ -194,7 +199,7 @@ async fn follow(env: &Env, mut request: Request) -> Result<Response, HttpError> 
     }
     Err(HttpError::Protocol {
         url: request.url.to_string(),
-        reason: format!("more than {REDIRECTS_MAX} redirects"),
+        reason: format!("more than {} redirects", request.redirects_max),
     })
 }
 

@@ -12,7 +12,7 @@ fn env(directory: &str, variables: &[(&str, &str)]) -> Env {
 }
 
 fn parse(text: &str) -> Result<Settings, ConfigError> {
-    Settings::parse(&env("/work", &[("HOME", "/home/ada")]), Path::new("/s.cfg"), text)
+    Settings::parse(&env("/srv/ada", &[("HOME", "/home/ada")]), Path::new("/s.cfg"), text)
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn a_node() {
     assert_eq!(settings.computer_id().unwrap().as_str(), "COMP-1");
     assert_eq!(settings.master_url().unwrap().to_string(), "http://127.0.0.1:5000/");
     assert_eq!(settings.software_root().unwrap(), Path::new("/home/ada/soft"));
-    assert_eq!(settings.supervisor_directory().unwrap(), Path::new("/work/inst/var/supervisor"));
+    assert_eq!(settings.supervisor_directory().unwrap(), Path::new("/srv/ada/inst/var/supervisor"));
     assert_eq!(settings.slapos.shared_part_list, [Path::new("/a"), Path::new("/home/ada/b")]);
     assert_eq!(settings.slapformat.partition_amount, Some(3));
     assert!(

@@ -1,0 +1,236 @@
+//! The agent's jobs: what one does, and what is remembered of how it went.
+
+use super::{
+    Agent,
+    plan::{Job, Subject, Work, wanted},
+};
+use crate::{
+    node::{
+        NodeError,
+        due::retry_seconds,
+        health, instance,
+        report::{self, Destroyed},
+        services, software,
+        supervisor::ServiceStatus,
+    },
+    vocabulary::{PartitionId, SoftwareUrl, SupplyState},
+    wire::objects::{Computer, ComputerPartition},
+};
+
+/// A service that ends before it ran so long ended "soon after its start", in seconds.
+const LIFE_SECONDS: i64 = 60;
+/// Promises that fail are looked at again at least so often, in seconds, so that a repair is seen soon.
+const RECHECK_SECONDS: f64 = 10.0;
+/// A partition without promises is looked at again after so many seconds.
+const NO_PROMISE_SECONDS: f64 = 3600.0;
+
+impl Agent {
+    /// Does a job and notes how it went.
+    pub(super) async fn run_job(&self, job: &Job, computer: &Computer, _began: f64) {
+        let subject = job.subject();
+        let partition =
+            |id: &PartitionId| computer.partitions.iter().find(|partition| partition.partition_id == *id);
+        match job {
+            Job::Build(url) => {
+                let result = software::build(&self.site, url).await;
+                self.end_release(&subject, SupplyState::Available, &result);
+                if result.is_ok() {
+                    self.try_users_again(computer, url);
+                }
+            }
+            Job::Remove(url) => {
+                let result = self.remove(computer, url).await;
+                self.end_release(&subject, SupplyState::Destroyed, &result);
+            }
+            Job::Process(id) => match partition(id) {
+                Some(partition) => self.process(&subject, partition).await,
+                None => self.with(&subject, |work| work.is_running = false),
+            },
+            Job::Destroy(id) => match partition(id) {
+                Some(partition) => self.destroy(&subject, partition).await,
+                None => self.with(&subject, |work| work.is_running = false),
+            },
+            Job::Start(id) => {
+                let result = instance::start(&self.site, id).await;
+                self.end_start(&subject, id, &result, 1);
+            }
+            Job::Died(id) => self.died(&subject, id, partition(id)).await,
+            Job::Promises(id) => match partition(id) {
+                Some(partition) => self.promises(&subject, partition).await,
+                None => self.with(&subject, |work| work.is_running = false),
+            },
+        }
+    }
+
+    fn with(&self, subject: &Subject, change: impl FnOnce(&mut Work)) {
+        change(self.memory.borrow_mut().entry(subject.clone()).or_default());
+    }
+
+    async fn remove(&self, computer: &Computer, url: &SoftwareUrl) -> Result<(), NodeError> {
+        match computer.software_releases.iter().find(|release| release.url == *url) {
+            Some(release) => software::remove(&self.site, computer, release).await,
+            None => Ok(()),
+        }
+    }
+
+    fn end_release(&self, subject: &Subject, state: SupplyState, result: &Result<(), NodeError>) {
+        if let Err(error) = result {
+            self.site.env.log(error);
+        }
+        let now = self.now();
+        let wanted = Some(state.as_str().to_owned());
+        self.with(subject, |work| {
+            work.end(result.is_ok(), wanted, now);
+            if result.is_ok() && state == SupplyState::Destroyed {
+                // Until the master no longer names it, there is nothing more to do about it.
+                work.retry_at = now + 5.0;
+            }
+        });
+    }
+
+    /// A release was built: what failed for want of it need not wait for its next try.
+    fn try_users_again(&self, computer: &Computer, url: &SoftwareUrl) {
+        let users = computer.partitions.iter().filter(|partition| {
+            partition.instance.as_ref().is_some_and(|instance| instance.software_release.url == *url)
+        });
+        for partition in users {
+            self.with(&Subject::Partition(partition.partition_id.clone()), |work| {
+                work.failures = 0;
+                work.retry_at = 0.0;
+            });
+        }
+    }
+
+    async fn process(&self, subject: &Subject, partition: &ComputerPartition) {
+        let id = &partition.partition_id;
+        self.site.env.log(format_args!("{id}: processing ({})", wanted(partition)));
+        let result = instance::process(&self.site, partition, false).await;
+        match &result {
+            Ok(()) => self.site.env.log(format_args!("{id}: {}", partition.requested_state)),
+            Err(error) => self.site.env.log(format_args!("{id}: {error}")),
+        }
+        let now = self.now();
+        let wanted = Some(wanted(partition));
+        self.with(subject, |work| {
+            work.end(result.is_ok(), wanted, now);
+            work.is_healthy = Some(result.is_ok());
+            work.promises_at = now;
+            if result.is_ok() {
+                work.is_forced = false;
+            }
+        });
+    }
+
+    async fn destroy(&self, subject: &Subject, partition: &ComputerPartition) {
+        let id = &partition.partition_id;
+        let result = report::destroy(&self.site, partition).await;
+        match &result {
+            Ok(Destroyed::Done) => {}
+            Ok(Destroyed::NotYet(why)) => self.site.env.log(format_args!("{id}: {why}")),
+            Err(error) => self.site.env.log(format_args!("{id}: {error}")),
+        }
+        let (now, wanted) = (self.now(), Some(wanted(partition)));
+        self.with(subject, |work| {
+            let is_done = result == Ok(Destroyed::Done);
+            *work = Work { failures: work.failures, ..Work::default() };
+            work.end(is_done, wanted, now);
+            if is_done {
+                // Until the master no longer names it, there is nothing more to do about it.
+                work.retry_at = now + 5.0;
+            }
+        });
+    }
+
+    /// Notes how starting a partition's services went; they are not started again within `pause` seconds.
+    pub(super) fn end_start(
+        &self,
+        subject: &Subject,
+        id: &PartitionId,
+        result: &Result<(), NodeError>,
+        pause: u64,
+    ) {
+        match result {
+            Ok(()) => self.site.env.log(format_args!("{id}: services were started again")),
+            Err(error) => self.site.env.log(format_args!("{id}: {error}")),
+        }
+        let now = self.now();
+        self.with(subject, |work| {
+            work.is_running = false;
+            work.failures = if result.is_ok() { 0 } else { work.failures.saturating_add(1) };
+            work.retry_at = now + pause.max(retry_seconds(work.failures).min(60)) as f64;
+            work.promises_at = now;
+        });
+    }
+
+    /// A watched service ended: it is shown red, the master is told and banged, and the partition is processed again. When that
+    /// happens soon after its start, again and again, the pauses grow and the master is not banged any more.
+    async fn died(&self, subject: &Subject, id: &PartitionId, partition: Option<&ComputerPartition>) {
+        let statuses = self.site.supervisor.status().await.unwrap_or_default();
+        let Some(status) = services::dead_watched(&statuses, id).first().map(|status| (*status).clone())
+        else {
+            return self.with(subject, |work| work.is_running = false);
+        };
+        let deaths = self.count_death(subject, &status);
+        let result = health::service_died(&self.site, id, &status, deaths == 1).await;
+        let pause = if deaths > 1 { retry_seconds(deaths).min(60) } else { 0 };
+        match &result {
+            Ok(true) => {
+                if let Ok(computer) = self.site.computer().await {
+                    self.set_computer(computer);
+                }
+            }
+            Ok(false) => {}
+            Err(error) => self.site.env.log(format_args!("{id}: {error}")),
+        }
+        if result.as_ref().is_err_and(NodeError::is_offline) {
+            // The engine may need the master, the services do not.
+            let started = instance::start(&self.site, id).await;
+            return self.end_start(subject, id, &started, retry_seconds(deaths).min(60));
+        }
+        let now = self.now();
+        let wanted = partition.map(wanted);
+        self.with(subject, |work| {
+            work.is_running = false;
+            work.is_healthy = Some(false);
+            work.is_forced = true;
+            work.tried = wanted.filter(|_| pause > 0);
+            work.retry_at = now + pause as f64;
+        });
+    }
+
+    fn count_death(&self, subject: &Subject, status: &ServiceStatus) -> u32 {
+        let life = status.started_at_seconds.map(|start| self.site.now_seconds() - start);
+        let is_soon = life.is_none_or(|life| life < LIFE_SECONDS);
+        let mut deaths = 1;
+        self.with(subject, |work| {
+            work.deaths = if is_soon { work.deaths.saturating_add(1) } else { 1 };
+            deaths = work.deaths;
+        });
+        deaths
+    }
+
+    /// Runs the promises that are due; the master is told when the health changed.
+    async fn promises(&self, subject: &Subject, partition: &ComputerPartition) {
+        let mut known = None;
+        self.with(subject, |work| known = work.is_healthy);
+        let result = instance::check_anomaly(&self.site, partition, known).await;
+        let now = self.now();
+        let wall = self.site.env.clock().now().as_millisecond() as f64 / 1000.0;
+        self.with(subject, |work| {
+            work.is_running = false;
+            match &result {
+                Ok(checked) => {
+                    work.is_healthy = Some(checked.failure.is_none());
+                    let next =
+                        checked.next_run_at_seconds.map_or(NO_PROMISE_SECONDS, |at| (at - wall).max(0.1));
+                    let next = if checked.failure.is_some() { next.min(RECHECK_SECONDS) } else { next };
+                    work.promises_at = now + next;
+                }
+                Err(_) => work.promises_at = now + RECHECK_SECONDS,
+            }
+        });
+        if let Err(error) = result {
+            self.site.env.log(format_args!("{}: {error}", partition.partition_id));
+        }
+    }
+}

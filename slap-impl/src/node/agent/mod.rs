@@ -1,0 +1,388 @@
+//! The agent: `slap node run`. It formats once and then makes the computer what the master wants, as soon as something
+//! changed: what the master wants, a service, or the time at which a promise is due or something that failed is tried again.
+//!
+//! `plan.rs` decides (without I/O), `jobs.rs` does; here are the three that wait: for the master, for the supervisor,
+//! and the scheduler, which waits for both, for jobs that end, and for time. Services outlive the agent; an agent that was
+//! killed leaves nothing that the next one cannot go on with.
+
+mod jobs;
+mod plan;
+
+use super::{
+    NodeError, Site,
+    due::retry_seconds,
+    format::{self, Formatted},
+    instance, services,
+    supervisor::ServiceStatus,
+};
+use crate::{
+    client::Poll,
+    env::{Either, Exit, Lock, race},
+    vocabulary::PartitionId,
+    wire::objects::Computer,
+};
+use plan::{Facts, Job, Subject, Work};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// How many releases are built beside each other.
+const BUILDS_MAX: usize = 2;
+/// A master that says it waits and answers at once is not asked more often than this.
+const POLL_PAUSE: Duration = Duration::from_millis(5);
+/// The longest pause between two tries to reach the master or the supervisor, in seconds.
+const RECONNECT_SECONDS_MAX: u64 = 8;
+
+/// What the agent's tasks share.
+struct Agent {
+    site: Site,
+    /// What the master wants, as far as known.
+    computer: RefCell<Option<Rc<Computer>>>,
+    /// What the supervisor says, as far as known.
+    statuses: RefCell<Option<Rc<Vec<ServiceStatus>>>>,
+    memory: RefCell<BTreeMap<Subject, Work>>,
+    /// Held while a job works on releases, so that a pass by hand does not do the same.
+    software_lock: RefCell<Option<Box<dyn Lock>>>,
+    /// Held while a job works on partitions.
+    instance_lock: RefCell<Option<Box<dyn Lock>>>,
+    is_formatted: Cell<bool>,
+    is_offline: Cell<bool>,
+    /// Something changed: the scheduler shall look.
+    changed: Notify,
+    /// The master shall be asked at once, and for everything.
+    refresh: Notify,
+}
+
+/// Runs until it is asked to end; services go on then.
+pub async fn run(site: Site) -> Exit {
+    match start(&site).await {
+        Ok((_lock, formatted)) => {
+            let agent = Rc::new(Agent::new(site, formatted));
+            for task in [Task::Master, Task::Supervisor] {
+                let agent = agent.clone();
+                agent.site.env.clone().spawn(async move {
+                    match task {
+                        Task::Master => agent.follow_master().await,
+                        Task::Supervisor => agent.follow_supervisor().await,
+                    }
+                });
+            }
+            let termination = agent.site.env.processes().termination();
+            race(termination, agent.schedule()).await;
+            agent.site.env.log("the agent ends; services go on");
+            Exit::DONE
+        }
+        Err(error) => {
+            site.env.tell(error);
+            Exit::FAILED
+        }
+    }
+}
+
+enum Task {
+    Master,
+    Supervisor,
+}
+
+/// What must go well before anything else: the directories, and that there is no other agent.
+async fn start(site: &Site) -> Result<(Box<dyn Lock>, bool), NodeError> {
+    let options = format::Options { now: true, dry_run: false };
+    let formatted = format::run(site, &options).await?;
+    site.prepare()?;
+    let lock = site.lock(&site.settings.instance_root, "agent")?;
+    site.env.log(format_args!("agent of {} for {}", site.settings.computer_id, site.settings.master_url));
+    Ok((lock, formatted == Formatted::Done))
+}
+
+impl Agent {
+    fn new(site: Site, is_formatted: bool) -> Agent {
+        Agent {
+            site,
+            computer: RefCell::default(),
+            statuses: RefCell::default(),
+            memory: RefCell::default(),
+            software_lock: RefCell::default(),
+            instance_lock: RefCell::default(),
+            is_formatted: Cell::new(is_formatted),
+            is_offline: Cell::new(false),
+            changed: Notify::new(),
+            refresh: Notify::new(),
+        }
+    }
+
+    fn now(&self) -> f64 {
+        self.site.env.clock().elapsed().as_secs_f64()
+    }
+
+    /// Asks the master for what it wants, again and again.
+    async fn follow_master(&self) {
+        let env = &self.site.env;
+        let mut etag: Option<String> = None;
+        let mut failures = 0;
+        loop {
+            let asked = self.site.master.full_computer_information(
+                &self.site.settings.computer_id,
+                etag.as_deref(),
+                Some(self.site.settings.wait),
+            );
+            let waits = match race(asked, self.refresh.notified()).await {
+                Either::Second(()) => {
+                    etag = None;
+                    continue;
+                }
+                Either::First(Ok(Poll::Changed { computer, etag: new, waits })) => {
+                    etag = new;
+                    self.set_computer(computer);
+                    waits
+                }
+                Either::First(Ok(Poll::Unchanged { waits })) => waits,
+                Either::First(Err(error)) => {
+                    etag = None;
+                    let error = NodeError::from(error);
+                    self.lose_master(&error, failures).await;
+                    failures += 1;
+                    continue;
+                }
+            };
+            if failures > 0 {
+                env.log("the master answers again");
+            }
+            failures = 0;
+            if self.is_offline.replace(false) {
+                self.changed.notify_one();
+            }
+            if !self.is_formatted.get() {
+                self.format_again().await;
+            }
+            let pause = if waits { POLL_PAUSE } else { self.site.settings.poll };
+            if let Either::Second(()) = race(env.sleep(pause), self.refresh.notified()).await {
+                etag = None;
+            }
+        }
+    }
+
+    fn set_computer(&self, computer: Computer) {
+        let is_new = self.computer.borrow().as_deref() != Some(&computer);
+        if is_new {
+            *self.computer.borrow_mut() = Some(Rc::new(computer));
+            self.changed.notify_one();
+        }
+    }
+
+    /// The master does not answer, or does not know this computer.
+    async fn lose_master(&self, error: &NodeError, failures: u32) {
+        let env = &self.site.env;
+        if failures == 0 {
+            env.log(format_args!("{error}; services go on, and it is tried again"));
+        }
+        if !self.is_offline.replace(true) {
+            self.changed.notify_one();
+        }
+        if !error.is_offline() {
+            // A master with another database does not know what was formatted.
+            self.format_again().await;
+        }
+        let seconds = retry_seconds(failures).min(RECONNECT_SECONDS_MAX);
+        let pause = if failures == 0 { Duration::from_millis(100) } else { Duration::from_secs(seconds) };
+        race(env.sleep(pause), self.refresh.notified()).await;
+    }
+
+    async fn format_again(&self) {
+        let options = format::Options { now: true, dry_run: false };
+        match format::run(&self.site, &options).await {
+            Ok(formatted) => self.is_formatted.set(formatted == Formatted::Done),
+            Err(error) => self.site.env.log(error),
+        }
+    }
+
+    /// Follows what becomes of the services; starts the supervisor when it does not answer.
+    async fn follow_supervisor(&self) {
+        let env = &self.site.env;
+        let mut number = 0;
+        let mut failures: u32 = 0;
+        loop {
+            match self.site.supervisor.next_change(number).await {
+                Ok((new, statuses)) => {
+                    number = new;
+                    failures = 0;
+                    *self.statuses.borrow_mut() = Some(Rc::new(statuses));
+                    self.changed.notify_one();
+                }
+                Err(error) => {
+                    number = 0;
+                    if failures == 1 {
+                        env.log(&error);
+                    }
+                    let pause = Duration::from_millis(10 << failures.min(8));
+                    failures = failures.saturating_add(1);
+                    if failures > 1 {
+                        env.sleep(pause).await;
+                    }
+                    if let Err(error) = self.site.ensure_supervisor().await
+                        && failures == 8
+                    {
+                        env.log(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks what is to be done, begins it, and waits until something changed or it is time.
+    async fn schedule(self: &Rc<Self>) {
+        loop {
+            let wake_at = self.begin_jobs();
+            let wake = async {
+                match wake_at {
+                    Some(at) => {
+                        self.site.env.sleep(Duration::from_secs_f64((at - self.now()).max(0.001))).await
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            race(self.changed.notified(), wake).await;
+        }
+    }
+
+    /// Begins what is to be done now; gives the time to look again.
+    fn begin_jobs(self: &Rc<Self>) -> Option<f64> {
+        let statuses = self.statuses.borrow().clone()?;
+        let now = self.now();
+        if self.is_offline.get() {
+            return self.begin_offline(&statuses, now);
+        }
+        let computer = self.computer.borrow().clone()?;
+        let facts = self.facts(&computer, &statuses);
+        let plan = plan::plan(&computer, &facts, &self.memory.borrow(), now);
+        let mut wake_at = plan.wake_at;
+        for job in plan.jobs {
+            if !self.begin(job, &computer, now) {
+                wake_at = Some(wake_at.map_or(now + 1.0, |at| at.min(now + 1.0)));
+            }
+        }
+        wake_at
+    }
+
+    /// Without a master nothing new is known: what ended by itself is started again, once.
+    fn begin_offline(self: &Rc<Self>, statuses: &[ServiceStatus], now: f64) -> Option<f64> {
+        let mut wake_at: Option<f64> = None;
+        let groups = statuses.iter().filter(|status| status.watched && services::is_dead(status));
+        for id in groups.filter_map(|status| status.group.parse::<PartitionId>().ok()) {
+            let work = self.memory.borrow().get(&Subject::Partition(id.clone())).cloned().unwrap_or_default();
+            let is_ours = self.site.files().is_directory(&self.site.partition(&id));
+            if work.is_running || !is_ours {
+                continue;
+            }
+            if work.retry_at > now {
+                wake_at = Some(wake_at.map_or(work.retry_at, |at| at.min(work.retry_at)));
+            } else if let Some(computer) = self.computer.borrow().clone() {
+                self.begin(Job::Died(id), &computer, now);
+            } else {
+                self.begin_start(id);
+            }
+        }
+        wake_at
+    }
+
+    fn facts(&self, computer: &Computer, statuses: &[ServiceStatus]) -> Facts {
+        let mut facts = Facts::default();
+        let releases = computer.software_releases.iter().map(|release| &release.url);
+        let used = computer.partitions.iter().filter_map(|partition| partition.instance.as_ref());
+        for url in releases.chain(used.map(|instance| &instance.software_release.url)) {
+            if self.site.is_built(url) {
+                facts.built.insert(url.clone());
+            }
+        }
+        for partition in computer.partitions.iter().filter(|partition| instance::is_busy(partition)) {
+            let id = &partition.partition_id;
+            if instance::is_due(&self.site, partition, false) {
+                facts.due.insert(id.clone());
+                continue;
+            }
+            if statuses.iter().any(|status| status.group == id.as_str()) {
+                facts.supervised.insert(id.clone());
+            } else if !services::declared(&self.site, id).services.is_empty() {
+                facts.has_services.insert(id.clone());
+            }
+            if !services::dead_watched(statuses, id).is_empty() {
+                facts.dead.insert(id.clone());
+            }
+        }
+        facts
+    }
+
+    /// Begins a job in a task of its own, unless too many run or somebody else has the lock.
+    fn begin(self: &Rc<Self>, job: Job, computer: &Rc<Computer>, now: f64) -> bool {
+        let is_release = matches!(job, Job::Build(_) | Job::Remove(_));
+        let running = self.running(is_release);
+        let limit = if is_release { BUILDS_MAX } else { self.site.settings.parallel_instances };
+        if running >= limit {
+            // A job that ends wakes the scheduler.
+            return true;
+        }
+        if running == 0 && !self.take_lock(is_release) {
+            return false;
+        }
+        self.memory.borrow_mut().entry(job.subject()).or_default().is_running = true;
+        let (agent, computer) = (self.clone(), computer.clone());
+        self.site.env.spawn(async move {
+            agent.run_job(&job, &computer, now).await;
+            agent.release_lock(is_release);
+            agent.changed.notify_one();
+        });
+        true
+    }
+
+    /// Starts a partition's services although nothing is known of what the master wants.
+    fn begin_start(self: &Rc<Self>, id: PartitionId) {
+        let subject = Subject::Partition(id.clone());
+        self.memory.borrow_mut().entry(subject.clone()).or_default().is_running = true;
+        let agent = self.clone();
+        self.site.env.spawn(async move {
+            let result = instance::start(&agent.site, &id).await;
+            agent.end_start(&subject, &id, &result, 1);
+            agent.changed.notify_one();
+        });
+    }
+
+    fn running(&self, releases: bool) -> usize {
+        let memory = self.memory.borrow();
+        let running = memory
+            .iter()
+            .filter(|(subject, work)| work.is_running && matches!(subject, Subject::Release(_)) == releases);
+        running.count()
+    }
+
+    fn take_lock(&self, releases: bool) -> bool {
+        let (slot, root, name) = if releases {
+            (&self.software_lock, &self.site.settings.software_root, "software")
+        } else {
+            (&self.instance_lock, &self.site.settings.instance_root, "instance")
+        };
+        if slot.borrow().is_some() {
+            return true;
+        }
+        match self.site.lock(root, name) {
+            Ok(lock) => {
+                *slot.borrow_mut() = Some(lock);
+                true
+            }
+            Err(NodeError::Busy(_)) => false,
+            Err(error) => {
+                self.site.env.log(error);
+                false
+            }
+        }
+    }
+
+    fn release_lock(&self, releases: bool) {
+        if self.running(releases) == 0 {
+            let slot = if releases { &self.software_lock } else { &self.instance_lock };
+            slot.borrow_mut().take();
+        }
+    }
+}

@@ -1,0 +1,532 @@
+//! The supervisor's heart: it holds the records, does what they plan, and keeps the state file true.
+//!
+//! The order that makes "never twice" hold: processes are started held; their identities are written durably; only then they are
+//! released. A supervisor that dies before the write leaves processes that exit by themselves; one that dies after it is
+//! succeeded by one that finds them.
+
+use super::{
+    record::{Action, Goal, Record, Started},
+    state::{self, Groups},
+    types::{NAME_BYTES_MAX, SERVICES_MAX, Service, ServiceState, ServiceStatus},
+};
+use crate::env::{Command, Ended, Env, FileKind, Identity, Output, Signal, Spawned, Start};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// The variable that marks a service's processes, one value for each start.
+pub const MARK_VARIABLE: &str = "SLAP_SERVICE_MARK";
+/// The variable that marks the processes of one supervisor; its value is the supervisor's directory.
+pub const SUPERVISOR_VARIABLE: &str = "SLAP_SUPERVISOR";
+
+/// A log that is cut keeps at most so many bytes beside it.
+const LOG_KEPT_BYTES_MAX: u64 = 64 << 20;
+const LOG_BYTES_MIN: u64 = 4096;
+
+/// A process has ended.
+pub(super) struct Gone {
+    pub(super) group: String,
+    pub(super) name: String,
+    pub(super) identity: Identity,
+    /// How, if it was the service's own and a child of this process.
+    pub(super) ended: Option<Ended>,
+}
+
+/// The records and what they need.
+pub(super) struct Core {
+    env: Env,
+    path: PathBuf,
+    directory: String,
+    boot: String,
+    groups: Groups,
+    /// Whether the state file is older than the records.
+    dirty: bool,
+    gone: mpsc::UnboundedSender<Gone>,
+}
+
+impl Core {
+    pub(super) fn new(env: Env, directory: &Path, groups: Groups, gone: mpsc::UnboundedSender<Gone>) -> Core {
+        let boot = env.processes().boot();
+        let path = directory.join("supervisor.json");
+        Core { env, path, directory: directory.display().to_string(), boot, groups, dirty: true, gone }
+    }
+
+    /// Takes over what an earlier life started. `same_boot` says whether identities still mean something.
+    pub(super) fn adopt(&mut self, same_boot: bool) {
+        let now = self.env.clock().elapsed();
+        let mut found = Vec::new();
+        for (group, name, record) in records(&mut self.groups) {
+            let identity = record.started.as_ref().map(|started| started.identity).filter(|_| same_boot);
+            if !same_boot && let Some(started) = &mut record.started {
+                // What it marked cannot be found any more, and must not be looked for.
+                started.mark.clear();
+                started.released = true;
+            }
+            let alive = identity.is_some_and(|identity| self.env.processes().find(identity).is_some());
+            record.adopt(alive, now);
+            found.extend(identity.filter(|_| alive).map(|identity| (group.clone(), name.clone(), identity)));
+        }
+        for (group, name, identity) in found {
+            self.env.log(format_args!("{group}/{name}: process {} goes on", identity.pid));
+            self.watch(&group, &name, identity);
+        }
+    }
+
+    /// Declares the whole set of a group.
+    ///
+    /// # Errors
+    /// When a service cannot be one, or the declaration cannot be made durable: nothing has changed then.
+    pub(super) fn apply(&mut self, group: &str, services: Vec<Service>) -> Result<(), String> {
+        check_name("group", group)?;
+        check(&services)?;
+        let before = self.groups.get(group).cloned();
+        let records = self.groups.entry(group.to_owned()).or_default();
+        for record in records.values_mut() {
+            record.goal = Goal::Forget;
+            record.next = None;
+        }
+        for service in services {
+            match records.get_mut(&service.name) {
+                Some(record) => record.declare(service),
+                None => drop(records.insert(service.name.clone(), Record::new(service))),
+            }
+        }
+        self.save_or_undo(group, before)
+    }
+
+    /// Sets what is wanted of all services of a group.
+    ///
+    /// # Errors
+    /// When it cannot be made durable: nothing has changed then.
+    pub(super) fn set_goal(&mut self, group: &str, goal: Goal) -> Result<(), String> {
+        let Some(records) = self.groups.get_mut(group) else { return Ok(()) };
+        let before = records.clone();
+        for record in records.values_mut().filter(|record| record.goal != Goal::Forget) {
+            record.goal = goal;
+            record.next = None;
+        }
+        if *records == before { Ok(()) } else { self.save_or_undo(group, Some(before)) }
+    }
+
+    /// All groups' names.
+    pub(super) fn groups(&self) -> Vec<String> {
+        self.groups.keys().cloned().collect()
+    }
+
+    /// Whether a group is on its way to what is wanted of it.
+    pub(super) fn is_moving(&self, group: &str) -> bool {
+        self.groups.get(group).is_some_and(|records| records.values().any(Record::is_moving))
+    }
+
+    /// Whether a group is asked to stop and has not yet.
+    pub(super) fn is_stopping(&self, group: &str) -> bool {
+        let stopping = |record: &Record| record.goal != Goal::Run && record.is_moving();
+        self.groups.get(group).is_some_and(|records| records.values().any(stopping))
+    }
+
+    /// All services, sorted by group and name.
+    pub(super) fn status(&self) -> Vec<ServiceStatus> {
+        let of_group = |(group, records): (&String, &BTreeMap<String, Record>)| {
+            records.values().map(|record| record.status(group)).collect::<Vec<_>>()
+        };
+        self.groups.iter().flat_map(of_group).collect()
+    }
+
+    /// When [`Core::step`] is to be called again though nothing happened.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.groups.values().flat_map(BTreeMap::values).filter_map(Record::deadline).min()
+    }
+
+    /// Whether a service runs, and so its log may grow.
+    pub(super) fn has_running(&self) -> bool {
+        let mut all = self.groups.values().flat_map(BTreeMap::values);
+        all.any(|record| matches!(record.state, ServiceState::Running | ServiceState::Stopping))
+    }
+
+    /// A process has ended.
+    pub(super) fn note_gone(&mut self, gone: Gone) {
+        let now = self.env.clock().elapsed();
+        let Some(record) = record(&mut self.groups, &gone.group, &gone.name) else { return };
+        let is_leader = record.started.as_ref().is_some_and(|started| started.identity == gone.identity);
+        if is_leader {
+            let unknown = Ended { code: None, signal: None, output: Vec::new() };
+            record.ended(gone.ended.unwrap_or(unknown), now);
+            self.dirty = true;
+            let how = record.ended.as_ref().map_or("was never released".to_owned(), Ended::describe);
+            self.env.log(format_args!("{}/{}: process {} {how}", gone.group, gone.name, gone.identity.pid));
+        }
+        if record.state == ServiceState::Stopping {
+            self.sweep(&gone.group, &gone.name);
+        } else {
+            self.remember_session(&gone.group, &gone.name);
+        }
+    }
+
+    /// Does what is to be done now.
+    pub(super) fn step(&mut self) {
+        // What an action changes may allow the next one: a settled service is started in the same step.
+        loop {
+            let now = self.env.clock().elapsed();
+            let mut planned = Vec::new();
+            for (group, name, record) in records(&mut self.groups) {
+                planned.extend(record.plan(now).map(|action| (action, group.clone(), name.clone())));
+            }
+            if planned.is_empty() {
+                break;
+            }
+            let mut to_start = Vec::new();
+            for (action, group, name) in planned {
+                match action {
+                    Action::Start => to_start.push((group, name)),
+                    Action::Terminate => self.terminate(&group, &name),
+                    Action::Kill => self.kill(&group, &name),
+                }
+            }
+            self.start_all(to_start);
+        }
+        if self.dirty {
+            match self.save() {
+                Ok(()) => {}
+                Err(error) => self.env.log(format_args!("{error}; tried again at the next change")),
+            }
+        }
+    }
+
+    /// Cuts the logs that are too long.
+    pub(super) fn bound_logs(&self) {
+        for record in self.groups.values().flat_map(BTreeMap::values) {
+            let Service { log, log_bytes_max, .. } = &record.service;
+            if let Err(error) = bound_log(&self.env, log, (*log_bytes_max).max(LOG_BYTES_MIN)) {
+                self.env.log(format_args!("{} cannot be cut: {error}", log.display()));
+            }
+        }
+    }
+
+    /// Starts services: all held, one durable write, all released.
+    fn start_all(&mut self, to_start: Vec<(String, String)>) {
+        let mut held: Vec<(String, String, Spawned)> = Vec::new();
+        for (group, name) in to_start {
+            if self.end_leftovers(&group, &name) {
+                continue;
+            }
+            if let Some(spawned) = self.spawn(&group, &name) {
+                held.push((group, name, spawned));
+            }
+        }
+        if held.is_empty() {
+            return;
+        }
+        let saved = self.save();
+        let now = self.env.clock().elapsed();
+        for (group, name, mut spawned) in held {
+            let Some(record) = record(&mut self.groups, &group, &name) else { continue };
+            match &saved {
+                Ok(()) => {
+                    if let Err(error) = spawned.release() {
+                        // Killed while it was held: its end is seen like any other's.
+                        self.env.log(format_args!("{group}/{name}: {error}"));
+                    }
+                    if let Some(started) = &mut record.started {
+                        started.released = true;
+                    }
+                    self.env.log(format_args!("{group}/{name}: process {} runs", spawned.identity.pid));
+                    self.watch_child(group, name, spawned);
+                }
+                Err(error) => {
+                    // Dropping the hold ends the process without a run.
+                    drop(spawned.hold.take());
+                    record.started = None;
+                    record.failed(error.clone(), now);
+                }
+            }
+            self.dirty = true;
+        }
+    }
+
+    fn spawn(&mut self, group: &str, name: &str) -> Option<Spawned> {
+        let now = self.env.clock().elapsed();
+        let mark: String = self.env.random_bytes(16).iter().map(|byte| format!("{byte:02x}")).collect();
+        let record = record(&mut self.groups, group, name)?;
+        let service = &record.service;
+        let mut variables = service.variables.clone();
+        variables.insert(MARK_VARIABLE.to_owned(), mark.clone());
+        variables.insert(SUPERVISOR_VARIABLE.to_owned(), self.directory.clone());
+        let command = Command {
+            program: service.program.clone(),
+            arguments: service.arguments.clone(),
+            variables,
+            directory: service.directory.clone(),
+            output: Output::Append(service.log.clone()),
+            start: Start::Held,
+            session: true,
+            dies_with_parent: false,
+            umask: service.umask,
+        };
+        self.dirty = true;
+        match self.env.processes().spawn(&command) {
+            Ok(spawned) => {
+                let started_at_seconds = self.env.clock().now().as_second();
+                let identity = spawned.identity;
+                record.started(Started { identity, mark, started_at_seconds, released: false }, now);
+                Some(spawned)
+            }
+            Err(error) => {
+                self.env.log(format_args!("{group}/{name} cannot be started: {error}"));
+                record.failed(error.to_string(), now);
+                None
+            }
+        }
+    }
+
+    /// Before a new start: whether an earlier process left something, which is asked to end then.
+    fn end_leftovers(&mut self, group: &str, name: &str) -> bool {
+        let Some(record) = record(&mut self.groups, group, name) else { return true };
+        let left = survivors(&self.env, record);
+        if left.is_empty() {
+            return false;
+        }
+        self.ask_to_end(group, name, &left);
+        true
+    }
+
+    fn terminate(&mut self, group: &str, name: &str) {
+        let Some(record) = record(&mut self.groups, group, name) else { return };
+        let leader =
+            record.started.as_ref().map(|started| started.identity).filter(|_| record.volatile.owns_session);
+        if let Some(leader) = leader.filter(|leader| self.env.processes().find(*leader).is_some()) {
+            // Its end is watched already; what it leaves is looked for then.
+            record.stopping(self.env.clock().elapsed());
+            record.volatile.asked = BTreeSet::from([leader]);
+            self.dirty = true;
+            report(&self.env, self.env.processes().signal_group(leader, Signal::Terminate));
+            return;
+        }
+        let left = survivors(&self.env, record);
+        if left.is_empty() {
+            self.settle(group, name);
+        } else {
+            self.ask_to_end(group, name, &left);
+        }
+    }
+
+    fn kill(&mut self, group: &str, name: &str) {
+        let Some(record) = record(&mut self.groups, group, name) else { return };
+        let left = survivors(&self.env, record);
+        if left.is_empty() {
+            self.settle(group, name);
+            return;
+        }
+        if record.volatile.kill_at.is_none() {
+            // Found stopping by a new life: it gets its time.
+            self.ask_to_end(group, name, &left);
+            return;
+        }
+        record.killed(self.env.clock().elapsed());
+        self.env.log(format_args!("{group}/{name}: {} processes are left and killed", left.len()));
+        for identity in left {
+            report(&self.env, self.env.processes().signal(identity, Signal::Kill));
+            self.watch(group, name, identity);
+        }
+    }
+
+    fn ask_to_end(&mut self, group: &str, name: &str, left: &BTreeSet<Identity>) {
+        let now = self.env.clock().elapsed();
+        let Some(record) = record(&mut self.groups, group, name) else { return };
+        record.stopping(now);
+        record.volatile.asked.clear();
+        self.dirty = true;
+        self.ask_each(group, name, left);
+    }
+
+    /// Something of a stopping service has ended: what is left?
+    fn sweep(&mut self, group: &str, name: &str) {
+        let Some(record) = record(&mut self.groups, group, name) else { return };
+        let left = survivors(&self.env, record);
+        if left.is_empty() {
+            self.settle(group, name);
+        } else {
+            self.ask_each(group, name, &left);
+        }
+    }
+
+    /// Asks those that were not asked yet, once each: the group's signal may have missed what left the group.
+    fn ask_each(&mut self, group: &str, name: &str, left: &BTreeSet<Identity>) {
+        let Some(record) = record(&mut self.groups, group, name) else { return };
+        let new: Vec<Identity> =
+            left.iter().copied().filter(|identity| !record.volatile.asked.contains(identity)).collect();
+        record.volatile.asked.extend(&new);
+        for identity in new {
+            report(&self.env, self.env.processes().signal(identity, Signal::Terminate));
+            self.watch(group, name, identity);
+        }
+    }
+
+    fn settle(&mut self, group: &str, name: &str) {
+        self.dirty = true;
+        let Some(records) = self.groups.get_mut(group) else { return };
+        if records.get_mut(name).is_some_and(Record::settled) {
+            records.remove(name);
+            if records.is_empty() {
+                self.groups.remove(group);
+            }
+        }
+    }
+
+    /// The leader ended by itself, or something that it left: when nobody is left in its session, the session's number is
+    /// anybody's from then on.
+    fn remember_session(&mut self, group: &str, name: &str) {
+        let Some(record) = record(&mut self.groups, group, name) else { return };
+        let Some(started) = record.started.as_ref().filter(|_| record.volatile.owns_session) else { return };
+        let left = self.env.processes().session(started.identity);
+        record.volatile.owns_session = !left.is_empty();
+        for identity in left {
+            self.watch(group, name, identity);
+        }
+    }
+
+    fn watch_child(&mut self, group: String, name: String, mut spawned: Spawned) {
+        if let Some(record) = record(&mut self.groups, &group, &name) {
+            record.volatile.watched = BTreeSet::from([spawned.identity]);
+        }
+        let gone = self.gone.clone();
+        self.env.spawn(async move {
+            let ended = spawned.child.wait().await.ok();
+            let _ = gone.send(Gone { group, name, identity: spawned.identity, ended });
+        });
+    }
+
+    /// Tells when a process ends; once, however often it is asked for.
+    fn watch(&mut self, group: &str, name: &str, identity: Identity) {
+        let record = record(&mut self.groups, group, name);
+        if !record.is_some_and(|record| record.volatile.watched.insert(identity)) {
+            return;
+        }
+        let (gone, env) = (self.gone.clone(), self.env.clone());
+        let (group, name) = (group.to_owned(), name.to_owned());
+        self.env.spawn(async move {
+            if let Some(mut process) = env.processes().find(identity) {
+                process.wait().await;
+            }
+            let _ = gone.send(Gone { group, name, identity, ended: None });
+        });
+    }
+
+    fn save_or_undo(&mut self, group: &str, before: Option<BTreeMap<String, Record>>) -> Result<(), String> {
+        let saved = self.save();
+        if saved.is_err() {
+            match before {
+                Some(before) => drop(self.groups.insert(group.to_owned(), before)),
+                None => drop(self.groups.remove(group)),
+            }
+        }
+        if self.groups.get(group).is_some_and(BTreeMap::is_empty) {
+            self.groups.remove(group);
+        }
+        saved
+    }
+
+    fn save(&mut self) -> Result<(), String> {
+        state::save(&self.env, &self.path, &self.boot, &self.groups)
+            .map_err(|error| format!("{} cannot be written: {error}", self.path.display()))?;
+        self.dirty = false;
+        Ok(())
+    }
+}
+
+/// All processes that a service's last start left, its own included.
+fn survivors(env: &Env, record: &Record) -> BTreeSet<Identity> {
+    let Some(started) = &record.started else { return BTreeSet::new() };
+    let mut left = BTreeSet::new();
+    if record.volatile.owns_session {
+        left.extend(env.processes().session(started.identity));
+    }
+    if !started.mark.is_empty() {
+        left.extend(env.processes().marked(MARK_VARIABLE, &started.mark));
+    }
+    left
+}
+
+fn records(groups: &mut Groups) -> impl Iterator<Item = (&String, &String, &mut Record)> {
+    groups
+        .iter_mut()
+        .flat_map(|(group, records)| records.iter_mut().map(move |(name, record)| (group, name, record)))
+}
+
+fn record<'a>(groups: &'a mut Groups, group: &str, name: &str) -> Option<&'a mut Record> {
+    groups.get_mut(group)?.get_mut(name)
+}
+
+fn report(env: &Env, result: std::io::Result<()>) {
+    if let Err(error) = result {
+        env.log(format_args!("a signal could not be sent: {error}"));
+    }
+}
+
+fn check(services: &[Service]) -> Result<(), String> {
+    if services.len() > SERVICES_MAX {
+        return Err(format!("{} services in one group: at most {SERVICES_MAX} are allowed", services.len()));
+    }
+    let mut names = BTreeSet::new();
+    for service in services {
+        let name = &service.name;
+        check_name("service", name)?;
+        if !names.insert(name) {
+            return Err(format!("two services are called {name:?}: names are unique in a group"));
+        }
+        for (what, path) in [("directory", &service.directory), ("log", &service.log)] {
+            if !path.is_absolute() {
+                return Err(format!("service {name:?}: the {what} {path:?} is not an absolute path"));
+            }
+        }
+        if service.program.as_os_str().is_empty() {
+            return Err(format!("service {name:?}: it has no program"));
+        }
+        let has_zero = |text: &str| text.contains('\0');
+        let bad_name = |text: &str| text.is_empty() || text.contains(['\0', '=']);
+        if service.arguments.iter().any(|text| has_zero(text))
+            || service.variables.iter().any(|(key, value)| bad_name(key) || has_zero(value))
+        {
+            return Err(format!(
+                "service {name:?}: a zero byte in arguments or variables, or a variable's name with `=`"
+            ));
+        }
+        if service.umask > 0o777 {
+            return Err(format!("service {name:?}: umask {:o}: expected 000 to 777, octal", service.umask));
+        }
+        if service.stop_seconds > 3600 {
+            return Err(format!("service {name:?}: stop-seconds {}: at most 3600", service.stop_seconds));
+        }
+    }
+    Ok(())
+}
+
+fn check_name(what: &str, name: &str) -> Result<(), String> {
+    if name.is_empty()
+        || name.len() > NAME_BYTES_MAX
+        || name.contains('/')
+        || name.chars().any(char::is_control)
+    {
+        let shown: String = name.chars().take(80).collect();
+        return Err(format!(
+            "{shown:?} is no {what} name: expected 1 to {NAME_BYTES_MAX} bytes without `/` and control characters"
+        ));
+    }
+    Ok(())
+}
+
+/// Copies a log that is too long beside it and cuts it. What is written between the two is lost, as with any such cut.
+fn bound_log(env: &Env, log: &Path, bytes_max: u64) -> std::io::Result<()> {
+    // A service may have put anything in its log's place: only a regular file is touched.
+    match env.files().symlink_metadata(log) {
+        Ok(metadata) if metadata.kind == FileKind::File && metadata.length > bytes_max => {}
+        _ => return Ok(()),
+    }
+    let kept = env.files().read_tail(log, bytes_max.min(LOG_KEPT_BYTES_MAX))?;
+    let mut beside = log.as_os_str().to_owned();
+    beside.push(".1");
+    env.files().replace(Path::new(&beside), &kept, 0o600)?;
+    env.files().truncate(log, 0)
+}

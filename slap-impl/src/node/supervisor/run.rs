@@ -1,0 +1,414 @@
+//! `slap supervisor --directory DIR`: the loop around the core, and its socket.
+//!
+//! One loop owns the core. Connections send it what is asked; ends of processes come as events; status is handed out through
+//! a watch, so that who waits for a change costs nothing.
+
+use super::{
+    client::SOCKET,
+    core::{Core, Gone, SUPERVISOR_VARIABLE},
+    record::Goal,
+    state::{self, Groups, Loaded},
+    types::{LINE_BYTES_MAX, Reply, Request, ServiceStatus},
+};
+use crate::env::{Address, BoxListener, BoxStream, Either, Env, Exit, Lock, Signal, race};
+use std::{
+    cell::Cell,
+    io,
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    sync::{mpsc, oneshot, watch},
+};
+
+const CONNECTIONS_MAX: usize = 256;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a supervisor waits for the one before it to be gone.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+const LOG_PERIOD: Duration = Duration::from_secs(5);
+
+/// Number of the last change, and all services.
+type Published = (u64, Rc<Vec<ServiceStatus>>);
+
+enum Event {
+    Asked(Request, oneshot::Sender<Reply>),
+    Gone(Gone),
+}
+
+/// Somebody waits until a group is where it was asked to be.
+struct Pending {
+    group: String,
+    /// What was asked; another kind of request for the group takes its place.
+    kind: &'static str,
+    reply: oneshot::Sender<Reply>,
+}
+
+struct Supervisor {
+    env: Env,
+    core: Core,
+    pending: Vec<Pending>,
+    /// Who waits for the end of this supervisor; `None` while it shall not end.
+    ending: Option<Ending>,
+    published: watch::Sender<Published>,
+}
+
+/// This supervisor shall end.
+#[derive(Default)]
+struct Ending {
+    after_services: bool,
+    replies: Vec<oneshot::Sender<Reply>>,
+}
+
+/// Runs until it is asked to end.
+pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
+    let directory = match parse(&env, &arguments) {
+        Ok(directory) => directory,
+        Err(message) => {
+            env.tell(format_args!("slap supervisor: {message}"));
+            return Exit::USAGE;
+        }
+    };
+    match supervise(&env, &directory).await {
+        Ok(()) => Exit::DONE,
+        Err(message) => {
+            env.tell(format_args!("slap supervisor: {message}"));
+            Exit::FAILED
+        }
+    }
+}
+
+fn parse(env: &Env, arguments: &[String]) -> Result<PathBuf, String> {
+    match arguments {
+        [option, directory] if option == "--directory" && !directory.is_empty() => {
+            Ok(env.context().absolute(directory))
+        }
+        _ => Err(format!("expected `--directory DIR`, and got {:?}", arguments.join(" "))),
+    }
+}
+
+async fn supervise(env: &Env, directory: &Path) -> Result<(), String> {
+    let termination = env.processes().termination();
+    let named = |what: &str| {
+        let place = directory.join(what).display().to_string();
+        move |error: io::Error| format!("{place}: {error}")
+    };
+    env.files().create_directory(directory, 0o700).map_err(named(""))?;
+    env.files().set_mode(directory, 0o700).map_err(named(""))?;
+    let _lock = lock(env, &directory.join("supervisor.lock")).await?;
+    let (gone_sender, gone) = mpsc::unbounded_channel();
+    let (groups, boot) = load(env, directory).await?;
+    let mut core = Core::new(env.clone(), directory, groups, gone_sender);
+    core.adopt(boot.as_deref() == Some(env.processes().boot().as_str()));
+    let listener = env.network().listen(&Address::Unix(directory.join(SOCKET))).map_err(named(SOCKET))?;
+    // Another life's numbers differ from this one's, so that whoever waits for a change sees the replacement.
+    let number = u64::try_from(env.clock().now().as_microsecond()).unwrap_or(1);
+    let (published, status) = watch::channel((number, Rc::new(core.status())));
+    let (asked_sender, asked) = mpsc::channel(CONNECTIONS_MAX);
+    let replies = Rc::new(Cell::new(0));
+    env.spawn(accept(env.clone(), listener, asked_sender, status, replies.clone()));
+    env.log(format_args!("supervises {}", directory.display()));
+    let supervisor = Supervisor { env: env.clone(), core, pending: Vec::new(), ending: None, published };
+    match race(supervisor.serve(asked, gone), termination).await {
+        Either::First(()) => {
+            // What was answered last shall be read.
+            let written = async {
+                while replies.get() > 0 {
+                    env.sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let _ = env.timeout(Duration::from_secs(1), written).await;
+            env.log("ends: it was asked to");
+        }
+        Either::Second(()) => env.log("ends by signal; services go on"),
+    }
+    Ok(())
+}
+
+async fn lock(env: &Env, path: &Path) -> Result<Box<dyn Lock>, String> {
+    let until = env.clock().elapsed() + LOCK_TIMEOUT;
+    loop {
+        match env.files().lock(path) {
+            Ok(Some(lock)) => return Ok(lock),
+            Ok(None) if env.clock().elapsed() < until => env.sleep(Duration::from_millis(20)).await,
+            Ok(None) => {
+                let place = path.parent().unwrap_or(path).display();
+                return Err(format!("another supervisor runs in {place}: one directory has one supervisor"));
+            }
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        }
+    }
+}
+
+/// The state, and the boot it was written in. Where there is none that can be read, what an earlier life left running is
+/// ended: it would be started a second time otherwise.
+async fn load(env: &Env, directory: &Path) -> Result<(Groups, Option<String>), String> {
+    let path = directory.join("supervisor.json");
+    match state::load(env, &path).map_err(|error| format!("{}: {error}", path.display()))? {
+        Loaded::Read(boot, groups) => return Ok((groups, Some(boot))),
+        Loaded::Foreign(message) => {
+            return Err(format!("{}: {message}; a newer slap wrote it, use that one", path.display()));
+        }
+        Loaded::Missing => {}
+        Loaded::Damaged(message) => {
+            let aside = directory.join("supervisor.json.damaged");
+            env.log(format_args!(
+                "{} is damaged ({message}): put aside as {}",
+                path.display(),
+                aside.display()
+            ));
+            env.files().rename(&path, &aside).map_err(|error| format!("{}: {error}", aside.display()))?;
+        }
+    }
+    let value = directory.display().to_string();
+    loop {
+        let left = env.processes().marked(SUPERVISOR_VARIABLE, &value);
+        if left.is_empty() {
+            return Ok((Groups::new(), None));
+        }
+        env.log(format_args!(
+            "{} processes of an earlier life are not in the state: they are ended",
+            left.len()
+        ));
+        for identity in left {
+            let process = env.processes().find(identity);
+            env.processes()
+                .signal(identity, Signal::Kill)
+                .map_err(|error| format!("process {}: {error}", identity.pid))?;
+            if let Some(mut process) = process {
+                process.wait().await;
+            }
+        }
+    }
+}
+
+impl Supervisor {
+    async fn serve(mut self, mut asked: mpsc::Receiver<Event>, mut gone: mpsc::UnboundedReceiver<Gone>) {
+        let mut log_at = self.env.clock().elapsed() + LOG_PERIOD;
+        loop {
+            self.core.step();
+            self.publish();
+            self.answer();
+            if self.is_over() {
+                return;
+            }
+            let logs = self.core.has_running().then_some(log_at);
+            let until = self.core.deadline().into_iter().chain(logs).min();
+            let event = race(next_event(&mut asked, &mut gone), until_time(&self.env, until)).await;
+            if let Either::First(event) = event {
+                self.take(event);
+                // Whatever else has happened meanwhile is done together, with one write.
+                while let Ok(event) = gone.try_recv() {
+                    self.take(Event::Gone(event));
+                }
+                while let Ok(event) = asked.try_recv() {
+                    self.take(event);
+                }
+            }
+            let now = self.env.clock().elapsed();
+            if log_at <= now {
+                self.core.bound_logs();
+                log_at = now + LOG_PERIOD;
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Gone(gone) => self.core.note_gone(gone),
+            Event::Asked(request, reply) => self.ask(request, reply),
+        }
+    }
+
+    fn ask(&mut self, request: Request, reply: oneshot::Sender<Reply>) {
+        if self.ending.is_some() && !matches!(request, Request::Shutdown { .. }) {
+            let _ = reply.send(Reply::Refused { message: "this supervisor is about to end".to_owned() });
+            return;
+        }
+        let (kind, group, result) = match request {
+            Request::Apply { group, services } => ("apply", group.clone(), self.core.apply(&group, services)),
+            Request::Stop { group } => ("stop", group.clone(), self.core.set_goal(&group, Goal::Stop)),
+            Request::Remove { group } => ("remove", group.clone(), self.core.set_goal(&group, Goal::Forget)),
+            Request::Shutdown { stop_services } => return self.shut_down(stop_services, reply),
+            // Connections answer these by themselves.
+            Request::Status | Request::NextChange { .. } => return,
+        };
+        if let Err(message) = result {
+            let _ = reply.send(Reply::Refused { message });
+            return;
+        }
+        let (superseded, kept): (Vec<Pending>, Vec<Pending>) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition(|pending| pending.group == group && pending.kind != kind);
+        self.pending = kept;
+        for pending in superseded {
+            let message = format!("`{}` of {group}: a later `{kind}` took its place", pending.kind);
+            let _ = pending.reply.send(Reply::Refused { message });
+        }
+        self.pending.push(Pending { group, kind, reply });
+    }
+
+    fn shut_down(&mut self, stop_services: bool, reply: oneshot::Sender<Reply>) {
+        if stop_services {
+            for group in self.core.groups() {
+                if let Err(message) = self.core.set_goal(&group, Goal::Stop) {
+                    let _ = reply.send(Reply::Refused { message });
+                    return;
+                }
+            }
+        }
+        let ending = self.ending.get_or_insert_default();
+        ending.after_services |= stop_services;
+        ending.replies.push(reply);
+    }
+
+    /// Answers those whose group is where it was asked to be.
+    fn answer(&mut self) {
+        let (waiting, reached): (Vec<Pending>, Vec<Pending>) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition(|pending| self.core.is_moving(&pending.group));
+        self.pending = waiting;
+        for pending in reached {
+            let _ = pending.reply.send(Reply::Done);
+        }
+    }
+
+    fn is_over(&mut self) -> bool {
+        let Some(ending) = &self.ending else { return false };
+        // Without `stop_services` nothing is waited for: a stop under way is gone on with by the next life.
+        if ending.after_services && self.core.groups().iter().any(|group| self.core.is_stopping(group)) {
+            return false;
+        }
+        for reply in self.ending.take().unwrap_or_default().replies {
+            let _ = reply.send(Reply::Done);
+        }
+        true
+    }
+
+    fn publish(&self) {
+        let services = self.core.status();
+        self.published.send_if_modified(|(number, published)| {
+            let changed = **published != services;
+            if changed {
+                *number += 1;
+                *published = Rc::new(services);
+            }
+            changed
+        });
+    }
+}
+
+async fn next_event(asked: &mut mpsc::Receiver<Event>, gone: &mut mpsc::UnboundedReceiver<Gone>) -> Event {
+    let gone = async {
+        match gone.recv().await {
+            Some(gone) => Event::Gone(gone),
+            None => std::future::pending().await,
+        }
+    };
+    let asked = async {
+        match asked.recv().await {
+            Some(event) => event,
+            None => std::future::pending().await,
+        }
+    };
+    match race(gone, asked).await {
+        Either::First(event) | Either::Second(event) => event,
+    }
+}
+
+async fn until_time(env: &Env, time: Option<Duration>) {
+    match time {
+        Some(time) => env.sleep(time.saturating_sub(env.clock().elapsed())).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn accept(
+    env: Env,
+    mut listener: BoxListener,
+    asked: mpsc::Sender<Event>,
+    status: watch::Receiver<Published>,
+    replies: Rc<Cell<usize>>,
+) {
+    let open = Rc::new(Cell::new(0));
+    loop {
+        match listener.accept().await {
+            // One too many is closed at once, and its client told so by that.
+            Ok((stream, _)) if open.get() < CONNECTIONS_MAX => {
+                open.set(open.get() + 1);
+                let (open, replies) = (open.clone(), replies.clone());
+                let (inner, asked, status) = (env.clone(), asked.clone(), status.clone());
+                env.spawn(async move {
+                    connection(&inner, stream, &asked, status, &replies).await;
+                    open.set(open.get() - 1);
+                });
+            }
+            Ok(_) => env.log(format_args!("refused a connection: {CONNECTIONS_MAX} are open")),
+            Err(error) => {
+                env.log(format_args!("cannot accept a connection: {error}"));
+                env.sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// One request, one reply.
+async fn connection(
+    env: &Env,
+    stream: BoxStream,
+    asked: &mpsc::Sender<Event>,
+    status: watch::Receiver<Published>,
+    replies: &Cell<usize>,
+) {
+    let mut stream = BufReader::new(stream);
+    let mut line = Vec::new();
+    let reading = async { (&mut stream).take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut line).await };
+    if !matches!(env.timeout(REQUEST_TIMEOUT, reading).await, Ok(Ok(_))) || line.is_empty() {
+        return;
+    }
+    let request = if line.ends_with(b"\n") {
+        serde_json::from_slice(&line).map_err(|error| format!("the request cannot be understood: {error}"))
+    } else {
+        Err(format!("the request is cut, or has over {LINE_BYTES_MAX} bytes"))
+    };
+    drop(line);
+    replies.set(replies.get() + 1);
+    // Whoever waits and goes away is not waited for: after its request a client sends nothing.
+    let mut byte = [0];
+    if let Either::First(reply) = race(reply_to(request, asked, status), stream.read(&mut byte)).await {
+        let mut line = serde_json::to_vec(&reply).unwrap_or_default();
+        line.push(b'\n');
+        let writing = async {
+            stream.write_all(&line).await?;
+            stream.flush().await
+        };
+        let _ = env.timeout(REPLY_TIMEOUT, writing).await;
+    }
+    replies.set(replies.get() - 1);
+}
+
+async fn reply_to(
+    request: Result<Request, String>,
+    asked: &mpsc::Sender<Event>,
+    mut status: watch::Receiver<Published>,
+) -> Reply {
+    let ending = || Reply::Refused { message: "this supervisor is about to end".to_owned() };
+    let after = match request {
+        Err(message) => return Reply::Refused { message },
+        Ok(Request::Status) => None,
+        Ok(Request::NextChange { after }) => Some(after),
+        Ok(request) => {
+            let (sender, reply) = oneshot::channel();
+            if asked.send(Event::Asked(request, sender)).await.is_err() {
+                return ending();
+            }
+            return reply.await.unwrap_or_else(|_| ending());
+        }
+    };
+    match status.wait_for(|(number, _)| Some(*number) != after).await.map(|published| published.clone()) {
+        Ok((number, services)) => Reply::Services { number, services: services.to_vec() },
+        Err(_) => ending(),
+    }
+}
