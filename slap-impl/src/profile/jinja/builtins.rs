@@ -647,7 +647,7 @@ pub(super) fn unbound(name: &str) -> Value {
         super::methods::call(this, &object, &name, arguments)
     };
     let function = Value::Function(Function { name: "str", call });
-    Value::Partial(Rc::new((function, vec![Value::text(name)], Vec::new())))
+    Value::Partial(Rc::new((function, Arguments::of(vec![Value::text(name)]))))
 }
 
 /// `dict.fromkeys(keys, value)`.

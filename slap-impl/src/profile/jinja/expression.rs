@@ -22,7 +22,7 @@ use std::rc::Rc;
 const ITEMS_MAX: usize = 1_000_000;
 
 /// The arguments of a call.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Arguments {
     pub(super) positional: Vec<Value>,
     pub(super) keywords: Vec<(Rc<str>, Value)>,
@@ -290,8 +290,8 @@ impl<'t> Interpreter<'t> {
             Value::Type(kind) => builtins::construct(self, *kind, arguments),
             Value::Method(method) => methods::call(self, &method.0, &method.1, arguments),
             Value::Partial(partial) => {
-                let (function, positional, keywords) = &**partial;
-                let mut all = Arguments { positional: positional.clone(), keywords: keywords.clone() };
+                let (function, given) = &**partial;
+                let mut all = given.clone();
                 all.positional.extend(arguments.positional);
                 all.keywords.retain(|(name, _)| !arguments.keywords.iter().any(|(other, _)| other == name));
                 all.keywords.extend(arguments.keywords);

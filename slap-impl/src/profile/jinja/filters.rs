@@ -56,12 +56,7 @@ pub(super) fn filter(
             let [old, new, count] = arguments.bind(name, ["old", "new", "count"], 2)?;
             let texts = [value, old.unwrap_or(Value::None), new.unwrap_or(Value::None)];
             let [text, old, new] = texts.map(|text| plain(&text));
-            methods_text::replace(
-                &*text?,
-                &*old?,
-                &*new?,
-                count.and_then(|count| count.integer()).unwrap_or(-1),
-            )
+            methods_text::replace(&text?, &old?, &new?, count.and_then(|count| count.integer()).unwrap_or(-1))
         }
         "trim" => {
             let text = Value::Text(plain(&value)?);
@@ -82,7 +77,7 @@ pub(super) fn filter(
             if !arguments.keywords.is_empty() {
                 return Err(Fault::unsupported("the filter `format` with keywords"));
             }
-            operate::text(format::percent(&*plain(&value)?, &Value::tuple(arguments.positional))?)
+            operate::text(format::percent(&plain(&value)?, &Value::tuple(arguments.positional))?)
         }
         "attr" => {
             let [attribute] = arguments.bind(name, ["name"], 1)?;
@@ -118,8 +113,8 @@ fn simple(this: &mut Interpreter<'_>, name: &str, value: Value, arguments: Argum
         "string" => Value::Text(value.to_text()?),
         "lower" => Value::text(plain(&value)?.to_lowercase()),
         "upper" => Value::text(plain(&value)?.to_uppercase()),
-        "capitalize" => Value::text(methods_text::capitalize(&*plain(&value)?)),
-        "title" => Value::text(title(&*plain(&value)?)),
+        "capitalize" => Value::text(methods_text::capitalize(&plain(&value)?)),
+        "title" => Value::text(title(&plain(&value)?)),
         "wordcount" => {
             let words = plain(&value)?;
             let words =
@@ -132,7 +127,7 @@ fn simple(this: &mut Interpreter<'_>, name: &str, value: Value, arguments: Argum
         },
         "escape" | "e" => match &value {
             Value::Markup(_) => value,
-            other => Value::Markup(escape(&*other.to_text()?).into()),
+            other => Value::Markup(escape(&other.to_text()?).into()),
         },
         "safe" => Value::Markup(value.to_text()?),
         "urlencode" => urlencode(this, value)?,
@@ -231,8 +226,7 @@ fn map(this: &mut Interpreter<'_>, value: Value, mut arguments: Arguments) -> Ou
     }
     let name = arguments.positional.remove(0).to_text()?;
     for item in items {
-        let given =
-            Arguments { positional: arguments.positional.clone(), keywords: arguments.keywords.clone() };
+        let given = arguments.clone();
         results.push(this.deeper(|this| filter(this, &name, item, given))?);
     }
     Ok(Value::iterator(results))
@@ -261,10 +255,7 @@ fn select(this: &mut Interpreter<'_>, name: &str, value: Value, mut arguments: A
         let holds = match &test {
             None => tested.is_true()?,
             Some(test) => {
-                let given = Arguments {
-                    positional: arguments.positional.clone(),
-                    keywords: arguments.keywords.clone(),
-                };
+                let given = arguments.clone();
                 checks::check(this, test, tested, given)?
             }
         };
@@ -505,7 +496,7 @@ fn urlencode(this: &mut Interpreter<'_>, value: Value) -> Outcome<Value> {
         other if other.type_of() == Some(Type::List) || other.type_of() == Some(Type::Tuple) => {
             this.collect(other)?
         }
-        other => return Ok(Value::text(library::quote(&*plain(other)?, "/"))),
+        other => return Ok(Value::text(library::quote(&plain(other)?, "/"))),
     };
     let mut parts = Vec::new();
     for pair in pairs {

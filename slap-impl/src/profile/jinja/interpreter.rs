@@ -234,7 +234,7 @@ impl<'t> Interpreter<'t> {
                 let module = self.import(&node.expr, frame, with_context)?;
                 self.assign(&node.name, Value::Module(module), frame)
             }
-            Stmt::FromImport(node) => self.from_import(node, frame),
+            Stmt::FromImport(node) => self.import_names(node, frame),
             Stmt::Include(node) => self.include(node, frame, out),
             Stmt::AutoEscape(_) => Err(Fault::unsupported("the tag `autoescape`")),
             Stmt::Block(_) => Err(Fault::unsupported("the tag `block`")),
@@ -295,7 +295,7 @@ impl<'t> Interpreter<'t> {
         Ok(())
     }
 
-    fn from_import(&mut self, node: &'t Spanned<FromImport<'t>>, frame: &Frame) -> Outcome<()> {
+    fn import_names(&mut self, node: &'t Spanned<FromImport<'t>>, frame: &Frame) -> Outcome<()> {
         let with_context = self.says(frame, node.span(), "with context");
         let module = self.import(&node.expr, frame, with_context)?;
         for (name, alias) in &node.names {

@@ -512,7 +512,7 @@ fn partial(_: &mut Interpreter<'_>, mut arguments: Arguments) -> Outcome<Value> 
         return Err(type_error("type 'partial' takes at least one argument"));
     }
     let function = arguments.positional.remove(0);
-    Ok(Value::Partial(Rc::new((function, arguments.positional, arguments.keywords))))
+    Ok(Value::Partial(Rc::new((function, arguments))))
 }
 
 fn item_getter(_: &mut Interpreter<'_>, arguments: Arguments) -> Outcome<Value> {
@@ -523,7 +523,7 @@ fn item_getter(_: &mut Interpreter<'_>, arguments: Arguments) -> Outcome<Value> 
         methods::call(this, &object, "__getitem__", Arguments::of(vec![key.unwrap_or(Value::None)]))
     };
     let function = Value::Function(Function { name: "operator.itemgetter()", call });
-    Ok(Value::Partial(Rc::new((function, vec![key], Vec::new()))))
+    Ok(Value::Partial(Rc::new((function, Arguments::of(vec![key])))))
 }
 
 fn entries(arguments: Arguments, view: View) -> Outcome<Value> {

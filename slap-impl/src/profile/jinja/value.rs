@@ -1,6 +1,7 @@
 //! Python's values as templates see them: lists, dictionaries and sets are shared and mutable.
 
 use super::{
+    expression::Arguments,
     fault::{Fault, Outcome, type_error},
     interpreter::{LoopState, MacroObject},
     iterate::Iter,
@@ -41,7 +42,8 @@ pub(super) enum Value {
     Type(Type),
     Function(Function),
     Method(Rc<(Value, Rc<str>)>),
-    Partial(Rc<(Value, Vec<Value>, Vec<(Rc<str>, Value)>)>),
+    /// A function and arguments that it is always given.
+    Partial(Rc<(Value, Arguments)>),
     Macro(Rc<MacroObject>),
     /// An imported template.
     Module(Rc<BTreeMap<String, Value>>),

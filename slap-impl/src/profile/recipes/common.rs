@@ -34,11 +34,7 @@ pub(super) fn is_true_word(text: &str) -> bool {
 }
 
 /// An option that is `true` or `false` and nothing else, as slapos.recipe.template and slapos.recipe.build read it.
-pub(super) fn strict_truth(
-    options: &dyn Options,
-    option: &str,
-    default: bool,
-) -> Result<bool, RecipeError> {
+pub(super) fn strict_truth(options: &dyn Options, option: &str, default: bool) -> Result<bool, RecipeError> {
     match options.get(option).as_deref() {
         None => Ok(default),
         Some("true") => Ok(true),
@@ -70,25 +66,20 @@ pub(super) fn mode(options: &dyn Options, option: &str) -> Result<Option<u32>, R
     let digits = text.strip_prefix("0o").unwrap_or(&text);
     match u32::from_str_radix(digits, 8) {
         Ok(mode) if mode <= 0o7777 => Ok(Some(mode)),
-        _ => Err(options.error(Some(option), format!("{option} = {text:?}: expected octal digits such as 0640"))),
+        _ => {
+            Err(options
+                .error(Some(option), format!("{option} = {text:?}: expected octal digits such as 0640")))
+        }
     }
 }
 
 /// An option's typed value, if it is typed.
-pub(super) fn typed(
-    options: &dyn Options,
-    option: &str,
-    text: &str,
-) -> Result<Option<Literal>, RecipeError> {
+pub(super) fn typed(options: &dyn Options, option: &str, text: &str) -> Result<Option<Literal>, RecipeError> {
     literal::load(text).map_err(|error| options.error(Some(option), format!("option {option:?}: {error}")))
 }
 
 /// An option's text as Python's `str` of its value.
-pub(super) fn plain_text(
-    options: &dyn Options,
-    option: &str,
-    text: String,
-) -> Result<String, RecipeError> {
+pub(super) fn plain_text(options: &dyn Options, option: &str, text: String) -> Result<String, RecipeError> {
     Ok(typed(options, option, &text)?.map_or(text, |literal| literal.to_text()))
 }
 
@@ -100,7 +91,8 @@ pub(super) fn failed(options: &dyn Options, what: &str, path: &Path, error: &io:
 /// Whether a text begins with a URL's scheme.
 fn scheme(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once(':')?;
-    let is_name = !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let is_name =
+        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
     (is_name && (rest.starts_with("//") || scheme == "file")).then_some(scheme)
 }
 

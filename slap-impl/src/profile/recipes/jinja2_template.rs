@@ -34,7 +34,9 @@ pub(super) fn construct(options: &dyn Options) -> Constructed<'_> {
     Box::pin(async move {
         let encoding = options.get_or("encoding", "utf-8");
         if !["utf-8", "utf8"].contains(&encoding.to_ascii_lowercase().as_str()) {
-            return Err(options.error(Some("encoding"), format!("the encoding {encoding} is not supported yet")));
+            return Err(
+                options.error(Some("encoding"), format!("the encoding {encoding} is not supported yet"))
+            );
         }
         let mut template = Template::new("", "");
         template.import_delimiter = options.get_or("import-delimiter", "/");
@@ -91,10 +93,12 @@ fn words<'l>(
     line: &'l str,
 ) -> Result<(&'l str, &'l str, &'l str), RecipeError> {
     let line = line.trim_start();
-    let cut = |text: &'l str| text.split_once(char::is_whitespace).map(|(word, rest)| (word, rest.trim_start()));
+    let cut =
+        |text: &'l str| text.split_once(char::is_whitespace).map(|(word, rest)| (word, rest.trim_start()));
     let split = cut(line).and_then(|(kind, rest)| cut(rest).map(|(name, rest)| (kind, name, rest)));
     split.filter(|(_, _, rest)| !rest.is_empty()).ok_or_else(|| {
-        options.error(Some(option), format!("{option} line {line:?}: expected a type, a name and an expression"))
+        options
+            .error(Some(option), format!("{option} line {line:?}: expected a type, a name and an expression"))
     })
 }
 
@@ -104,11 +108,8 @@ async fn key(options: &dyn Options, option: &str, expression: &str) -> Result<St
     let [section, name] = parts[..] else {
         return Err(options.error(Some(option), format!("{expression:?}: expected section:option")));
     };
-    let found = if section.is_empty() {
-        options.get(name)
-    } else {
-        options.other(section).await?.remove(name)
-    };
+    let found =
+        if section.is_empty() { options.get(name) } else { options.other(section).await?.remove(name) };
     found.ok_or_else(|| {
         let section = if section.is_empty() { options.section() } else { section };
         options.error(Some(option), format!("section [{section}] has no option {name:?}"))
@@ -156,9 +157,7 @@ async fn context(options: &dyn Options) -> Result<Vec<(String, Variable)>, Recip
                 Variable::option(&text).map_err(|found| error(format!("context entry {name:?}: {found}")))?
             }
             "jsonkey" => Variable::Json(key(options, OPTION, expression.trim_end()).await?),
-            "section" => {
-                Variable::Section(options.other(expression.trim_end()).await?.into_iter().collect())
-            }
+            "section" => Variable::Section(options.other(expression.trim_end()).await?.into_iter().collect()),
             other => {
                 return Err(error(format!(
                     "context type {other:?} is unknown: expected key, raw, section, json, jsonkey or import"

@@ -20,6 +20,8 @@ mod switch_software_type;
 mod template;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_with_master;
 mod wrapper;
 
 use super::registry::Registry;

@@ -11,7 +11,11 @@ use crate::{
     env::Env,
     profile::recipe::{Options, Part, Recipe, RecipeError},
 };
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
 
 const ALPHABET: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
@@ -70,7 +74,7 @@ pub(super) fn construct(options: &dyn Options) -> Constructed<'_> {
 }
 
 /// What the file holds.
-fn stored(options: &dyn Options, path: &PathBuf) -> Result<BTreeMap<String, String>, RecipeError> {
+fn stored(options: &dyn Options, path: &Path) -> Result<BTreeMap<String, String>, RecipeError> {
     let text = match options.env().files().read_text(path, FILE_BYTES_MAX) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),

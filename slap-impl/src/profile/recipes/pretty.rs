@@ -55,13 +55,7 @@ impl Printer<'_> {
         self.out.extend(std::iter::repeat_n(' ', count));
     }
 
-    fn dictionary(
-        &mut self,
-        entries: &[(Literal, Literal)],
-        indent: usize,
-        allowance: usize,
-        level: usize,
-    ) {
+    fn dictionary(&mut self, entries: &[(Literal, Literal)], indent: usize, allowance: usize, level: usize) {
         self.out.push('{');
         self.blanks(self.step.saturating_sub(1));
         let mut entries: Vec<&(Literal, Literal)> = entries.iter().collect();

@@ -17,9 +17,9 @@ use crate::profile::{
 
 /// Words that are no names in Python.
 const KEYWORDS: [&str; 35] = [
-    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif",
-    "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or",
-    "pass", "raise", "return", "try", "while", "with", "yield",
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def",
+    "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is",
+    "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
 ];
 
 struct Plugin {
@@ -38,7 +38,9 @@ pub(super) fn construct(options: &dyn Options) -> Constructed<'_> {
         let import = match (common::given(options, "module"), common::given(options, "file")) {
             (Some(module), None) => {
                 if !module.split('.').all(is_name) {
-                    return Err(options.error(Some("module"), format!("{module:?} is not a valid module name")));
+                    return Err(
+                        options.error(Some("module"), format!("{module:?} is not a valid module name"))
+                    );
                 }
                 match class {
                     Some(class) => format!("from {module} import {class} as RunPromise"),
@@ -47,7 +49,8 @@ pub(super) fn construct(options: &dyn Options) -> Constructed<'_> {
             }
             (None, Some(file)) => {
                 let file = text_repr(&file);
-                let run = format!("with open({file}) as source:\n  exec(compile(source.read(), {file}, 'exec'))");
+                let run =
+                    format!("with open({file}) as source:\n  exec(compile(source.read(), {file}, 'exec'))");
                 run + &class.map(|class| format!("\n\nRunPromise = {class}")).unwrap_or_default()
             }
             _ => return Err(options.error(None, "Either 'module' or 'file' is required but not both")),

@@ -44,9 +44,10 @@ pub(super) fn construct(options: &dyn Options) -> Constructed<'_> {
 async fn connection(options: &dyn Options) -> Result<Connection, RecipeError> {
     let section = options.other("slap-connection").await?;
     let option = |name: &str| {
-        section.get(name).map(String::as_str).ok_or_else(|| {
-            options.error(None, format!("section [slap-connection] has no option {name:?}"))
-        })
+        section
+            .get(name)
+            .map(String::as_str)
+            .ok_or_else(|| options.error(None, format!("section [slap-connection] has no option {name:?}")))
     };
     common::connection(options, option("server-url")?, option("computer-id")?, option("partition-id")?)
 }
@@ -59,13 +60,15 @@ impl Publish {
             let names: Vec<String> = match section.get("-publish") {
                 Some(names) => names.split_whitespace().map(str::to_owned).collect(),
                 None => {
-                    let hidden = |name: &str| name == "recipe" || name.starts_with('-') || name.starts_with("__");
+                    let hidden =
+                        |name: &str| name == "recipe" || name.starts_with('-') || name.starts_with("__");
                     section.keys().filter(|name| !hidden(name)).cloned().collect()
                 }
             };
             for key in names {
                 let text = section.get(&key).cloned().ok_or_else(|| {
-                    options.error(Some("-publish"), format!("section [{name}] has no option {key:?} to publish"))
+                    options
+                        .error(Some("-publish"), format!("section [{name}] has no option {key:?} to publish"))
                 })?;
                 let text = common::plain_text(options, &key, text)?;
                 parameters.entry(key).or_insert(Some(text));

@@ -185,9 +185,9 @@ fn literal(value: &Value) -> Literal {
         Value::Text(text) => Literal::text(text),
         Value::List(items) => Literal::List(items.iter().map(literal).collect()),
         Value::Tuple(items) => Literal::Tuple(items.iter().map(literal).collect()),
-        Value::Dictionary(entries) => Literal::Dict(
-            entries.iter().map(|(key, value)| (Literal::text(key), literal(value))).collect(),
-        ),
+        Value::Dictionary(entries) => {
+            Literal::Dict(entries.iter().map(|(key, value)| (Literal::text(key), literal(value))).collect())
+        }
         Value::Object(object) => Literal::text(object.class.as_str()),
     }
 }

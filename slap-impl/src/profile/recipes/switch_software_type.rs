@@ -25,7 +25,10 @@ pub(super) fn construct(options: &dyn Options) -> Constructed<'_> {
     Box::pin(async move {
         let unnamed = || {
             options
-                .error(None, "the section that holds the instance's parameters must be named [slap-configuration]")
+                .error(
+                    None,
+                    "the section that holds the instance's parameters must be named [slap-configuration]",
+                )
                 .hint("its recipe is slapos.cookbook:slapconfiguration or one of its kin")
         };
         if !options.has_section("slap-configuration") {
@@ -72,7 +75,9 @@ fn target(options: &dyn Options, software_type: String) -> Result<(String, Strin
         options.all().into_keys().filter(|name| name != "recipe" && name != "override").collect();
     let hint = format!("mapped are: {}", mapped.join(", "));
     if software_type != "RootSoftwareInstance" {
-        return Err(options.error(None, format!("the software type {software_type:?} isn't mapped")).hint(hint));
+        return Err(options
+            .error(None, format!("the software type {software_type:?} isn't mapped"))
+            .hint(hint));
     }
     match options.get("default") {
         Some(target) => Ok(("default".to_owned(), target)),

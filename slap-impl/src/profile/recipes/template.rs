@@ -101,7 +101,8 @@ pub(super) fn construct(options: &dyn Options) -> Constructed<'_> {
                 let mut pieces = Vec::new();
                 for piece in text.split("$$") {
                     let piece = options.substitute(piece).await;
-                    pieces.push(piece.map_err(|error| error.during(format!("Rendering the template {url}")))?);
+                    pieces
+                        .push(piece.map_err(|error| error.during(format!("Rendering the template {url}")))?);
                 }
                 (pieces.join("$"), target.md5sum.is_none())
             }

@@ -19,8 +19,9 @@ const LAUNCHER: [&str; 6] =
 
 /// Signals as a shell's `trap` and Python's `signal` know them, without SIG.
 const SIGNALS: [&str; 29] = [
-    "ABRT", "ALRM", "BUS", "CHLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "KILL", "PIPE", "POLL", "PROF", "PWR",
-    "QUIT", "SEGV", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM", "WINCH",
+    "ABRT", "ALRM", "BUS", "CHLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "KILL", "PIPE", "POLL", "PROF",
+    "PWR", "QUIT", "SEGV", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG", "USR1", "USR2",
+    "VTALRM", "WINCH",
 ];
 
 struct Wrapper {
@@ -121,8 +122,9 @@ impl Wrapper {
             ));
         }
         let line = options.required("command-line")?;
-        let words = common::shell_split(&line)
-            .map_err(|error| options.error(Some("command-line"), format!("command-line {line:?}: {error}")))?;
+        let words = common::shell_split(&line).map_err(|error| {
+            options.error(Some("command-line"), format!("command-line {line:?}: {error}"))
+        })?;
         if words.is_empty() {
             return Err(options.error(Some("command-line"), "command-line is empty"));
         }
@@ -172,16 +174,18 @@ mod tests {
     #[test]
     fn scripts_have_upstreams_shape() {
         let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let variables = BTreeMap::from([
-            ("B".to_owned(), "x y".to_owned()),
-            ("A".to_owned(), "1".to_owned()),
-        ]);
+        let variables =
+            BTreeMap::from([("B".to_owned(), "x y".to_owned()), ("A".to_owned(), "1".to_owned())]);
         assert_eq!(
             script(&words(&["/bin/echo", "it's", "b"]), &variables, Some("HUP")),
             "#!/bin/sh -e\ntrap '' HUP\nexport A=1\nexport B='x y'\nexec /bin/echo 'it'\"'\"'s' b \"$@\"\n"
         );
         assert_eq!(
-            script(&words(&["/a/rather/long/path/to/a/program", "--option", "value", "--more"]), &BTreeMap::new(), None),
+            script(
+                &words(&["/a/rather/long/path/to/a/program", "--option", "value", "--more"]),
+                &BTreeMap::new(),
+                None
+            ),
             "#!/bin/sh -e\nexec /a/rather/long/path/to/a/program --option \\\n\tvalue --more \"$@\"\n"
         );
     }
