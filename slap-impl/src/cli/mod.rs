@@ -76,7 +76,6 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
         "buildout" => buildout::run(env, rest).await,
         "http-server" => crate::programs::http_server::run(env, rest).await,
         "supervisor" => crate::node::supervisor::run(env, rest).await,
-        "http-server" => crate::programs::http_server::run(env, rest).await,
         "-h" | "--help" | "help" => {
             env.print(help());
             Exit::DONE

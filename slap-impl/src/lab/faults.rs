@@ -54,12 +54,7 @@ pub(super) async fn run(
     Exit::DONE
 }
 
-fn find(
-    env: &Env,
-    layout: &Layout,
-    description: &Description,
-    target: &str,
-) -> Result<Identity, String> {
+fn find(env: &Env, layout: &Layout, description: &Description, target: &str) -> Result<Identity, String> {
     let nothing = |what: &str| format!("{target}: {what}\n{}", hint(description));
     let of_keeper = |name: String| {
         let services = keeper::client(env, layout).recorded();
@@ -72,12 +67,9 @@ fn find(
             description.keeper.filter(|_| runs).ok_or_else(|| nothing("it does not run"))
         }
         ["master"] => of_keeper("master".to_owned()),
-        ["agent", name] | [name] => {
-            of_keeper(keeper::agent_name(
-                &computer(description, name).ok_or_else(|| nothing("no such target"))?,
-            ))
-            
-        }
+        ["agent", name] | [name] => of_keeper(keeper::agent_name(
+            &computer(description, name).ok_or_else(|| nothing("no such target"))?,
+        )),
         ["supervisor", name] => {
             let computer = computer(description, name).ok_or_else(|| nothing("no such node"))?;
             of_keeper(keeper::supervisor_name(&computer))

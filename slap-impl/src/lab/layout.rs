@@ -140,7 +140,9 @@ impl Layout {
         let path = self.description();
         let text = match env.files().read(&path, DESCRIPTION_BYTES_MAX) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
             Err(error) => return Err(format!("{}: {error}", path.display())),
         };
         let description: Description = serde_json::from_slice(&text).map_err(|error| {

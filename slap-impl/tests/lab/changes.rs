@@ -16,7 +16,7 @@ fn other_parameters_change_the_page_and_restart_nothing() {
     let services = lab.processes(&["http-server"]);
     let pages = [lab.url("hello-1"), lab.url("hello-2")];
     request(&lab, &["--parameters", "name=Ada & <Grace>"]);
-    lab.ok(&["wait", "hello-1", "--for", "green"]);
+    lab.ok(&["wait", "hello-1", "--for", "green", "--timeout", "60s"]);
     let page = get(&pages[0]).unwrap().1;
     assert!(page.contains("Hello Ada &amp; &lt;Grace&gt;!"), "{page}");
     assert!(get(&pages[1]).unwrap().1.contains("Hello COMP-2!"));
@@ -29,7 +29,7 @@ fn other_parameters_change_the_page_and_restart_nothing() {
 fn the_port_can_be_chosen() {
     let lab = TestLab::up(1);
     request(&lab, &["--parameters", "name=Ada", "port=8765"]);
-    lab.ok(&["wait", "hello-1", "--for", "green"]);
+    lab.ok(&["wait", "hello-1", "--for", "green", "--timeout", "60s"]);
     assert!(lab.url("hello-1").ends_with(":8765/"), "{}", lab.url("hello-1"));
     assert!(get(&lab.url("hello-1")).unwrap().1.contains("Hello Ada!"));
     assert_eq!(lab.processes(&["http-server"]).len(), 1, "the one on the other port is gone");
@@ -40,26 +40,26 @@ fn stopped_started_and_destroyed() {
     let lab = TestLab::up(1);
     let url = lab.url("hello-1");
     request(&lab, &["--state", "stopped"]);
-    lab.ok(&["wait", "hello-1", "--for", "stopped"]);
+    lab.ok(&["wait", "hello-1", "--for", "stopped", "--timeout", "60s"]);
     assert!(get(&url).is_none() && lab.processes(&["http-server"]).is_empty());
     assert_eq!(lab.instance("hello-1").unwrap()["health"]["state"], "green");
     lab.ok(&["lab", "wait"]);
     lab.fails(4, &["wait", "hello-1", "--for", "started"]);
 
     request(&lab, &["--state", "started"]);
-    lab.ok(&["wait", "hello-1", "--for", "green"]);
+    lab.ok(&["wait", "hello-1", "--for", "green", "--timeout", "60s"]);
     assert_eq!(get(&url).unwrap().0, 200);
 
     request(&lab, &["--state", "destroyed"]);
-    lab.ok(&["wait", "hello-1", "--for", "destroyed"]);
+    lab.ok(&["wait", "hello-1", "--for", "destroyed", "--timeout", "60s"]);
     assert!(get(&url).is_none() && lab.processes(&["http-server"]).is_empty());
     let partition = lab.partition("COMP-1", 0);
     let left: Vec<_> = fs::read_dir(&partition).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(left, [".slapos-resource"], "only what the node's format put there is left");
     assert!(lab.instance("hello-1").is_none());
 
     request(&lab, &["--parameters", "name=again"]);
-    lab.ok(&["wait", "hello-1", "--for", "green"]);
+    lab.ok(&["wait", "hello-1", "--for", "green", "--timeout", "60s"]);
     assert!(get(&lab.url("hello-1")).unwrap().1.contains("Hello again!"));
 }
 
@@ -68,10 +68,11 @@ fn a_removed_release_is_gone_when_nothing_uses_it() {
     let lab = TestLab::up(1);
     let release = lab.first_release();
     let software = lab.directory().join("nodes/COMP-1/software");
-    let built = || fs::read_dir(&software).unwrap().flatten().filter(|entry| entry.path().is_dir()).count();
+    let is_release = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+    let built = || fs::read_dir(&software).unwrap().flatten().filter(is_release).count();
     assert_eq!(built(), 1);
     request(&lab, &["--state", "destroyed"]);
-    lab.ok(&["wait", "hello-1", "--for", "destroyed"]);
+    lab.ok(&["wait", "hello-1", "--for", "destroyed", "--timeout", "60s"]);
     lab.ok(&["remove", &release, "COMP-1"]);
     until("the release is removed", || (built() == 0).then_some(()));
 }

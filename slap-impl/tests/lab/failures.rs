@@ -129,7 +129,7 @@ fn a_full_computer_is_said_to_be_full() {
     let text = format!("{}{}", done.stdout, done.stderr);
     assert!(text.contains("COMP-1") && text.contains("free"), "{text}");
     lab.fails(4, &["wait", "second"]);
-    lab.ok(&["wait", "first", "--for", "green"]);
+    lab.ok(&["wait", "first", "--for", "green", "--timeout", "60s"]);
 }
 
 #[test]

@@ -81,28 +81,34 @@ fn without_a_directory_a_fresh_one_is_made_and_remembered() {
 
 #[test]
 fn a_release_can_be_supplied_by_url() {
-    let lab = TestLab::up_empty(1, 2);
-    lab.ok(&["lab", "down"]);
-    drop(lab);
     let lab = TestLab::up(1);
     let release = lab.first_release();
     let directory = std::path::Path::new(&release).parent().unwrap().display().to_string();
     let log = lab.beside("server.log");
-    let mut server = std::process::Command::new(assert_cmd::cargo::cargo_bin!("slap"))
+    let server = std::process::Command::new(assert_cmd::cargo::cargo_bin!("slap"))
         .args(["http-server", "--host", "127.0.0.1", "--port", "0", "--directory", &directory])
+        .stdout(std::process::Stdio::null())
         .stderr(fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
-    let base = until("the server says where it listens", || {
+    let _server = Killed(server);
+    let address = until("the server says where it listens", || {
         let text = fs::read_to_string(&log).ok()?;
-        let start = text.find("http://")?;
-        Some(text[start..].split_whitespace().next()?.trim_end_matches('/').to_owned())
+        Some(text.split_once(" at ")?.1.split_once('\n')?.0.to_owned())
     });
-    let url = format!("{base}/software.cfg");
+    let url = format!("http://{address}/software.cfg");
     lab.ok(&["supply", &url, "COMP-1"]);
     lab.ok(&["request", "by-url", &url, "--node", "computer_guid=COMP-1", "--parameters", "name=URL"]);
     lab.ok(&["wait", "by-url", "--for", "green", "--timeout", "120s"]);
     assert!(get(&lab.url("by-url")).unwrap().1.contains("Hello URL!"));
-    server.kill().unwrap();
-    server.wait().unwrap();
+}
+
+/// A process that is killed when it is dropped.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().expect("it was started here");
+        self.0.wait().expect("it was started here");
+    }
 }

@@ -64,7 +64,7 @@ fn settings_of_the_master() {
     start(&format!("[slapproxy]\nport = nine\ndatabase_uri = {database}\n"), 2, &["port", "nine", "hint:"]);
     start(
         "[slapproxy]\nhost = 127.0.0.1\nport = 0\ndatabase_uri = /nonexistent/dir/proxy.db\n",
-        1,
+        2,
         &["/nonexistent/dir"],
     );
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -37,7 +37,7 @@ impl TestLab {
     /// A lab that is up and green, with helloworld on each node.
     pub(crate) fn up(nodes: u32) -> TestLab {
         let lab = TestLab::new();
-        lab.ok(&["lab", "up", "--nodes", &nodes.to_string()]);
+        lab.ok(&["lab", "up", "--timeout", "60s", "--nodes", &nodes.to_string()]);
         lab
     }
 

@@ -184,10 +184,9 @@ impl SupervisorClient {
             _ if answer.len() >= LINE_BYTES_MAX => {
                 Err(SupervisorError::Protocol(format!("a line of over {LINE_BYTES_MAX} bytes")))
             }
-            _ => Err(SupervisorError::Offline(format!(
-                "{}: it went away without an answer",
-                socket.display()
-            ))),
+            _ => {
+                Err(SupervisorError::Offline(format!("{}: it went away without an answer", socket.display())))
+            }
         }
     }
 }
