@@ -1,1 +1,11 @@
-//! To be written.
+//! Golden profiles: software releases as a porter writes them, in `profiles/NAME/`, and what they must become, in
+//! `expected/NAME/`: the evaluated configuration, the files with their modes, the services, the promises and the published
+//! parameters of an instance.
+//!
+//! [`observe()`] builds a release and makes an instance of it in a lab of one node, and writes down what became of it, with
+//! whatever differs from run to run replaced by a name in brackets.
+
+mod listing;
+mod observe;
+
+pub use observe::{Case, observe};

@@ -20,37 +20,60 @@ pub mod wait;
 #[cfg(test)]
 mod client_tests;
 
-use crate::env::{Env, Exit};
+use crate::{
+    env::{Env, Exit, LocalFuture},
+    lab, node as node_floor, programs,
+};
 use clap::Parser;
 use std::time::Duration;
 
-/// A command: its words, what it is for, and its program.
+/// A program. Boxed, because each is a large future and only one of them runs.
+type Program = fn(Env, Vec<String>) -> LocalFuture<'static, Exit>;
+
+/// A command: its word, its second words or none, what it is for, and its program.
 struct Entry {
-    words: &'static str,
+    word: &'static str,
+    more: &'static str,
     purpose: &'static str,
+    program: Program,
 }
 
-/// What help lists, in its order.
-const COMMANDS: [Entry; 16] = [
-    Entry {
-        words: "lab",
-        purpose: "a master and nodes in one directory: up, status, wait, logs, kill, pause, resume, down",
-    },
-    Entry { words: "supply", purpose: "ask for a software release on a computer" },
-    Entry { words: "remove", purpose: "ask for a software release to be removed from a computer" },
-    Entry { words: "request", purpose: "request an instance, or change what was requested" },
-    Entry { words: "service", purpose: "list instances, or show one: list, info" },
-    Entry { words: "computer", purpose: "list computers, or show one: list, info" },
-    Entry { words: "wait", purpose: "wait for an instance or the lab" },
-    Entry { words: "logs", purpose: "print the ends of the lab's logs" },
-    Entry { words: "proxy start", purpose: "run a master" },
-    Entry { words: "node format", purpose: "make the partitions of a node and tell the master" },
-    Entry { words: "node software", purpose: "build and remove software releases, one pass" },
-    Entry { words: "node instance", purpose: "process instances, one pass" },
-    Entry { words: "node promise", purpose: "check promises, one pass" },
-    Entry { words: "node report", purpose: "clean up destroyed instances, one pass" },
-    Entry { words: "node run", purpose: "run the agent, which does all of these when something changed" },
-    Entry { words: "buildout", purpose: "run a Buildout profile in a directory" },
+macro_rules! entry {
+    ($word:literal, $more:literal, $purpose:literal, $program:path) => {
+        Entry {
+            word: $word,
+            more: $more,
+            purpose: $purpose,
+            program: |env, arguments| Box::pin($program(env, arguments)),
+        }
+    };
+}
+
+/// The commands, in the order in which help lists them.
+const COMMANDS: [Entry; 13] = [
+    entry!(
+        "lab",
+        "VERB",
+        "a master and nodes in one directory; verbs: up, status, wait, logs, kill, pause, resume, down",
+        lab::run
+    ),
+    entry!("supply", "", "ask for a software release on a computer", supply::run),
+    entry!("remove", "", "ask for a software release to be removed from a computer", remove::run),
+    entry!("request", "", "request an instance, or change what was requested", request::run),
+    entry!("service", "list|info", "list instances, or show one", service::run),
+    entry!("computer", "list|info", "list computers, or show one", computer::run),
+    entry!("wait", "", "wait for an instance or the lab", wait::run),
+    entry!("logs", "", "print the ends of the lab's logs", lab::run_logs),
+    entry!("proxy", "start", "run a master", proxy::run),
+    entry!(
+        "node",
+        "PASS",
+        "a node's passes: format, software, instance, promise, report; run is the agent of them all",
+        node::run
+    ),
+    entry!("buildout", "", "run a Buildout profile in a directory", buildout::run),
+    entry!("supervisor", "", "keep services running for whoever declares them", node_floor::supervisor::run),
+    entry!("http-server", "", "serve a directory over HTTP", programs::http_server::run),
 ];
 
 /// Runs the command that `arguments` say (without the program's own name).
@@ -59,33 +82,21 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
         env.tell(help());
         return Exit::USAGE;
     };
-    let rest = rest.to_vec();
     match command.as_str() {
-        "lab" => crate::lab::run(env, rest).await,
-        "supply" => supply::run(env, rest).await,
-        "remove" => remove::run(env, rest).await,
-        "request" => request::run(env, rest).await,
-        "service" => service::run(env, rest).await,
-        "computer" => computer::run(env, rest).await,
-        "wait" => wait::run(env, rest).await,
-        "logs" => crate::lab::run_logs(env, rest).await,
-        "proxy" if rest.first().is_some_and(|word| word == "start") => {
-            proxy::run(env, rest[1..].to_vec()).await
-        }
-        "node" => node::run(env, rest).await,
-        "buildout" => buildout::run(env, rest).await,
-        "http-server" => crate::programs::http_server::run(env, rest).await,
-        "supervisor" => crate::node::supervisor::run(env, rest).await,
         "-h" | "--help" | "help" => {
             env.print(help());
-            Exit::DONE
+            return Exit::DONE;
         }
         "-V" | "--version" | "version" => {
             env.print(format_args!("slap {}", env!("CARGO_PKG_VERSION")));
-            Exit::DONE
+            return Exit::DONE;
         }
-        other => {
-            env.tell(format_args!("error: slap has no command {other:?}"));
+        _ => {}
+    }
+    match COMMANDS.iter().find(|entry| entry.word == command) {
+        Some(entry) => (entry.program)(env, rest.to_vec()).await,
+        None => {
+            env.tell(format_args!("error: slap has no command {command:?}"));
             env.tell("hint: `slap --help` lists the commands");
             Exit::USAGE
         }
@@ -129,8 +140,8 @@ fn help() -> String {
         "slap {}: a SlapOS in the hand: master, node, client and lab\n\nusage: slap COMMAND [ARGUMENTS]\n",
         env!("CARGO_PKG_VERSION")
     );
-    for Entry { words, purpose } in COMMANDS {
-        text.push_str(&format!("\n  {words:<15} {purpose}"));
+    for Entry { word, more, purpose, .. } in COMMANDS {
+        text.push_str(&format!("\n  {:<19} {purpose}", format!("{word} {more}")));
     }
     text.push_str("\n\n`slap COMMAND --help` says more. Begin with: slap lab up");
     text

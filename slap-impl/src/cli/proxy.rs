@@ -64,19 +64,16 @@ impl From<ConfigError> for Problem {
     }
 }
 
-/// Runs `slap proxy start`; `arguments` are those after these three words.
-pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
-    let words = std::iter::once("slap proxy start".to_owned()).chain(arguments);
-    let arguments = match Arguments::try_parse_from(words) {
+/// Runs `slap proxy`, of which `start` is the only command.
+pub async fn run(env: Env, mut arguments: Vec<String>) -> Exit {
+    if arguments.first().is_none_or(|word| word != "start") {
+        env.tell("error: slap proxy has the command `start`\nhint: slap proxy start --cfg FILE");
+        return Exit::USAGE;
+    }
+    arguments.remove(0);
+    let arguments = match super::parse::<Arguments>(&env, "slap proxy start", arguments) {
         Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() => {
-            env.tell(error.to_string().trim_end());
-            return Exit::USAGE;
-        }
-        Err(help) => {
-            env.print(help.to_string().trim_end());
-            return Exit::DONE;
-        }
+        Err(exit) => return exit,
     };
     match start(&env, &arguments).await {
         Ok(()) => Exit::DONE,

@@ -124,6 +124,9 @@ async fn run_engine(site: &Site, url: &SoftwareUrl, directory: &Path) -> Result<
         format!("buildout:extends-cache={shown}/extends-cache"),
         format!("buildout:directory={shown}"),
         "-N".to_owned(),
+        // Others may read a release: its instances run as other users on a node with root.
+        "--umask".to_owned(),
+        "022".to_owned(),
         "-c".to_owned(),
         format!("{shown}/buildout.cfg"),
     ];
