@@ -1,5 +1,9 @@
 //! Each golden profile becomes what `expected/` says.
-#![allow(clippy::disallowed_methods, reason = "a test makes its own directory")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test makes its own directory, and may panic"
+)]
 
 use golden::{Case, observe};
 use slap_impl::env::real;

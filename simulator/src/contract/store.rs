@@ -31,6 +31,9 @@ pub(super) async fn all(env: &Env, scratch: &Path) {
     let store = env.stores().open(&path).unwrap();
     assert_eq!(rows(&*store), [1, 3, 7], "it is there after it was closed");
     assert_eq!(env.files().metadata(&path).unwrap().mode, 0o600);
+    let wrote = store.read(&mut |connection| connection.execute("insert into t values (9)", []).map(drop));
+    assert!(wrote.is_err(), "a read that writes is refused");
+    assert!(env.stores().open(&path).is_err(), "one process has it open at a time");
     drop(store);
     let garbage = scratch.join("garbage");
     env.files().write(&garbage, &[b'x'; 5000], 0o600).unwrap();

@@ -54,6 +54,8 @@ pub(crate) struct Record {
     terminate_asked: Cell<bool>,
     terminate_handled: Cell<bool>,
     terminate: Notify,
+    /// One stream for the whole life: what a shell becomes by `exec` goes on with it.
+    entropy: Random,
 }
 
 /// Where a process's output goes.
@@ -117,6 +119,7 @@ pub(crate) fn user(shared: &Rc<Shared>, directory: PathBuf, variables: BTreeMap<
             directory,
             variables,
             Sink::Trace,
+            &shared.random,
         )
     });
     ProcessEnv { shared: shared.clone(), record }.env()
@@ -170,6 +173,7 @@ impl Record {
         directory: PathBuf,
         variables: BTreeMap<String, String>,
         sink: Sink,
+        random: &Random,
     ) -> Record {
         let executable = PathBuf::from(super::SLAP);
         Record {
@@ -188,6 +192,7 @@ impl Record {
             terminate_asked: Cell::new(false),
             terminate_handled: Cell::new(false),
             terminate: Notify::new(),
+            entropy: random.child(&format!("process {}", identity.pid)),
         }
     }
 
@@ -229,7 +234,7 @@ impl ProcessEnv {
     /// The `Env` of this process after it changed its variables or directory, as a shell does before `exec`.
     pub(crate) fn env_with(&self, context: Context) -> Env {
         let owner = self.record.identity;
-        let entropy = self.shared.random.child(&format!("process {}", owner.pid));
+        let entropy = self.record.entropy.clone();
         Env::new(EnvParts {
             clock: self.shared.clock(),
             entropy: Rc::new(entropy),
@@ -375,6 +380,7 @@ impl Processes for ProcessEnv {
                 command.directory.clone(),
                 command.variables.clone(),
                 sink,
+                &self.shared.random,
             )
         });
         self.shared

@@ -55,6 +55,13 @@ impl Stores for MemoryStores {
                 connection
             }
         };
+        // The list and the open store hold it: a third holder would be another opening.
+        if Rc::strong_count(&connection) > 2 {
+            return Err(StoreError {
+                message: format!("{}: another process has it open", path.display()),
+                full: false,
+            });
+        }
         Ok(Box::new(MemoryStore { connection, random: self.random.clone() }))
     }
 }
@@ -68,8 +75,11 @@ fn failure(path: &Path, error: &io::Error) -> StoreError {
 
 impl Store for MemoryStore {
     fn read(&self, query: &mut dyn FnMut(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError> {
-        query(&self.connection.borrow())?;
-        Ok(())
+        let connection = self.connection.borrow();
+        connection.pragma_update(None, "query_only", true)?;
+        let result = query(&connection);
+        connection.pragma_update(None, "query_only", false)?;
+        Ok(result?)
     }
 
     fn commit(&self, batch: Batch) -> LocalFuture<'_, Result<(), StoreError>> {

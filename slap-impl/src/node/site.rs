@@ -193,6 +193,10 @@ impl Site {
         command.arguments.push(directory.to_string_lossy().into_owned());
         command.variables =
             super::command::clean_environment(self.env.context(), &self.settings.instance_root);
+        // It outlives this process, also if that is a service of another supervisor.
+        for mark in [super::supervisor::MARK_VARIABLE, super::supervisor::SUPERVISOR_VARIABLE] {
+            command.variables.remove(mark);
+        }
         command.directory = self.settings.instance_root.clone();
         command.output = Output::Append(log.clone());
         command.umask = 0o022;

@@ -140,14 +140,6 @@ impl dyn Options + '_ {
         self.get(option).unwrap_or_else(|| default.to_owned())
     }
 
-    /// A truth: zc.buildout's `true`, `yes`, `on`, `1` in any case are true; all else that is set is false.
-    /// The set is that of slapos.recipe.librecipe and of slapos.recipe.template (`y`, `yes`, `1`, `true`, `on`).
-    pub fn is_true(&self, option: &str, default: bool) -> bool {
-        self.get(option).map_or(default, |value| {
-            ["1", "y", "yes", "true", "on"].contains(&value.trim().to_ascii_lowercase().as_str())
-        })
-    }
-
     /// An error of this section, placed at an option's line if one is named.
     pub fn error(&self, option: Option<&str>, message: impl Into<String>) -> RecipeError {
         RecipeError::new(message).at(self.place(option)).section(self.section())

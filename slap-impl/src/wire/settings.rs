@@ -147,8 +147,6 @@ pub struct SlapSettings {
     pub wait: Duration,
     /// How long a service's log may grow, in bytes. Key log_bytes_max, 1 MiB.
     pub log_bytes_max: u64,
-    /// How often promises are checked. Key promise_seconds, 60.
-    pub promise_period: Duration,
 }
 
 impl Settings {
@@ -367,7 +365,6 @@ impl SlapSettings {
             poll: seconds("poll_seconds", 86_400, 5)?,
             wait: seconds("wait_seconds", 3_600, 50)?,
             log_bytes_max: reader.number("log_bytes_max", 4_096..=1 << 40)?.unwrap_or(1 << 20),
-            promise_period: seconds("promise_seconds", 86_400, 60)?,
         })
     }
 }

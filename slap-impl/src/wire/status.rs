@@ -37,13 +37,13 @@ impl StatusKind {
 pub struct AccessStatus {
     /// Who reported.
     pub user: String,
-    /// When, such as `2026/01/31 12:00:00 UTC`.
+    /// When, as RFC 1123 writes it.
     pub created_at: String,
     /// Since when the reports are of this kind, in the same form.
     pub since: String,
     /// `#access ...`, `#error ...` or `#building ...`.
     pub text: String,
-    /// Such as `start_requested`.
+    /// `started`, `stopped` or empty.
     pub state: String,
     /// Of what.
     pub reference: String,

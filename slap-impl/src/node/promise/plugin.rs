@@ -107,7 +107,7 @@ pub(super) fn parse(text: &str) -> Result<Plugin, PluginError> {
         } else if let Some((module, class)) = import(statement) {
             plugin.module = module.to_owned();
             plugin.class = class.to_owned();
-        } else if statement == "def _(path):" {
+        } else if statement == "def _(path):" || statement.starts_with("with open(") {
             return Err(PluginError::File(executed_file(text)));
         } else {
             return Err(reader.foreign(statement));

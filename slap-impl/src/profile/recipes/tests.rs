@@ -1,5 +1,5 @@
-//! Whole runs with the real recipes in temporary directories. The expected files and modes are those of the Python
-//! recipes (slapos.recipe.template 5.1, slapos.recipe.build 0.66, slapos.cookbook 1.0.499), run by hand with umask 027.
+//! Whole runs with the real recipes in temporary directories. The expected files and modes are what the sources of the
+//! Python recipes say (slapos.recipe.template 5.1, slapos.recipe.build 0.66, slapos.cookbook 1.0.499), with umask 027.
 
 use super::REGISTRY;
 use crate::{

@@ -19,14 +19,14 @@ const KNOWN: &[(&str, Use, &str)] = &[
         "slapos",
         Use::Served,
         "computer_id master_url master_rest_url software_root instance_root shared_part_list root_check \
-         maximum_periodicity promise_timeout partition_timeout forbid_supervisord_automatic_launch",
+         maximum_periodicity promise_timeout partition_timeout forbid_supervisord_automatic_launch \
+         instance_storage_home ipv4_global_network build_time_part_list develop",
     ),
     (
         "slapos",
         Use::Later,
         "key_file cert_file certificate_repository_path master_ca_file buildout software_min_free_space \
-         instance_min_free_space instance_storage_home ipv4_global_network develop build_time_part_list \
-         pidfile_software pidfile_instance pidfile_report pidfile_collect collect_cache manager_list power_user_list \
+         instance_min_free_space pidfile_software pidfile_instance pidfile_report pidfile_collect collect_cache manager_list power_user_list \
          log_file logfile verbose maximal_delay force promise_anomaly software_min_free_inode \
          instance_min_free_inode api_backward_compatibility_mode",
     ),
@@ -75,7 +75,7 @@ const KNOWN: &[(&str, Use, &str)] = &[
         "authorized_sources firewall_cmd firewall_executable dbus_executable reload_config_cmd log_file \
          dbus_log_file testing",
     ),
-    ("slap", Use::Served, "supervisor_directory poll_seconds wait_seconds log_bytes_max promise_seconds"),
+    ("slap", Use::Served, "supervisor_directory poll_seconds wait_seconds log_bytes_max"),
     ("multimaster/", Use::Later, "key cert software_release_list computer partition"),
     ("manager:", Use::Free, ""),
     ("disabled-", Use::Free, ""),
