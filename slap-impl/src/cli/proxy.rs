@@ -215,7 +215,7 @@ mod tests {
         let env = Env::new(crate::env::EnvParts { console: console.clone(), ..real::parts(context) });
         env.files().write(&place.path().join("slapos.cfg"), cfg.as_bytes(), 0o600).unwrap();
         prepare(&env, place.path());
-        let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let arguments = ["start"].iter().chain(arguments).map(|word| (*word).to_owned()).collect();
         let exit = real::block_on_env(env, |env| run(env, arguments));
         let said = console.0.borrow().replace(&place.path().display().to_string(), "DIR");
         (exit, said)
@@ -253,7 +253,8 @@ mod tests {
             let port = taken.address().to_string().replace("127.0.0.1:", "");
             let cfg = place.path().join("slapos.cfg");
             env.files().write(&cfg, b"[slapos]\n", 0o600).unwrap();
-            let words = ["--cfg", cfg.to_str().unwrap(), "-u", database.to_str().unwrap(), "--port", &port];
+            let words =
+                ["start", "--cfg", cfg.to_str().unwrap(), "-u", database.to_str().unwrap(), "--port", &port];
             let exit = run(env.clone(), words.map(str::to_owned).to_vec()).await;
             assert!(!env.files().exists(&database));
             exit

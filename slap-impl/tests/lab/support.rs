@@ -34,7 +34,7 @@ impl TestLab {
         TestLab { parent: TempDir::with_prefix("slap-").unwrap() }
     }
 
-    /// A lab that is up and green, with helloworld on each node.
+    /// A lab that is up and green, with an instance of the first release on each node.
     pub(crate) fn up(nodes: u32) -> TestLab {
         let lab = TestLab::new();
         lab.ok(&["lab", "up", "--timeout", "60s", "--nodes", &nodes.to_string()]);

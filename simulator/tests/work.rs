@@ -1,0 +1,113 @@
+//! What a user does in a lab of a world in memory, with the same command line as in a real one.
+
+use simulator::{
+    lab::{DIRECTORY, Lab},
+    world::World,
+};
+use slap_impl::env::{Address, Exit};
+use std::path::Path;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const SEEDS: [u64; 3] = [1, 2, 3];
+
+/// Brings up a lab of two nodes in a world of each seed, and does something in it.
+fn in_labs(body: impl AsyncFn(Lab) + Copy + 'static) {
+    for seed in SEEDS {
+        World::run(seed, async move |world| {
+            let lab = Lab::new(world);
+            lab.done("lab up --nodes 2").await;
+            body(lab).await;
+        });
+    }
+}
+
+/// The page of the first instance, as a browser gets it; `None` if nobody serves it.
+async fn page(lab: &Lab) -> Option<String> {
+    let status: serde_json::Value = serde_json::from_str(&lab.done("lab status --output json").await).ok()?;
+    let instance = &status["nodes"][0]["partitions"][0]["instance"];
+    let url = instance["connection_parameters"]["url"].as_str()?;
+    let address = url.strip_prefix("http://")?.trim_end_matches('/').parse().ok()?;
+    let mut stream = lab.user.network().connect(&Address::Tcp(address)).await.ok()?;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    Some(answer)
+}
+
+/// Requests the first instance again, with something more.
+async fn request(lab: &Lab, more: &str) {
+    let releases = Path::new(DIRECTORY).join("releases");
+    let name = lab.user.files().list(&releases).expect("the lab came with a release").remove(0);
+    let release = releases.join(name).join("software.cfg").display().to_string();
+    lab.done(&format!("request hello-1 {release} --node computer_guid=COMP-1 {more}")).await;
+}
+
+/// How many processes run whose command line contains `words`.
+fn running(lab: &Lab, words: &str) -> usize {
+    lab.world.processes().iter().filter(|(_, line)| line.contains(words)).count()
+}
+
+#[test]
+fn other_parameters_change_the_page() {
+    in_labs(async |lab| {
+        assert!(page(&lab).await.expect("it is served").contains("Hello COMP-1!"));
+        request(&lab, "--parameters name=Ada").await;
+        lab.done("wait hello-1 --for green").await;
+        assert!(page(&lab).await.expect("it is served").contains("Hello Ada!"));
+    });
+}
+
+#[test]
+fn stopped_started_destroyed() {
+    in_labs(async |lab| {
+        request(&lab, "--state stopped").await;
+        lab.done("wait hello-1 --for stopped").await;
+        assert!(page(&lab).await.is_none());
+        request(&lab, "--state started").await;
+        lab.done("wait hello-1 --for started").await;
+        assert!(page(&lab).await.is_some());
+        request(&lab, "--state destroyed").await;
+        lab.done("wait hello-1 --for destroyed").await;
+        assert_eq!(running(&lab, "hello-http"), 1, "the other node's");
+        assert_eq!(lab.slap("wait hello-1").await.0, Exit::IMPOSSIBLE);
+    });
+}
+
+#[test]
+fn killed_services_and_programs_come_back_and_nothing_runs_twice() {
+    in_labs(async |lab| {
+        for target in ["COMP-1/slappart0/hello-http", "agent/COMP-1", "supervisor/COMP-1", "master"] {
+            lab.done(&format!("lab kill {target}")).await;
+            lab.done("lab wait --timeout 5m").await;
+        }
+        request(&lab, "--parameters name=kept").await;
+        for target in ["supervisor/COMP-1", "agent/COMP-1", "master", "keeper"] {
+            lab.done(&format!("lab kill {target}")).await;
+        }
+        lab.done("lab up").await;
+        assert!(
+            page(&lab).await.expect("it is served").contains("Hello kept!"),
+            "nothing acknowledged is lost"
+        );
+        for (words, count) in
+            [("hello-http", 2), (" supervisor ", 3), (" node run ", 2), (" proxy start ", 1)]
+        {
+            assert_eq!(running(&lab, words), count, "{words}: {:?}", lab.world.processes());
+        }
+        lab.done("lab down").await;
+        assert_eq!(lab.world.processes().len(), 1, "only the user is left: {:?}", lab.world.processes());
+    });
+}
+
+#[test]
+fn a_paused_agent_does_nothing_until_it_is_resumed() {
+    in_labs(async |lab| {
+        lab.done("lab pause agent/COMP-1").await;
+        request(&lab, "--parameters name=late").await;
+        assert_eq!(lab.slap("wait hello-1 --timeout 10s").await.0, Exit::TIMED_OUT);
+        assert!(page(&lab).await.expect("services go on").contains("Hello COMP-1!"));
+        lab.done("lab resume agent/COMP-1").await;
+        lab.done("wait hello-1 --for green").await;
+        assert!(page(&lab).await.expect("it is served").contains("Hello late!"));
+    });
+}
