@@ -2,7 +2,7 @@
 //!
 //! The floors, from the ground up; each uses only those below it (ARCHITECTURE.md says why):
 //!
-//! 1. [`vocabulary`]: typed ids and states; [`env`]: the only door to the operating system
+//! 1. [`vocabulary`]: typed ids and states; [`mod@env`]: the only door to the operating system
 //! 2. [`wire`]: bytes and typed values; [`store`]: the database's schema and queries
 //! 3. [`client`]: the typed SLAP client
 //! 4. [`master`]: decisions, commit queue, router; [`profile`]: the Buildout language and its engine

@@ -21,19 +21,19 @@ use std::{
 #[derive(Debug, Parser)]
 #[command(name = "slap proxy start", disable_version_flag = true)]
 struct Arguments {
-    /// Settings: sections [slapos] and [slapproxy] of a slapos.cfg
+    /// Settings: sections `[slapos]` and `[slapproxy]` of a slapos.cfg
     #[arg(long, value_name = "FILE")]
     cfg: Option<String>,
     /// Log here instead of on standard error
     #[arg(long, value_name = "FILE")]
     log_file: Option<String>,
-    /// Address to listen on, instead of [slapproxy] host
+    /// Address to listen on, instead of `[slapproxy]` host
     #[arg(long)]
     host: Option<String>,
-    /// Port to listen on, instead of [slapproxy] port; 0 takes a free one
+    /// Port to listen on, instead of `[slapproxy]` port; 0 takes a free one
     #[arg(long)]
     port: Option<u16>,
-    /// Database, instead of [slapproxy] database_uri
+    /// Database, instead of `[slapproxy]` database_uri
     #[arg(short = 'u', long, value_name = "FILE")]
     database_uri: Option<String>,
 }

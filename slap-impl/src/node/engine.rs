@@ -14,7 +14,7 @@ const TOLD_LINES_MAX: usize = 40;
 
 /// A run of the engine.
 pub struct Run<'a> {
-    /// What it is for, such as "building http://example.com/software.cfg": the first line in the log.
+    /// What it is for, such as `building http://example.com/software.cfg`: the first line in the log.
     pub purpose: String,
     /// The buildout's directory, in which it runs.
     pub directory: &'a Path,

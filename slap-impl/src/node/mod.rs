@@ -1,6 +1,6 @@
 //! The node: what turns a master's wishes into directories, processes and reports.
 //!
-//! Passes: [`format`] makes the partitions, [`software`] builds releases, [`instance`] sets partitions up, [`report`]
+//! Passes: [`mod@format`] makes the partitions, [`software`] builds releases, [`instance`] sets partitions up, [`report`]
 //! destroys, and [`agent`] does them all when something changed.
 //!
 //! Below them: `site` (where things stand, whom the node talks to), `settings`, `engine` (runs the profile engine),

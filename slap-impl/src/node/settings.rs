@@ -76,7 +76,7 @@ pub struct NodeSettings {
     pub wait: Duration,
     /// Bytes of a service's log.
     pub service_log_bytes_max: u64,
-    /// Section [slapformat].
+    /// Section `[slapformat]`.
     pub format: FormatSettings,
 }
 

@@ -53,17 +53,17 @@ pub struct Settings {
     pub file: ConfigFile,
     /// What the user should know: keys without effect, and unknown ones. To be told once.
     pub warnings: Vec<String>,
-    /// Section [slapos].
+    /// Section `[slapos]`.
     pub slapos: SlaposSettings,
-    /// Section [slapformat].
+    /// Section `[slapformat]`.
     pub slapformat: FormatSettings,
-    /// Section [slapproxy].
+    /// Section `[slapproxy]`.
     pub slapproxy: ProxySettings,
-    /// Section [slap], our own.
+    /// Section `[slap]`, our own.
     pub slap: SlapSettings,
 }
 
-/// Section [slapos].
+/// Section `[slapos]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlaposSettings {
     /// This computer's reference.
@@ -90,7 +90,7 @@ pub struct SlaposSettings {
     pub forbid_supervisord_automatic_launch: bool,
 }
 
-/// Section [slapformat].
+/// Section `[slapformat]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatSettings {
     /// How many partitions.
@@ -123,7 +123,7 @@ pub struct FormatSettings {
     pub create_tun: bool,
 }
 
-/// Section [slapproxy].
+/// Section `[slapproxy]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxySettings {
     /// The address or name that it listens on.
@@ -136,7 +136,7 @@ pub struct ProxySettings {
     pub software_product_list: Vec<(String, String)>,
 }
 
-/// Section [slap], our own.
+/// Section `[slap]`, our own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlapSettings {
     /// Where the supervisor keeps its socket and state, if not in [`Settings::supervisor_directory`]'s default.
