@@ -34,7 +34,7 @@ enum Verb {
 
 /// Runs `slap computer`.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
-    let verb = match super::parse::<Arguments>(&env, "slap computer", arguments) {
+    let verb = match crate::arguments::parse::<Arguments>(&env, "slap computer", arguments) {
         Ok(arguments) => arguments.verb,
         Err(exit) => return exit,
     };

@@ -1,7 +1,7 @@
 //! `slap node format | software | instance | promise | report | run | status`: with the options that slapos has, as far as
 //! they mean something here (slapos.core: slapos/cli/slapgrid.py and slapos/cli/format.py).
 
-use super::parse;
+use crate::arguments::parse;
 use crate::{
     env::{Env, Exit},
     node::{

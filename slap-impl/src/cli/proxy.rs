@@ -71,7 +71,7 @@ pub async fn run(env: Env, mut arguments: Vec<String>) -> Exit {
         return Exit::USAGE;
     }
     arguments.remove(0);
-    let arguments = match super::parse::<Arguments>(&env, "slap proxy start", arguments) {
+    let arguments = match crate::arguments::parse::<Arguments>(&env, "slap proxy start", arguments) {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };

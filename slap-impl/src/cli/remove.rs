@@ -24,7 +24,7 @@ struct Arguments {
 
 /// Runs `slap remove`. A product's name is not looked up, as with slapos: its best release may be another by now.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
-    let arguments = match super::parse::<Arguments>(&env, "slap remove", arguments) {
+    let arguments = match crate::arguments::parse::<Arguments>(&env, "slap remove", arguments) {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };

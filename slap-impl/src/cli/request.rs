@@ -57,7 +57,7 @@ struct Arguments {
 
 /// Runs `slap request`.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
-    let arguments = match super::parse::<Arguments>(&env, "slap request", arguments) {
+    let arguments = match crate::arguments::parse::<Arguments>(&env, "slap request", arguments) {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };

@@ -42,7 +42,7 @@ enum Verb {
 
 /// Runs `slap service`.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
-    let verb = match super::parse::<Arguments>(&env, "slap service", arguments) {
+    let verb = match crate::arguments::parse::<Arguments>(&env, "slap service", arguments) {
         Ok(arguments) => arguments.verb,
         Err(exit) => return exit,
     };

@@ -22,7 +22,7 @@ struct Arguments {
 
 /// Runs `slap supply`.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
-    let arguments = match super::parse::<Arguments>(&env, "slap supply", arguments) {
+    let arguments = match crate::arguments::parse::<Arguments>(&env, "slap supply", arguments) {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };

@@ -25,7 +25,7 @@ struct Arguments {
     #[arg(long = "for", default_value = "green")]
     condition: String,
     /// Longest wait, such as 30s or 5m
-    #[arg(long, default_value = "5m", value_parser = super::parse_duration)]
+    #[arg(long, default_value = "5m", value_parser = crate::arguments::parse_duration)]
     timeout: Duration,
     #[command(flatten)]
     client: ClientArguments,
@@ -61,7 +61,7 @@ struct Seen {
 
 /// Runs the command.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
-    let arguments = match super::parse::<Arguments>(&env, "slap wait", arguments) {
+    let arguments = match crate::arguments::parse::<Arguments>(&env, "slap wait", arguments) {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };

@@ -55,7 +55,7 @@ enum Verb {
         #[arg(long = "for", value_enum, default_value = "green")]
         goal: health::Goal,
         /// Longest wait, such as 30s or 5m
-        #[arg(long, default_value = "5m", value_parser = crate::cli::parse_duration)]
+        #[arg(long, default_value = "5m", value_parser = crate::arguments::parse_duration)]
         timeout: Duration,
     },
     /// Print the ends of the lab's logs
@@ -110,7 +110,7 @@ struct Target {
 
 /// Runs `slap lab`.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
-    let verb = match crate::cli::parse::<Arguments>(&env, "slap lab", arguments) {
+    let verb = match crate::arguments::parse::<Arguments>(&env, "slap lab", arguments) {
         Ok(arguments) => arguments.verb,
         Err(exit) => return exit,
     };
@@ -140,7 +140,7 @@ pub async fn run_logs(env: Env, arguments: Vec<String>) -> Exit {
         #[command(flatten)]
         logs: LogsArguments,
     }
-    match crate::cli::parse::<Arguments>(&env, "slap logs", arguments) {
+    match crate::arguments::parse::<Arguments>(&env, "slap logs", arguments) {
         Ok(arguments) => show_logs(&env, &arguments.logs).await,
         Err(exit) => exit,
     }

@@ -50,7 +50,7 @@ pub(super) struct UpArguments {
     #[arg(long)]
     foreground: bool,
     /// Longest wait for green, in seconds, or with a unit: 500ms, 30s, 5m
-    #[arg(long, default_value = "5m", value_parser = crate::cli::parse_duration)]
+    #[arg(long, default_value = "5m", value_parser = crate::arguments::parse_duration)]
     timeout: Duration,
     /// Print no progress
     #[arg(long, short)]
