@@ -9,6 +9,7 @@ use super::{
     layout::{Description, Layout},
 };
 use crate::{
+    client::{Poll, SlapClient},
     env::{Env, Exit, Identity, Signal},
     node::supervisor::{ServiceStatus, SupervisorClient},
     vocabulary::ComputerId,
@@ -17,6 +18,8 @@ use std::time::Duration;
 
 /// How long a killed process may take to be gone.
 const KILL_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a node may take to tell the master that a service ended. It need not: its agent may be dead too.
+const NOTICE_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Sends a signal to a target; a killed one is gone when it returns.
 pub(super) async fn run(
@@ -30,6 +33,7 @@ pub(super) async fn run(
         Ok(identity) => identity,
         Err(message) => return super::fail(env, Exit::FAILED, &message),
     };
+    let before = timestamp(env, description, target).await;
     let process = env.processes().find(identity);
     let sent = env.processes().signal_group(identity, signal);
     if let Err(error) = sent {
@@ -45,6 +49,17 @@ pub(super) async fn run(
             );
         }
     }
+    if let (Signal::Kill, Some(before)) = (signal, before) {
+        // From now on the lab is not green until the service is back: who waits next must not see the time before.
+        let noticed = async {
+            while timestamp(env, description, target).await.is_some_and(|now| now == before) {
+                env.sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if env.timeout(NOTICE_TIME_MAX, noticed).await.is_err() {
+            env.tell(format_args!("{target} is killed, and its node has not told the master yet"));
+        }
+    }
     let verb = match signal {
         Signal::Stop => "paused",
         Signal::Continue => "resumed",
@@ -52,6 +67,23 @@ pub(super) async fn run(
     };
     env.tell(format_args!("{verb} {target} (process {})", identity.pid));
     Exit::DONE
+}
+
+/// When the instance of a service has to be processed again, as the master says; it changes when a watched service ends.
+/// `None` for other targets, and when there is nobody to ask.
+async fn timestamp(env: &Env, description: &Description, target: &str) -> Option<String> {
+    let mut parts = target.split('/');
+    let (name, partition, _service) = (parts.next()?, parts.next()?, parts.next()?);
+    let client = SlapClient::new(env.clone(), &description.master_url()).ok()?.with_deadline(NOTICE_TIME_MAX);
+    let computer = computer(description, name)?;
+    match client.full_computer_information(&computer, None, None).await {
+        Ok(Poll::Changed { computer, .. }) => {
+            let partition =
+                computer.partitions.into_iter().find(|other| other.partition_id.as_str() == partition)?;
+            partition.instance?.timestamp
+        }
+        _ => None,
+    }
 }
 
 fn find(env: &Env, layout: &Layout, description: &Description, target: &str) -> Result<Identity, String> {
