@@ -332,12 +332,12 @@ fn a_damaged_state_runs_nothing_twice() {
                 "missing" => fs::remove_file(&state).unwrap(),
                 damage => fs::write(&state, damage).unwrap(),
             }
-            let supervisor = w.start().await;
+            let mut supervisor = w.start().await;
             assert_eq!((w.client.status().await.unwrap(), w.marked()), (vec![], vec![]), "{damage}");
             w.client.apply("g", vec![w.sleeper("a")]).await.unwrap();
             assert_eq!(w.marked().len(), 1);
             w.client.shutdown(true).await.unwrap();
-            drop(supervisor);
+            supervisor.child.wait().await.unwrap();
         }
         assert!(w.directory().join("supervisor.json.damaged").exists());
     });

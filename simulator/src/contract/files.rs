@@ -108,6 +108,8 @@ fn links(env: &Env, directory: &Path) {
     assert_eq!(files.metadata(&directory.join("absolute")).unwrap().kind, FileKind::File);
     assert!(!files.exists(&directory.join("dangling")));
     assert!(files.read(&directory.join("loop"), 10).is_err());
+    assert!(files.write(&directory.join("absolute"), b"led astray", 0o600).is_err(), "a link leads no write");
+    assert!(files.append(&directory.join("absolute"), b"led astray", 0o600).is_err(), "and no addition");
     files.replace(&directory.join("absolute"), b"own", 0o600).unwrap();
     assert_eq!(
         files.read(&directory.join("real/file"), 10).unwrap(),

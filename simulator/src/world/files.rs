@@ -132,7 +132,7 @@ impl MemoryFiles {
     }
 
     fn with_file<T>(&self, path: &Path, mode: u32, change: impl FnOnce(&mut Vec<u8>) -> T) -> io::Result<T> {
-        let path = self.resolve(path, true)?;
+        let path = self.resolve(path, false)?;
         self.parent_of(&path)?;
         let now = self.now_seconds();
         let mut nodes = self.nodes.borrow_mut();
@@ -144,7 +144,8 @@ impl MemoryFiles {
         node.modified_seconds = now;
         match &mut node.content {
             Content::File(bytes) => Ok(change(bytes)),
-            _ => Err(error(io::ErrorKind::IsADirectory, &path)),
+            Content::Symlink(_) => Err(error(io::ErrorKind::InvalidInput, &path)),
+            Content::Directory => Err(error(io::ErrorKind::IsADirectory, &path)),
         }
     }
 

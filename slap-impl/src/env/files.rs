@@ -49,12 +49,12 @@ pub trait Files {
     /// The last bytes of a file, at most `limit`.
     fn read_tail(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
     /// Creates or truncates a file and writes to it. An existing file keeps its mode; a new one gets `mode` as it is,
-    /// whatever the umask.
+    /// whatever the umask. A symbolic link at the end of the path is an error: nobody is led elsewhere.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()>;
     /// Puts a file into place so that after a crash either the old or the whole new content is there: a temporary
     /// file beside it, fsync, rename, fsync of the directory. The mode is set to `mode`.
     fn replace(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()>;
-    /// Adds to the end of a file, which is created with `mode` if it is missing.
+    /// Adds to the end of a file, which is created with `mode` if it is missing. A link is an error, as with `write`.
     fn append(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()>;
     /// Cuts a file to `length` bytes.
     fn truncate(&self, path: &Path, length: u64) -> io::Result<()>;

@@ -30,17 +30,18 @@ pub(super) async fn take_down(env: &Env, layout: &Layout, purge: bool, quiet: bo
         locate::forget(env, &layout.root);
         return Exit::DONE;
     }
-    let described = layout.read(env);
-    let marked = !env.processes().marked(MARK, &layout.root.to_string_lossy()).is_empty();
-    if matches!(described, Ok(None)) && !marked {
+    let marked = || !env.processes().marked(MARK, &layout.root.to_string_lossy()).is_empty();
+    if matches!(layout.read(env), Ok(None)) && !marked() {
         let message = format!("{} is no lab\nhint: name a lab's directory with --dir", layout.root.display());
         return super::fail(env, Exit::USAGE, &message);
     }
-    let lock = match super::take_lock(env, layout) {
+    let _lock = match super::take_lock(env, layout) {
         Ok(Some(lock)) => lock,
         Ok(None) => return super::fail(env, Exit::FAILED, &super::busy(layout)),
         Err(message) => return super::fail(env, Exit::FAILED, &message),
     };
+    // Only now nobody else writes it.
+    let described = layout.read(env);
     if let Ok(Some(description)) = &described {
         let orderly = orderly(env, layout, description);
         if env.timeout(ORDERLY_TIME_MAX, orderly).await.is_err() {
@@ -56,8 +57,12 @@ pub(super) async fn take_down(env: &Env, layout: &Layout, purge: bool, quiet: bo
     }
     progress.done("No process is left");
     if purge {
-        drop(lock);
-        if let Err(error) = env.files().remove_tree(&layout.root) {
+        // The description goes first: what is half removed is no lab, and nobody starts one in it while the lock is held.
+        let removed = env
+            .files()
+            .remove_any(&layout.description())
+            .and_then(|()| env.files().remove_tree(&layout.root));
+        if let Err(error) = removed {
             let message = format!("{}: {error}", layout.root.display());
             return super::fail(env, Exit::FAILED, &message);
         }

@@ -67,6 +67,23 @@ pub(super) async fn start(env: &Env, layout: &Layout) -> Result<Identity, String
     Err(format!("the keeper {problem}\n{}", super::logs::last_lines(env, &log, 5)))
 }
 
+/// Ends a keeper that answers and was not noted down: whoever started it was interrupted. What it keeps runs on.
+pub(super) async fn end_unknown(env: &Env, layout: &Layout) -> Result<(), String> {
+    let client = client(env, layout);
+    if client.status().await.is_err() {
+        return Ok(());
+    }
+    let gone = async {
+        while client.shutdown(false).await.is_ok() || client.status().await.is_ok() {
+            env.sleep(Duration::from_millis(2)).await;
+        }
+    };
+    env.timeout(START_TIME_MAX, gone).await.map_err(|_| {
+        "a keeper that nobody knows answers, and does not end\nhint: `slap lab down`, then up again"
+            .to_owned()
+    })
+}
+
 /// The services of a group.
 pub(super) fn services(
     env: &Env,

@@ -123,7 +123,7 @@ async fn up(
     progress: &mut Progress,
 ) -> Result<Exit, Failure> {
     let described = layout.read(env)?;
-    let (nodes, partitions) = size(arguments, described.as_ref())?;
+    let (nodes, _) = size(arguments, described.as_ref())?;
     layout.check_name(nodes).map_err(usage)?;
     if described.is_none() {
         locate::check_free(env, &layout.root).map_err(usage)?;
@@ -136,6 +136,9 @@ async fn up(
     let Some(_lock) = super::take_lock(env, layout)? else {
         return Err(super::busy(layout).into());
     };
+    // Only now nobody else writes it.
+    let described = layout.read(env)?;
+    let (nodes, partitions) = size(arguments, described.as_ref())?;
     let prepared = prepare(env, layout, described, nodes, partitions);
     let (mut description, digest) = match prepared {
         Ok(prepared) => prepared,
@@ -303,6 +306,7 @@ async fn start(
             }
             process.wait().await;
         }
+        keeper::end_unknown(env, layout).await?;
         description.keeper = Some(keeper::start(env, layout).await?);
         description.boot = env.processes().boot();
         layout.write(env, description)?;

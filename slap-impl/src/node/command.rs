@@ -157,16 +157,20 @@ fn bound_log(env: &Env, log: &Path, log_bytes_max: u64) {
     }
 }
 
-/// Kills a process group when it is dropped.
+/// Kills a command's session when it is dropped.
 struct Guard {
     env: Env,
     identity: Option<Identity>,
 }
 
 impl Guard {
+    /// Kills what is left of the command's session: also what it left in the background when it ended by itself.
     fn kill(&mut self) {
-        if let Some(identity) = self.identity.take() {
-            self.env.processes().signal_group(identity, Signal::Kill).ok();
+        let Some(identity) = self.identity.take() else { return };
+        let processes = self.env.processes();
+        processes.signal_group(identity, Signal::Kill).ok();
+        for left in processes.session(identity) {
+            processes.signal(left, Signal::Kill).ok();
         }
     }
 }

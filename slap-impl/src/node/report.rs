@@ -61,6 +61,7 @@ pub fn is_to_be_destroyed(partition: &ComputerPartition) -> bool {
 /// # Errors
 /// When that failed; the master was told already where it could be.
 pub async fn destroy(site: &Site, partition: &ComputerPartition) -> Result<Destroyed, NodeError> {
+    let site = &site.about(partition);
     let id = &partition.partition_id;
     let outcome = empty(site, id).await;
     match outcome {
@@ -116,10 +117,9 @@ async fn empty(site: &Site, id: &PartitionId) -> Result<Destroyed, NodeError> {
     }
     run_hook(site, id, &path).await?;
     let failed = |error| NodeError::io(format!("{} cannot be emptied", path.display()), &error);
-    for name in site.files().list(&path).map_err(failed)? {
-        site.files().remove_any(&path.join(name)).map_err(failed)?;
-    }
-    site.files().set_mode(&path, 0o750).map_err(failed)?;
+    // The directory itself goes and comes back: so nothing of any name is left in it for the next instance.
+    site.files().remove_tree(&path).map_err(failed)?;
+    site.files().create_directory(&path, 0o750).map_err(failed)?;
     site.restore_resource(id).map_err(failed)?;
     Ok(Destroyed::Done)
 }

@@ -10,6 +10,11 @@ use crate::{
 };
 use std::{path::PathBuf, time::Duration};
 
+/// A build that takes longer than this is stuck, and others wait for its place.
+const SOFTWARE_TIME_MAX: Duration = Duration::from_secs(4 * 3600);
+/// The same for an instance's profile, where `partition_timeout` says nothing else. Upstream waits for ever.
+const PARTITION_TIME_MAX: Duration = Duration::from_secs(3600);
+
 /// What the command line says over the file; `None` leaves the file's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
@@ -126,8 +131,11 @@ impl NodeSettings {
             ipv4_global_network: text("ipv4_global_network")?,
             maximum_periodicity_seconds: overrides.maximum_periodicity_seconds.unwrap_or(periodicity),
             promise_timeout: overrides.promise_timeout.unwrap_or(slapos.promise_timeout),
-            partition_timeout: overrides.partition_timeout.or(slapos.partition_timeout),
-            software_timeout: None,
+            partition_timeout: overrides
+                .partition_timeout
+                .or(slapos.partition_timeout)
+                .or(Some(PARTITION_TIME_MAX)),
+            software_timeout: Some(SOFTWARE_TIME_MAX),
             parallel_instances: 4,
             parallel_promises: 8,
             forbids_supervisor_launch: slapos.forbid_supervisord_automatic_launch,

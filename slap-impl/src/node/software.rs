@@ -156,7 +156,11 @@ pub async fn remove(site: &Site, computer: &Computer, release: &SoftwareRelease)
         return Ok(());
     }
     let directory = site.release(url);
-    let removed = site.files().remove_any(&directory);
+    // What is half removed must not count as built.
+    let removed = site
+        .files()
+        .remove_any(&directory.join(".completed"))
+        .and_then(|()| site.files().remove_any(&directory));
     if let Err(error) = removed {
         let error = NodeError::io(format!("{} cannot be removed", directory.display()), &error);
         site.master.release_error(&site.settings.computer_id, url, &error.to_string()).await.ok();

@@ -179,6 +179,10 @@ fn nonblock() -> i32 {
     rustix::fs::OFlags::NONBLOCK.bits().cast_signed()
 }
 
+fn no_follow() -> i32 {
+    rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()
+}
+
 /// Opens without ever waiting: a partition can put a named pipe where a file is expected.
 fn open_to_read(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(nonblock()).open(path)?;
@@ -195,7 +199,7 @@ fn open_to_read(path: &Path) -> io::Result<File> {
 
 /// Opens an existing file, or creates it with exactly `mode`.
 fn open_or_create(path: &Path, options: &mut OpenOptions, mode: u32, truncate: bool) -> io::Result<File> {
-    options.custom_flags(nonblock()).mode(mode);
+    options.custom_flags(nonblock() | no_follow()).mode(mode);
     loop {
         match options.clone().create_new(true).open(path) {
             Ok(file) => {

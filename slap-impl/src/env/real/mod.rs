@@ -120,7 +120,23 @@ struct RealTasks;
 
 impl Tasks for RealTasks {
     fn spawn(&self, future: LocalFuture<'static, ()>) {
-        tokio::task::spawn_local(future);
+        tokio::task::spawn_local(async move {
+            // A task that panicked may hold what others wait for: the process ends, and whoever keeps it starts it again.
+            let guard = EndOnPanic;
+            future.await;
+            std::mem::forget(guard);
+        });
+    }
+}
+
+/// Ends the process when it is dropped by a panic.
+struct EndOnPanic;
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
     }
 }
 

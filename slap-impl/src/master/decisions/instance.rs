@@ -36,7 +36,7 @@ impl Desk<'_> {
             return Ok(Answer::Text(text.to_owned()));
         };
         // A report about an earlier state, from before the instance was asked to change, comes late: it is kept as such.
-        let about = about.unwrap_or(partition.timestamp);
+        let about = about.unwrap_or(partition.timestamp).min(partition.timestamp);
         let (text, state, log) = match report {
             InstanceReport::Destroyed => return self.free(&partition, instance),
             InstanceReport::Started => ("#access Instance correctly started".to_owned(), "started", ""),

@@ -26,7 +26,7 @@ const NO_PROMISE_SECONDS: f64 = 3600.0;
 
 impl Agent {
     /// Does a job and notes how it went.
-    pub(super) async fn run_job(&self, job: &Job, computer: &Computer, _began: f64) {
+    pub(super) async fn run_job(&self, job: &Job, computer: &Computer) {
         let subject = job.subject();
         let partition =
             |id: &PartitionId| computer.partitions.iter().find(|partition| partition.partition_id == *id);
@@ -117,6 +117,7 @@ impl Agent {
             work.promises_at = now;
             if result.is_ok() {
                 work.is_forced = false;
+                work.processed_at = now;
             }
         });
     }
@@ -171,11 +172,16 @@ impl Agent {
             return self.with(subject, |work| work.is_running = false);
         };
         let deaths = self.count_death(subject, &status);
-        let result = health::service_died(&self.site, id, &status, deaths == 1).await;
+        let site = partition.map_or_else(|| self.site.clone(), |partition| self.site.about(partition));
+        let result = health::service_died(&site, id, &status, deaths == 1).await;
         let pause = if deaths > 1 { retry_seconds(deaths).min(60) } else { 0 };
         match &result {
             Ok(true) => {
-                if let Ok(computer) = self.site.computer().await {
+                // What the task that follows the master read meanwhile is at least as new as this.
+                let views = self.views.get();
+                if let Ok(computer) = self.site.computer().await
+                    && self.views.get() == views
+                {
                     self.set_computer(computer);
                 }
             }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     client::Poll,
-    env::{Either, Exit, Lock, race},
+    env::{Exit, Lock, race},
     vocabulary::PartitionId,
     wire::objects::Computer,
 };
@@ -53,8 +53,8 @@ struct Agent {
     is_offline: Cell<bool>,
     /// Something changed: the scheduler shall look.
     changed: Notify,
-    /// The master shall be asked at once, and for everything.
-    refresh: Notify,
+    /// How often something was read of what the master wants.
+    views: Cell<u64>,
 }
 
 /// Runs until it is asked to end; services go on then.
@@ -110,7 +110,7 @@ impl Agent {
             is_formatted: Cell::new(is_formatted),
             is_offline: Cell::new(false),
             changed: Notify::new(),
-            refresh: Notify::new(),
+            views: Cell::new(0),
         }
     }
 
@@ -129,18 +129,14 @@ impl Agent {
                 etag.as_deref(),
                 Some(self.site.settings.wait),
             );
-            let waits = match race(asked, self.refresh.notified()).await {
-                Either::Second(()) => {
-                    etag = None;
-                    continue;
-                }
-                Either::First(Ok(Poll::Changed { computer, etag: new, waits })) => {
+            let waits = match asked.await {
+                Ok(Poll::Changed { computer, etag: new, waits }) => {
                     etag = new;
                     self.set_computer(computer);
                     waits
                 }
-                Either::First(Ok(Poll::Unchanged { waits })) => waits,
-                Either::First(Err(error)) => {
+                Ok(Poll::Unchanged { waits }) => waits,
+                Err(error) => {
                     etag = None;
                     let error = NodeError::from(error);
                     self.lose_master(&error, failures).await;
@@ -159,13 +155,12 @@ impl Agent {
                 self.format_again().await;
             }
             let pause = if waits { POLL_PAUSE } else { self.site.settings.poll };
-            if let Either::Second(()) = race(env.sleep(pause), self.refresh.notified()).await {
-                etag = None;
-            }
+            env.sleep(pause).await;
         }
     }
 
     fn set_computer(&self, computer: Computer) {
+        self.views.set(self.views.get() + 1);
         let is_new = self.computer.borrow().as_deref() != Some(&computer);
         if is_new {
             *self.computer.borrow_mut() = Some(Rc::new(computer));
@@ -188,7 +183,7 @@ impl Agent {
         }
         let seconds = retry_seconds(failures).min(RECONNECT_SECONDS_MAX);
         let pause = if failures == 0 { Duration::from_millis(100) } else { Duration::from_secs(seconds) };
-        race(env.sleep(pause), self.refresh.notified()).await;
+        env.sleep(pause).await;
     }
 
     async fn format_again(&self) {
@@ -260,7 +255,7 @@ impl Agent {
         let plan = plan::plan(&computer, &facts, &self.memory.borrow(), now);
         let mut wake_at = plan.wake_at;
         for job in plan.jobs {
-            if !self.begin(job, &computer, now) {
+            if !self.begin(job, &computer) {
                 wake_at = Some(wake_at.map_or(now + 1.0, |at| at.min(now + 1.0)));
             }
         }
@@ -280,7 +275,7 @@ impl Agent {
             if work.retry_at > now {
                 wake_at = Some(wake_at.map_or(work.retry_at, |at| at.min(work.retry_at)));
             } else if let Some(computer) = self.computer.borrow().clone() {
-                self.begin(Job::Died(id), &computer, now);
+                self.begin(Job::Died(id), &computer);
             } else {
                 self.begin_start(id);
             }
@@ -316,7 +311,7 @@ impl Agent {
     }
 
     /// Begins a job in a task of its own, unless too many run or somebody else has the lock.
-    fn begin(self: &Rc<Self>, job: Job, computer: &Rc<Computer>, now: f64) -> bool {
+    fn begin(self: &Rc<Self>, job: Job, computer: &Rc<Computer>) -> bool {
         let is_release = matches!(job, Job::Build(_) | Job::Remove(_));
         let running = self.running(is_release);
         let limit = if is_release { BUILDS_MAX } else { self.site.settings.parallel_instances };
@@ -324,13 +319,13 @@ impl Agent {
             // A job that ends wakes the scheduler.
             return true;
         }
-        if running == 0 && !self.take_lock(is_release) {
+        if !self.take_lock(is_release) {
             return false;
         }
         self.memory.borrow_mut().entry(job.subject()).or_default().is_running = true;
         let (agent, computer) = (self.clone(), computer.clone());
         self.site.env.spawn(async move {
-            agent.run_job(&job, &computer, now).await;
+            agent.run_job(&job, &computer).await;
             agent.release_lock(is_release);
             agent.changed.notify_one();
         });

@@ -7,6 +7,8 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What was processed with success is not processed again sooner, in seconds, unless something changed.
+const REPEAT_SECONDS: f64 = 60.0;
 /// The longest pause before something that failed is tried again.
 const RETRY_SECONDS_MAX: u64 = 60;
 
@@ -48,7 +50,7 @@ impl Job {
 }
 
 /// What the agent remembers of a subject.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Work {
     /// A job works on it.
     pub(super) is_running: bool,
@@ -64,8 +66,26 @@ pub(super) struct Work {
     pub(super) deaths: u32,
     /// When its promises are due.
     pub(super) promises_at: f64,
+    /// When it was last processed with success; long ago before.
+    pub(super) processed_at: f64,
     /// Whether its promises were good when that was last told to the master.
     pub(super) is_healthy: Option<bool>,
+}
+
+impl Default for Work {
+    fn default() -> Work {
+        Work {
+            is_running: false,
+            failures: 0,
+            retry_at: 0.0,
+            tried: None,
+            is_forced: false,
+            deaths: 0,
+            promises_at: 0.0,
+            processed_at: f64::NEG_INFINITY,
+            is_healthy: None,
+        }
+    }
 }
 
 impl Work {
@@ -174,7 +194,13 @@ fn plan_partition(
     }
     if facts.due.contains(id) || work.is_forced {
         if !waits_for_build(computer, facts, memory, partition) {
-            plan.at(at, now, Job::Process(id.clone()));
+            // A periodicity of nothing, or a master without timestamps, must not make it run without a pause.
+            let rest = if is_same && work.failures == 0 && !work.is_forced {
+                work.processed_at + REPEAT_SECONDS
+            } else {
+                now
+            };
+            plan.at(at.max(rest), now, Job::Process(id.clone()));
         }
         return;
     }

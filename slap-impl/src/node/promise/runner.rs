@@ -140,7 +140,7 @@ fn find(env: &Env, partition: &Path, options: &Options, warnings: &mut Vec<Strin
     for name in files.list(&plugins).unwrap_or_default() {
         let wanted = options.only.as_ref().is_none_or(|only| only.contains(&name));
         if !name.starts_with("__init__") && name.ends_with(".py") && wanted {
-            let title = name.trim_end_matches(".py").to_owned();
+            let title = name.strip_suffix(".py").unwrap_or(&name).to_owned();
             jobs.push(Job { file: plugins.join(&name), title, name, is_plugin: true });
         }
     }
