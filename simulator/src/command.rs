@@ -5,7 +5,7 @@ use crate::lab;
 use slap_impl::env::{Env, Exit};
 
 const USAGE: &str = "usage: simulator run [--seed N] [--nodes N] [--trace]\n\n\
-    Brings a lab up and down in a world in memory. --trace prints every event.";
+    Runs a lab's life in a world in memory: up, changes, kills, destruction, down. --trace prints every event.";
 
 /// Runs the program.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
@@ -39,7 +39,7 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
     }
     env.print(format_args!("seed {seed:#x} nodes {nodes} version {}", env!("CARGO_PKG_VERSION")));
     // A world has a runtime of its own, and none can be started inside another.
-    let outcome = std::thread::scope(|scope| scope.spawn(move || lab::up_and_down(seed, nodes)).join());
+    let outcome = std::thread::scope(|scope| scope.spawn(move || lab::life(seed, nodes)).join());
     let Ok(outcome) = outcome else { return Exit::FAILED };
     if trace {
         for line in &outcome.lines {
@@ -47,7 +47,7 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
         }
     }
     env.print(format_args!(
-        "exit {} after {:.3} s in the world, {} events, digest {}",
+        "exit {}, up after {:.3} s in the world, {} events, digest {}",
         outcome.exit.0,
         outcome.took.as_secs_f64(),
         outcome.lines.len(),

@@ -3,7 +3,11 @@
 
 use crate::world::{SLAP, World};
 use slap_impl::env::{Env, Exit};
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Where the lab stands in its world.
 pub const DIRECTORY: &str = "/tmp/lab";
@@ -41,6 +45,39 @@ impl Lab {
         (exit, output)
     }
 
+    /// The profile of the release that the lab came with.
+    pub fn release(&self) -> String {
+        let releases = Path::new(DIRECTORY).join("releases");
+        let names = self.user.files().list(&releases).unwrap_or_default();
+        let name = names.first().map_or("", String::as_str);
+        releases.join(name).join("software.cfg").display().to_string()
+    }
+
+    /// What a user does, and what goes wrong; gives the worst exit code.
+    async fn work(&self) -> Exit {
+        let request = format!("request hello-1 {} --node computer_guid=COMP-1", self.release());
+        let commands = [
+            "lab status --output json",
+            &format!("{request} --parameters name=Ada"),
+            "wait hello-1 --for green",
+            "lab kill COMP-1/slappart0/hello-http",
+            "lab wait",
+            "lab kill agent/COMP-1",
+            "lab kill supervisor/COMP-1",
+            "lab kill master",
+            "lab kill keeper",
+            "lab up",
+            &format!("{request} --state destroyed"),
+            "wait hello-1 --for destroyed",
+            "service list",
+        ];
+        let mut worst = Exit::DONE;
+        for command in commands {
+            worst = worst.max(self.slap(command).await.0);
+        }
+        worst
+    }
+
     /// Types a command that must succeed, and gives what it printed.
     ///
     /// # Panics
@@ -67,20 +104,20 @@ pub struct Outcome {
     pub lines: Vec<String>,
     /// A short name for all events.
     pub digest: String,
-    /// How long it took in the world.
+    /// How long `up` took in the world.
     pub took: Duration,
 }
 
-/// Brings a lab of `nodes` nodes up in a world of this seed, and down again.
-pub fn up_and_down(seed: u64, nodes: u32) -> Outcome {
+/// A lab's whole life in a world of this seed: up with `nodes` nodes, another parameter, kills, a destroyed instance, down.
+pub fn life(seed: u64, nodes: u32) -> Outcome {
     World::run(seed, async move |world| {
         let lab = Lab::new(world);
         let start = lab.user.clock().elapsed();
         let (exit, output) = lab.slap(&format!("lab up --nodes {nodes}")).await;
         let took = lab.user.clock().elapsed() - start;
-        lab.slap("lab status --output json").await;
+        let worked = if exit == Exit::DONE { lab.work().await } else { exit };
         lab.slap("lab down").await;
         let trace = lab.world.trace();
-        Outcome { exit, output, lines: trace.lines(), digest: trace.digest(), took }
+        Outcome { exit: exit.max(worked), output, lines: trace.lines(), digest: trace.digest(), took }
     })
 }

@@ -13,13 +13,13 @@ fn run(seed: &str) -> (i32, String) {
 }
 
 #[test]
-fn three_nodes_become_green_and_the_same_seed_gives_the_same_trace_in_two_processes() {
+fn three_nodes_live_and_the_same_seed_gives_the_same_trace_in_two_processes() {
     let (first, second) = (run("7"), run("7"));
     let tail: Vec<&str> = first.1.lines().rev().take(40).collect();
     assert_eq!(
         first.0,
         0,
-        "the lab becomes green:\n{}",
+        "the lab becomes green, and stays well through kills:\n{}",
         tail.into_iter().rev().collect::<Vec<_>>().join("\n")
     );
     for (number, (one, two)) in first.1.lines().zip(second.1.lines()).enumerate() {

@@ -1,11 +1,7 @@
 //! What a user does in a lab of a world in memory, with the same command line as in a real one.
 
-use simulator::{
-    lab::{DIRECTORY, Lab},
-    world::World,
-};
+use simulator::{lab::Lab, world::World};
 use slap_impl::env::{Address, Exit};
-use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SEEDS: [u64; 3] = [1, 2, 3];
@@ -36,9 +32,7 @@ async fn page(lab: &Lab) -> Option<String> {
 
 /// Requests the first instance again, with something more.
 async fn request(lab: &Lab, more: &str) {
-    let releases = Path::new(DIRECTORY).join("releases");
-    let name = lab.user.files().list(&releases).expect("the lab came with a release").remove(0);
-    let release = releases.join(name).join("software.cfg").display().to_string();
+    let release = lab.release();
     lab.done(&format!("request hello-1 {release} --node computer_guid=COMP-1 {more}")).await;
 }
 

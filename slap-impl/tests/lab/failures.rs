@@ -80,6 +80,14 @@ fn a_broken_instance_is_named_and_recovers_when_repaired() {
     });
     let text = seen(&lab, "worker");
     assert!(text.contains("gone"), "{text}");
+    // A porter repairs the profile and asks for another build of it.
+    let repaired = lab.release(
+        "repaired",
+        &[("software.cfg", software_profile()), ("instance.cfg", &profile("sleep 1000", "true"))],
+    );
+    lab.ok(&["supply", &repaired, "COMP-1"]);
+    lab.ok(&["request", "worker", &repaired, "--node", "computer_guid=COMP-1"]);
+    lab.ok(&["wait", "worker", "--for", "green", "--timeout", "60s"]);
 }
 
 #[test]
@@ -103,7 +111,9 @@ fn a_failing_promise_is_red_until_it_is_kept() {
 #[test]
 fn a_service_that_exits_at_once_is_named_and_does_not_loop() {
     let lab = TestLab::up_empty(1, 2);
-    let instance = profile("sh -c 'echo I give up; exit 7'", "true");
+    let starts = lab.beside("starts");
+    let command = format!("sh -c 'echo started >> {}; echo I give up; exit 7'", starts.display());
+    let instance = profile(&command, "true");
     let release =
         lab.release("exiting", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
     supply_and_request(&lab, "worker", &release);
@@ -116,6 +126,10 @@ fn a_service_that_exits_at_once_is_named_and_does_not_loop() {
         text.contains("worker") && text.contains("exited with 7") && text.contains("I give up"),
         "{text}"
     );
+    // The pauses grow: 1, 2, 4 ... seconds. A loop without them would start it hundreds of times while we ask.
+    lab.fails(3, &["wait", "worker", "--timeout", "3s"]);
+    let started = fs::read_to_string(&starts).unwrap().lines().count();
+    assert!((1..=6).contains(&started), "{started} starts");
 }
 
 #[test]
