@@ -67,6 +67,19 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
     }
 }
 
+/// Refuses what XML cannot hold (XML 1.0, production 2, Char): it would arrive as something else.
+fn check_parameters(parameters: &BTreeMap<String, String>) -> Result<(), String> {
+    let is_char = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    for (name, value) in parameters {
+        if let Some(bad) = name.chars().chain(value.chars()).find(|c| !is_char(*c)) {
+            return Err(format!(
+                "parameter {name:?} has the character {bad:?}, which XML cannot hold\nhint: pass it encoded, for example as base64"
+            ));
+        }
+    }
+    Ok(())
+}
+
 async fn request(env: &Env, arguments: &Arguments) -> Result<(), Exit> {
     let file = read_parameters_file(env, arguments)?;
     let filter = pairs("--node", &arguments.node).map_err(|error| fail(env, &error))?;
@@ -81,6 +94,7 @@ async fn request(env: &Env, arguments: &Arguments) -> Result<(), Exit> {
         }
         _ => given,
     };
+    check_parameters(&parameters).map_err(|error| fail(env, &error))?;
     let title = &arguments.reference;
     env.tell(format_args!("Requesting {title} as an instance of {url}..."));
     let wish = InstanceRequest {
@@ -227,7 +241,8 @@ async fn pending(client: &SlapClient, wish: &InstanceRequest, instance: &Softwar
         // slapproxy knows no status at all: published parameters are the only sign.
         Ok(status) if status.kind() == StatusKind::Other && !instance.connection.is_empty() => {}
         Ok(status) if status.kind() != StatusKind::Other => {
-            let text = first_line(&status.text);
+            let text =
+                if status.no_data { "its node did not report yet".to_owned() } else { status.described() };
             lines.push(format!("Pending: {} in {partition} of {computer}: {text}", wish.title));
             lines.push(wait_hint(wish));
         }
@@ -241,7 +256,7 @@ fn release_reason(status: &AccessStatus) -> Option<String> {
         StatusKind::Access => None,
         StatusKind::Building => Some("is being built".to_owned()),
         _ if status.no_data => Some("is not built yet".to_owned()),
-        StatusKind::Error => Some(format!("failed: {}", first_line(&status.text))),
+        StatusKind::Error => Some(format!("failed: {}", status.described())),
         StatusKind::Other => None,
     }
 }
@@ -252,11 +267,6 @@ fn wait_hint(wish: &InstanceRequest) -> String {
         _ => "started",
     };
     format!("Wait for it: slap wait {} --for {goal}", quoted(wish.title.as_str()))
-}
-
-fn first_line(text: &str) -> String {
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing was reported yet");
-    line.chars().take(300).collect()
 }
 
 /// A text as a word for a shell.
@@ -304,7 +314,7 @@ mod tests {
         let status = |text: &str| AccessStatus { text: text.to_owned(), ..AccessStatus::default() };
         assert_eq!(release_reason(&status("#access ok")), None);
         assert_eq!(release_reason(&status("#building it")).unwrap(), "is being built");
-        assert_eq!(release_reason(&status("#error no\nlog")).unwrap(), "failed: #error no");
+        assert_eq!(release_reason(&status("#error no\nlog")).unwrap(), "failed: #error no\nlog");
         let unknown = AccessStatus::unknown("x", "Software Installation");
         assert_eq!(release_reason(&unknown).unwrap(), "is not built yet");
     }

@@ -8,7 +8,11 @@ use super::{
 use crate::{
     client::SlapClient,
     env::{Env, Exit},
-    wire::{hateoas::Service, instance_xml, status::StatusKind},
+    wire::{
+        hateoas::Service,
+        instance_xml,
+        status::{AccessStatus, StatusKind},
+    },
 };
 use clap::{Parser, Subcommand};
 use serde_json::{Map, Value as Json, json};
@@ -86,9 +90,23 @@ async fn info(env: &Env, client: &SlapClient, reference: &str, with_news: bool) 
     match document(&service, written.unwrap_or(Serialisation::JsonInXml), with_news) {
         Ok(document) => {
             env.print(python_json::dumps(&document));
+            tell_errors(env, reference, &service);
             Exit::DONE
         }
         Err(reason) => fail(env, &format!("{reference}: {reason}")),
+    }
+}
+
+/// Says what is wrong with an instance; the document has the light only, as slapos prints it.
+fn tell_errors(env: &Env, reference: &str, service: &Service) {
+    let statuses = service.news.iter().flatten().map(AccessStatus::from_json);
+    let errors: Vec<AccessStatus> =
+        statuses.filter(|status| status.kind() == StatusKind::Error && !status.no_data).collect();
+    for status in &errors {
+        env.tell(format_args!("{reference}: {}", status.described()));
+    }
+    if !errors.is_empty() {
+        env.tell("hint: the node tries again by itself; `slap lab logs` has the whole logs of a lab");
     }
 }
 

@@ -56,7 +56,6 @@ enum Look {
 struct Seen {
     requested_state: String,
     status: AccessStatus,
-    log: String,
 }
 
 /// Runs the command.
@@ -137,12 +136,11 @@ async fn look(client: &SlapClient, title: &str) -> Result<Option<Seen>, ClientEr
     };
     let news = service.news.unwrap_or_default();
     let status = news.first().map(AccessStatus::from_json).unwrap_or_default();
-    let log = news.first().and_then(|news| news["log"].as_str()).unwrap_or_default().to_owned();
-    Ok(Some(Seen { requested_state: service.requested_state, status, log }))
+    Ok(Some(Seen { requested_state: service.requested_state, status }))
 }
 
 fn judge(condition: Condition, seen: Option<&Seen>) -> Look {
-    let Some(Seen { requested_state, status, log }) = seen else {
+    let Some(Seen { requested_state, status }) = seen else {
         return match condition {
             Condition::Destroyed => Look::True,
             _ => Look::Never("there is no such instance\nhint: `slap request` makes one".to_owned()),
@@ -162,7 +160,7 @@ fn judge(condition: Condition, seen: Option<&Seen>) -> Look {
     }
     match status.kind() {
         _ if status.no_data => Look::NotYet("its node did not report yet".to_owned()),
-        StatusKind::Error => Look::NotYet(crate::lab::with_log(&status.text, Some(log))),
+        StatusKind::Error => Look::NotYet(status.described()),
         _ if !status.up_to_date => Look::NotYet("its node is processing it".to_owned()),
         StatusKind::Access => Look::True,
         _ => Look::NotYet(status.text.clone()),
@@ -177,7 +175,7 @@ mod tests {
     fn a_wait_knows_what_is_true_missing_and_impossible() {
         let seen = |state: &str, text: &str, up_to_date| {
             let status = AccessStatus { text: text.to_owned(), up_to_date, ..AccessStatus::default() };
-            Some(Seen { requested_state: state.to_owned(), status, log: String::new() })
+            Some(Seen { requested_state: state.to_owned(), status })
         };
         let check = |condition, seen: Option<Seen>, expected: &str| {
             let found = match judge(condition, seen.as_ref()) {

@@ -182,6 +182,6 @@ pub trait Processes {
     fn marked(&self, variable: &str, value: &str) -> Vec<Identity>;
     /// A text that differs after each boot of the machine: identities of another boot mean nothing.
     fn boot(&self) -> String;
-    /// Ends when this process is asked to end (SIGTERM or SIGINT). From the first call on, these do not kill it.
+    /// Ends when this process is asked to end (SIGTERM, SIGINT or SIGHUP). From the first call on, these do not kill it.
     fn termination(&self) -> LocalFuture<'static, ()>;
 }

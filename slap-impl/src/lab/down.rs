@@ -31,7 +31,8 @@ pub(super) async fn take_down(env: &Env, layout: &Layout, purge: bool, quiet: bo
         return Exit::DONE;
     }
     let marked = || !env.processes().marked(MARK, &layout.root.to_string_lossy()).is_empty();
-    if matches!(layout.read(env), Ok(None)) && !marked() {
+    let names = env.files().list(&layout.root).unwrap_or_default();
+    if matches!(layout.read(env), Ok(None)) && !marked() && !locate::is_half_made(&names) {
         let message = format!("{} is no lab\nhint: name a lab's directory with --dir", layout.root.display());
         return super::fail(env, Exit::USAGE, &message);
     }
@@ -43,6 +44,7 @@ pub(super) async fn take_down(env: &Env, layout: &Layout, purge: bool, quiet: bo
     // Only now nobody else writes it.
     let described = layout.read(env);
     if let Ok(Some(description)) = &described {
+        super::up::resume(env, layout, description);
         let orderly = orderly(env, layout, description);
         if env.timeout(ORDERLY_TIME_MAX, orderly).await.is_err() {
             progress.note("the orderly way took too long");

@@ -94,7 +94,10 @@ pub(super) async fn wait(
     let mut pause = PAUSE.0;
     loop {
         let begin = env.clock().elapsed();
-        let view = LabView::of(env, layout, description, &open).await;
+        let left = deadline.saturating_sub(begin).max(PAUSE.1);
+        let Ok(view) = env.timeout(left, LabView::of(env, layout, description, &open)).await else {
+            return timed_out(env, layout, goal, &told);
+        };
         let mut waits = Vec::new();
         let mut still_open = Vec::new();
         for node in &view.nodes {

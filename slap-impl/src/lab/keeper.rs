@@ -7,7 +7,7 @@
 use super::layout::{Description, Layout, MARK};
 use crate::{
     env::{Command, Env, Identity, Output, Process},
-    node::supervisor::{Restart, Service, SupervisorClient, SupervisorError},
+    node::supervisor::{Restart, Service, ServiceState, SupervisorClient, SupervisorError},
     vocabulary::ComputerId,
 };
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -65,6 +65,26 @@ pub(super) async fn start(env: &Env, layout: &Layout) -> Result<Identity, String
         }
     };
     Err(format!("the keeper {problem}\n{}", super::logs::last_lines(env, &log, 5)))
+}
+
+/// What of the nodes' supervisors and services is not as it should be, for an `up` that is about to say that all is well.
+pub(super) async fn problem(env: &Env, layout: &Layout, description: &Description) -> Option<String> {
+    for computer in description.computers() {
+        match SupervisorClient::new(env.clone(), &layout.supervisor(&computer)).status().await {
+            Err(error) => return Some(format!("{computer}: {error}")),
+            Ok(services) => {
+                let down = services.iter().find(|service| {
+                    let up = matches!(service.state, ServiceState::Running | ServiceState::Stopped);
+                    service.watched && !up
+                });
+                if let Some(service) = down {
+                    let state = service.state.as_str();
+                    return Some(format!("{computer}/{}/{} is {state}", service.group, service.name));
+                }
+            }
+        }
+    }
+    None
 }
 
 /// Ends a keeper that answers and was not noted down: whoever started it was interrupted. What it keeps runs on.

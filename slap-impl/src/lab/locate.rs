@@ -91,12 +91,18 @@ pub(super) fn check_free(env: &Env, directory: &Path) -> Result<(), String> {
         Ok(metadata) if metadata.kind != FileKind::Directory => refuse("it is not a directory"),
         Ok(metadata) if metadata.user != env.context().user => refuse("it belongs to another user"),
         Ok(_) => match env.files().list(directory) {
-            // A lock alone is what a refused `up` leaves.
-            Ok(names) if names.iter().all(|name| name == "lab.lock") => Ok(()),
+            Ok(names) if names.is_empty() || is_half_made(&names) => Ok(()),
             Ok(_) => refuse("it is not empty, and it is no lab"),
             Err(error) => refuse(&error.to_string()),
         },
     }
+}
+
+/// Whether these are the names of a lab that an `up` was killed in the midst of making: its lock, and nothing foreign.
+pub(super) fn is_half_made(names: &[String]) -> bool {
+    const MADE: [&str; 7] = ["bin", "lab.lock", "log", "master", "nodes", "run", "slapos-client.cfg"];
+    let is_ours = |name: &String| MADE.contains(&name.as_str()) || name.starts_with(".slap-");
+    names.iter().any(|name| name == "lab.lock") && names.iter().all(is_ours)
 }
 
 fn memory(env: &Env) -> Option<PathBuf> {

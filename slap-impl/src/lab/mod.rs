@@ -20,8 +20,6 @@ mod status;
 mod up;
 mod view;
 
-pub(crate) use view::with_log;
-
 use crate::env::{Env, Exit, Lock, Signal};
 use clap::{Parser, Subcommand};
 use layout::{Description, Layout};

@@ -73,16 +73,18 @@ fn table(view: &LabView) -> Vec<String> {
         format!("master    {} {}", view.master_url, view.master),
     ];
     for node in &view.nodes {
-        node_lines(node, &mut lines);
+        node_lines(node, view.master == "running", &mut lines);
     }
     lines
 }
 
-fn node_lines(node: &NodeView, lines: &mut Vec<String>) {
+fn node_lines(node: &NodeView, master_answers: bool, lines: &mut Vec<String>) {
     let busy = node.partitions.iter().filter(|partition| partition.instance.is_some()).count();
     lines.push(String::new());
     if !node.formatted {
-        lines.push(format!("{}    not known to the master", node.computer));
+        let what =
+            if master_answers { "not known to the master" } else { "unknown: the master does not answer" };
+        lines.push(format!("{}    {what}", node.computer));
         return;
     }
     lines.push(format!("{}    {} partitions, {busy} busy", node.computer, node.partitions.len()));

@@ -28,6 +28,8 @@ use std::{
 const PROGRAM_BYTES_MAX: u64 = 1 << 30;
 /// How long the master may take to answer.
 const MASTER_TIME_MAX: Duration = Duration::from_secs(20);
+/// How long the keeper may take to start and replace programs: each may take some seconds to end.
+const START_TIME_MAX: Duration = Duration::from_secs(60);
 /// Nodes that a lab has at most.
 const NODES_MAX: u32 = 1000;
 
@@ -129,13 +131,17 @@ async fn up(
         locate::check_free(env, &layout.root).map_err(usage)?;
     }
     let made = !env.files().exists(&layout.root);
-    if let Err(message) = prepare_directory(env, layout) {
+    if let Err(message) = make(env, &layout.root) {
         remove_half_made(env, layout, made);
         return Err(message.into());
     }
     let Some(_lock) = super::take_lock(env, layout)? else {
         return Err(super::busy(layout).into());
     };
+    if let Err(message) = prepare_directory(env, layout) {
+        remove_half_made(env, layout, made);
+        return Err(message.into());
+    }
     // Only now nobody else writes it.
     let described = layout.read(env)?;
     let (nodes, partitions) = size(arguments, described.as_ref())?;
@@ -149,7 +155,11 @@ async fn up(
     };
     locate::remember(env, &layout.root);
     progress.done(format_args!("Prepared {}", layout.root.display()));
-    start(env, layout, &mut description, &digest, progress).await?;
+    resume(env, layout, &description);
+    let started = start(env, layout, &mut description, &digest, progress);
+    env.timeout(START_TIME_MAX, started).await.unwrap_or_else(|_| {
+        Err(format!("the keeper does not do its work\n{}", logs::last_lines(env, &layout.log("keeper"), 5)))
+    })?;
     let client =
         SlapClient::new(env.clone(), &description.master_url()).map_err(|error| error.to_string())?;
     wait_for_master(env, layout, &client, &description).await?;
@@ -164,12 +174,44 @@ async fn up(
     if !arguments.empty && !description.populated {
         populate(env, layout, &client, &mut description, progress).await?;
     }
-    let green = health::wait(env, layout, &description, health::Goal::Green, deadline, progress).await;
+    let green = wait_for_green(env, layout, &description, deadline, progress).await?;
     if green == Exit::DONE {
         progress.done("All promises are green");
         super::status::print_summary(env, layout, &description, progress.total_seconds()).await;
     }
     Ok(green)
+}
+
+/// Waits until the lab is green in everybody's eyes. Reports and promise results may be older than what died meanwhile, so
+/// the nodes' supervisors are asked too: each must answer, and no watched service may be down.
+async fn wait_for_green(
+    env: &Env,
+    layout: &Layout,
+    description: &Description,
+    deadline: Duration,
+    progress: &mut Progress,
+) -> Result<Exit, Failure> {
+    loop {
+        let green = health::wait(env, layout, description, health::Goal::Green, deadline, progress).await;
+        if green != Exit::DONE {
+            return Ok(green);
+        }
+        let Some(problem) = keeper::problem(env, layout, description).await else { return Ok(Exit::DONE) };
+        if env.clock().elapsed() >= deadline {
+            return Err(Failure { exit: Exit::TIMED_OUT, message: format!("the time was up: {problem}") });
+        }
+        env.sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Lets everything go on that was made to stand still.
+pub(super) fn resume(env: &Env, layout: &Layout, description: &Description) {
+    let keeper = description.keeper.filter(|_| keeper::process(env, description).is_some());
+    let kept = keeper::client(env, layout).recorded().into_iter().filter_map(|service| service.identity);
+    for identity in keeper.into_iter().chain(kept) {
+        // Who is gone meanwhile is no error.
+        let _ = env.processes().signal_group(identity, Signal::Continue);
+    }
 }
 
 /// The number of nodes and of partitions of each.
@@ -196,20 +238,23 @@ fn size(arguments: &UpArguments, described: Option<&Description>) -> Result<(u32
     Ok((nodes, partitions))
 }
 
+/// Makes a directory of the lab.
+fn make(env: &Env, directory: &Path) -> Result<(), String> {
+    env.files().create_directory(directory, 0o700).map_err(|error| cannot_write(directory, &error))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> String {
+    format!(
+        "{}: {error}\nhint: a lab needs a directory that you may write to, on a disk that is not full; choose another --dir",
+        path.display()
+    )
+}
+
 fn prepare_directory(env: &Env, layout: &Layout) -> Result<(), String> {
-    let files = env.files();
-    let say = |path: &Path, error: &io::Error| {
-        format!(
-            "{}: {error}\nhint: a lab needs a directory that you may write to, on a disk that is not full; choose another --dir",
-            path.display()
-        )
-    };
-    let mut directories = vec![layout.root.clone()];
-    directories.extend(["bin", "log", "run", "master", "nodes"].map(|name| layout.root.join(name)));
-    for directory in directories {
-        files.create_directory(&directory, 0o700).map_err(|error| say(&directory, &error))?;
+    for name in ["bin", "log", "run", "master", "nodes"] {
+        make(env, &layout.root.join(name))?;
     }
-    files.set_mode(&layout.root, 0o700).map_err(|error| say(&layout.root, &error))
+    env.files().set_mode(&layout.root, 0o700).map_err(|error| cannot_write(&layout.root, &error))
 }
 
 /// Takes away what a refused `up` made, if it made the directory at all.
@@ -277,7 +322,7 @@ fn copy_program(env: &Env, layout: &Layout) -> Result<String, String> {
         env.files()
             .copy(source, &target)
             .and_then(|()| env.files().set_mode(&target, 0o700))
-            .map_err(|error| format!("{}: {error}", target.display()))?;
+            .map_err(|error| cannot_write(&target, &error))?;
     }
     Ok(Sha256::digest(&content).iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }

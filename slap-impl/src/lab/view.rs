@@ -16,12 +16,12 @@ use crate::{
 };
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 /// Bytes of a promise's result file that are read.
 const RESULT_BYTES_MAX: u64 = 64 << 10;
-/// Lines of an error's log that are shown.
-const LOG_LINES_MAX: usize = 12;
+/// How long the master may take for an answer to a look: it needs no time, but may be made to stand still.
+const LOOK_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A lab.
 #[derive(Debug, Serialize)]
@@ -138,13 +138,18 @@ impl LabView {
             nodes: Vec::new(),
         };
         let client = match SlapClient::new(env.clone(), &view.master_url) {
-            Ok(client) => client,
+            Ok(client) => client.with_deadline(LOOK_TIME_MAX),
             Err(error) => {
                 view.master = error.to_string();
                 return view;
             }
         };
         for computer in computers {
+            if view.master != "running" {
+                // Who did not answer just now need not be asked again for each node.
+                view.nodes.push(NodeView::unknown(computer));
+                continue;
+            }
             match node(env, layout, &client, computer).await {
                 Ok(node) => view.nodes.push(node),
                 Err(error) => {
@@ -181,15 +186,15 @@ async fn node(
     };
     let news = client.computer_information(computer.as_str()).await?.news.unwrap_or_default();
     let software = full.software_releases.iter().map(|release| {
-        let json = &news["software"][release.url.as_str()];
-        let status = AccessStatus::from_json(json);
+        let status = AccessStatus::from_json(&news["software"][release.url.as_str()]);
         let requested_state = release.requested_state.unwrap_or(SupplyState::Available);
-        SoftwareView {
-            url: release.url.to_string(),
-            requested_state,
-            health: software_health(requested_state, &status, json["log"].as_str()),
-            status: status.text,
+        let mut health = software_health(requested_state, &status);
+        let user = full.partitions.iter().filter_map(|partition| partition.instance.as_ref());
+        let user = user.into_iter().find(|instance| instance.software_release.url == release.url);
+        if let (SupplyState::Destroyed, Some(user)) = (requested_state, user) {
+            health = Health::Pending(format!("it is removed when {} does not use it any more", user.title));
         }
+        SoftwareView { url: release.url.to_string(), requested_state, health, status: status.text }
     });
     let software = software.collect();
     let instance_root = layout.instance_root(computer);
@@ -212,7 +217,6 @@ fn instance(
     directory: &Path,
 ) -> Option<InstanceView> {
     let instance = partition.instance.as_ref()?;
-    let log = status["log"].as_str();
     let status = AccessStatus::from_json(status);
     let promises = promises(env, directory);
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -221,7 +225,7 @@ fn instance(
         software_release: instance.software_release.url.to_string(),
         software_type: instance.software_type.clone(),
         requested_state: partition.requested_state,
-        health: instance_health(partition.requested_state, &status, log, &promises),
+        health: instance_health(partition.requested_state, &status, &promises),
         status: status.text,
         connection_parameters: instance
             .connection
@@ -263,40 +267,29 @@ fn promises(env: &Env, partition: &Path) -> Vec<PromiseView> {
     promises
 }
 
-/// A report of an error with the last lines of the log that came with it.
-pub(crate) fn with_log(text: &str, log: Option<&str>) -> String {
-    let lines: Vec<&str> = log.unwrap_or_default().lines().filter(|line| !line.trim().is_empty()).collect();
-    let last = lines[lines.len().saturating_sub(LOG_LINES_MAX)..].join("\n");
-    if last.is_empty() { text.to_owned() } else { format!("{text}\n{last}") }
-}
-
-fn software_health(requested: SupplyState, status: &AccessStatus, log: Option<&str>) -> Health {
+fn software_health(requested: SupplyState, status: &AccessStatus) -> Health {
     match (requested, status.kind()) {
         (SupplyState::Destroyed, _) => Health::Pending("it is being removed".to_owned()),
         (_, StatusKind::Access) => Health::Green,
-        (_, StatusKind::Error) if !status.no_data => Health::Red(with_log(&status.text, log)),
+        (_, StatusKind::Error) if !status.no_data => Health::Red(status.described()),
         (_, StatusKind::Building) => Health::Pending("it is being built".to_owned()),
         _ => Health::Pending("its node did not report yet".to_owned()),
     }
 }
 
-fn instance_health(
-    requested: RequestedState,
-    status: &AccessStatus,
-    log: Option<&str>,
-    promises: &[PromiseView],
-) -> Health {
+fn instance_health(requested: RequestedState, status: &AccessStatus, promises: &[PromiseView]) -> Health {
     let failed = promises.iter().find(|promise| promise.failed);
     match (requested, failed) {
         (RequestedState::Destroyed, _) => return Health::Pending("it is being destroyed".to_owned()),
         (RequestedState::Started, Some(promise)) => {
             let said = format!("promise {} failed: {}", promise.title, promise.message);
-            return Health::Red(with_log(&said, log.filter(|_| status.kind() == StatusKind::Error)));
+            let more = if status.kind() == StatusKind::Error { status.described() } else { String::new() };
+            return Health::Red(format!("{said}\n{more}").trim_end().to_owned());
         }
         _ => {}
     }
     match status.kind() {
-        StatusKind::Error if !status.no_data => Health::Red(with_log(&status.text, log)),
+        StatusKind::Error if !status.no_data => Health::Red(status.described()),
         _ if status.no_data => Health::Pending("its node did not report yet".to_owned()),
         _ if !status.up_to_date => Health::Pending("it is being processed".to_owned()),
         StatusKind::Access => Health::Green,
@@ -322,7 +315,7 @@ mod tests {
             date: String::new(),
         };
         let check = |requested, status: &AccessStatus, failed: bool, expected: &str| {
-            let health = instance_health(requested, status, Some("why"), &[promise(failed)]);
+            let health = instance_health(requested, status, &[promise(failed)]);
             assert_eq!(health.word(), expected, "{requested} {status:?} {failed}");
         };
         let (started, stopped) = (RequestedState::Started, RequestedState::Stopped);

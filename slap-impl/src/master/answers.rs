@@ -47,17 +47,17 @@ impl Master {
                 let (computer, reference) =
                     (form.parsed("computer_id")?, form.parsed("computer_partition_id")?);
                 let (partition, status) = self.require_partition(&computer, &reference)?;
-                Ok(document(&render::status_value(&self.partition_status(&partition, status.as_ref()))))
+                Ok(document(&self.partition_status(&partition, status.as_ref()).to_value()))
             }
             "getComputerStatus" => {
                 let computer: ComputerId = form.parsed("computer_id")?;
                 let status = self.read(|connection| self.computer_status(connection, &computer))??;
-                Ok(document(&render::status_value(&status)))
+                Ok(document(&status.to_value()))
             }
             "getSoftwareInstallationStatus" => {
                 let (computer, url) = (form.parsed("computer_id")?, form.parsed("url")?);
                 let status = self.read(|connection| self.release_status(connection, &computer, &url))??;
-                Ok(document(&render::status_value(&status)))
+                Ok(document(&status.to_value()))
             }
             "getHateoasUrl" => Ok(Response::text(200, format!("{}/hateoas/", base_url(self, request)))),
             "getRunId" => Ok(Response::text(200, self.run_id.clone())),
@@ -86,7 +86,7 @@ impl Master {
         &self,
         partition: &Partition,
         status: Option<&AccessStatus>,
-    ) -> render::Status {
+    ) -> crate::wire::status::AccessStatus {
         let reference = format!("{}-{}", partition.computer, partition.reference);
         render::status(
             status,
@@ -103,7 +103,7 @@ impl Master {
         &self,
         connection: &Connection,
         computer: &ComputerId,
-    ) -> rusqlite::Result<Result<render::Status, Refusal>> {
+    ) -> rusqlite::Result<Result<crate::wire::status::AccessStatus, Refusal>> {
         if store::computer(connection, computer)?.is_none()
             && self.default_computer.as_ref() != Some(computer)
         {
@@ -121,7 +121,7 @@ impl Master {
         connection: &Connection,
         computer: &ComputerId,
         url: &SoftwareUrl,
-    ) -> rusqlite::Result<Result<render::Status, Refusal>> {
+    ) -> rusqlite::Result<Result<crate::wire::status::AccessStatus, Refusal>> {
         if store::computer(connection, computer)?.is_none() {
             return Ok(Err(unknown_computer(connection, computer)?));
         }
@@ -139,7 +139,7 @@ impl Master {
         computer: &ComputerId,
         url: &SoftwareUrl,
         found: Option<&AccessStatus>,
-    ) -> render::Status {
+    ) -> crate::wire::status::AccessStatus {
         render::status(found, computer.as_str(), url.as_str(), "Software Installation", 0, self.now())
     }
 

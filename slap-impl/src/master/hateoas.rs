@@ -1,7 +1,7 @@
 //! The JSON documents that users' clients read: root, searches, and the documents that these lead to
 //! (slapos/proxy/hateoas.py). What slapproxy lacks and the real master shows is added as `news`: the last reports.
 
-use super::{Master, decisions::Refusal, form::Form, render};
+use super::{Master, decisions::Refusal, form::Form};
 use crate::{
     store::{self, Subject},
     vocabulary::{ComputerId, InstanceTitle},
@@ -116,8 +116,7 @@ fn service(master: &Master, title: &str) -> Result<Response, Refusal> {
         let partition = store::partition(connection, &instance.computer, &instance.partition)?;
         let subject = Subject::Partition(&instance.computer, &instance.partition);
         let status = store::access_status(connection, subject)?;
-        let news = partition
-            .map(|partition| render::status_json(&master.partition_status(&partition, status.as_ref())));
+        let news = partition.map(|partition| master.partition_status(&partition, status.as_ref()).to_json());
         Ok(Some((instance, news)))
     })?;
     let (instance, news) = found.ok_or_else(unknown)?;
@@ -138,7 +137,7 @@ fn computer(master: &Master, reference: &str) -> Result<Response, Refusal> {
         reference.parse().map_err(|error| Refusal::new(404, format!("no such computer: {error}")))?;
     let news = master.read(|connection| {
         let status = match master.computer_status(connection, &wanted)? {
-            Ok(status) => render::status_json(&status),
+            Ok(status) => status.to_json(),
             Err(refusal) => return Ok(Err(refusal)),
         };
         let mut partitions = Map::new();
@@ -147,14 +146,14 @@ fn computer(master: &Master, reference: &str) -> Result<Response, Refusal> {
                 let subject = Subject::Partition(&wanted, &partition.reference);
                 let status = store::access_status(connection, subject)?;
                 let shown = master.partition_status(&partition, status.as_ref());
-                partitions.insert(partition.reference.to_string(), render::status_json(&shown));
+                partitions.insert(partition.reference.to_string(), shown.to_json());
             }
         }
         let mut releases = Map::new();
         for supply in store::supplies(connection, &wanted)? {
             let status = store::access_status(connection, Subject::Release(&wanted, &supply.url))?;
             let shown = master.supply_status(&wanted, &supply.url, status.as_ref());
-            releases.insert(supply.url.to_string(), render::status_json(&shown));
+            releases.insert(supply.url.to_string(), shown.to_json());
         }
         Ok(Ok(json!({ "computer": status, "partition": partitions, "software": releases })))
     })??;

@@ -5,8 +5,7 @@ use crate::{
     vocabulary::{ComputerId, RequestedState},
     wire::{
         instance_xml::{self, Parameters},
-        marshal::{self, Value},
-        objects, status as wire,
+        marshal, objects, status as wire,
     },
 };
 
@@ -73,12 +72,6 @@ pub(super) fn given(partition: &Partition, instance: &Instance) -> objects::Soft
     }
 }
 
-/// A report as it is shown, and the end of the log that came with it.
-pub(super) struct Status {
-    record: wire::AccessStatus,
-    log: String,
-}
-
 /// What is shown of a report; `timestamp` is that of the partition, or 0; it and `now` are in microseconds since 1970. Without a report it says so, as the real master
 /// does (SlapOSCacheMixin, `getAccessStatus`).
 pub(super) fn status(
@@ -88,15 +81,14 @@ pub(super) fn status(
     portal_type: &str,
     timestamp: i64,
     now: i64,
-) -> Status {
+) -> wire::AccessStatus {
     let Some(status) = status else {
         let unknown = wire::AccessStatus::unknown(reference, portal_type);
-        let record = wire::AccessStatus { created_at: date(now), since: date(now), ..unknown };
-        return Status { record, log: String::new() };
+        return wire::AccessStatus { created_at: date(now), since: date(now), ..unknown };
     };
     // The real master's "15" and "5 minutes" are 0.005 and 0.0025 days.
     let age_seconds = (now - status.created_at) / 1_000_000;
-    let record = wire::AccessStatus {
+    wire::AccessStatus {
         user: user.to_owned(),
         created_at: date(status.created_at),
         since: date(status.since),
@@ -108,26 +100,8 @@ pub(super) fn status(
         no_data_since_5_minutes: age_seconds > 216,
         no_data_since_15_minutes: age_seconds > 432,
         up_to_date: status.about >= timestamp,
-    };
-    Status { record, log: status.log.clone() }
-}
-
-/// A report as the XML endpoints answer it. The end of an error's log is added as `log`; clients that do not know it pass it over.
-pub(super) fn status_value(status: &Status) -> Value {
-    let mut value = status.record.to_value();
-    if let (Value::Dictionary(items), false) = (&mut value, status.log.is_empty()) {
-        items.insert("log".to_owned(), Value::text(&status.log));
+        log: status.log.clone(),
     }
-    value
-}
-
-/// A report as it stands in hateoas documents; with the log as in [`status_value`].
-pub(super) fn status_json(status: &Status) -> serde_json::Value {
-    let mut value = status.record.to_json();
-    if let (Some(items), false) = (value.as_object_mut(), status.log.is_empty()) {
-        items.insert("log".to_owned(), status.log.clone().into());
-    }
-    value
 }
 
 /// Reads what [`timestamp`] writes.
@@ -180,8 +154,8 @@ mod tests {
     #[test]
     fn no_report_is_told_as_such() {
         let unknown = status(None, "COMP-1", "COMP-1-slappart0", "Software Instance", 7, 0);
-        assert_eq!(unknown.record.text, "#error no data found for COMP-1-slappart0");
-        assert!(unknown.record.no_data);
+        assert_eq!(unknown.text, "#error no data found for COMP-1-slappart0");
+        assert!(unknown.no_data);
         let report = AccessStatus {
             text: "#access ok".into(),
             state: "started".into(),
@@ -192,9 +166,9 @@ mod tests {
         };
         for (seconds, five, fifteen) in [(216, false, false), (217, true, false), (433, true, true)] {
             let shown = status(Some(&report), "COMP-1", "r", "t", 7, seconds * 1_000_000);
-            assert_eq!(shown.record.no_data_since_5_minutes, five, "{seconds}");
-            assert_eq!(shown.record.no_data_since_15_minutes, fifteen, "{seconds}");
-            assert_eq!(status_json(&shown)["log"], "why");
+            assert_eq!(shown.no_data_since_5_minutes, five, "{seconds}");
+            assert_eq!(shown.no_data_since_15_minutes, fifteen, "{seconds}");
+            assert_eq!(shown.to_json()["log"], "why");
         }
     }
 }

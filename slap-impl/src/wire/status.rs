@@ -7,6 +7,9 @@ use super::{
 };
 use serde_json::{Map, Value as Json};
 
+/// Lines of an error's log that are shown.
+const LOG_LINES_MAX: usize = 12;
+
 /// What kind of report it was; it stands at the beginning of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StatusKind {
@@ -58,6 +61,8 @@ pub struct AccessStatus {
     /// Whether the report is about the instance as it is asked for now. Our master's own addition: where it is not said, it
     /// is taken for granted.
     pub up_to_date: bool,
+    /// The end of the log that came with an error. Our master's own addition; clients that do not know it pass it over.
+    pub log: String,
 }
 
 impl AccessStatus {
@@ -78,6 +83,20 @@ impl AccessStatus {
         StatusKind::of(&self.text)
     }
 
+    /// The report for a person: its text, with the last lines of the log instead of the excerpt of it that is in the text.
+    pub fn described(&self) -> String {
+        let lines: Vec<&str> = self.log.lines().filter(|line| !line.trim().is_empty()).collect();
+        if lines.is_empty() {
+            return self.text.clone();
+        }
+        let last = lines[lines.len().saturating_sub(LOG_LINES_MAX)..].join("\n");
+        let what = match self.text.split_once(": ") {
+            Some((what, excerpt)) if self.log.contains(excerpt.trim()) => what,
+            _ => &self.text,
+        };
+        format!("{what}\n{last}")
+    }
+
     fn entries(&self) -> Vec<(&'static str, Entry<'_>)> {
         let mut entries: Vec<(&'static str, Entry<'_>)> = vec![
             ("created_at", Entry::Text(&self.created_at)),
@@ -88,6 +107,9 @@ impl AccessStatus {
             ("text", Entry::Text(&self.text)),
             ("user", Entry::Text(&self.user)),
         ];
+        if !self.log.is_empty() {
+            entries.insert(1, ("log", Entry::Text(&self.log)));
+        }
         if self.no_data {
             entries.push(("no_data", Entry::Flag(true)));
         }
@@ -131,6 +153,7 @@ impl AccessStatus {
             no_data_since_5_minutes: flag("no_data_since_5_minutes"),
             no_data_since_15_minutes: flag("no_data_since_15_minutes"),
             up_to_date: fields.get("up_to_date").is_none_or(Value::is_true),
+            log: text("log")?,
         })
     }
 
@@ -159,6 +182,7 @@ impl AccessStatus {
             no_data_since_5_minutes: flag("no_data_since_5_minutes"),
             no_data_since_15_minutes: flag("no_data_since_15_minutes"),
             up_to_date: value["up_to_date"].as_u64() != Some(0),
+            log: text("log"),
         }
     }
 }
@@ -190,6 +214,18 @@ mod tests {
             assert_eq!(AccessStatus::from_json(&status.to_json()), status);
             assert_eq!(status.kind(), StatusKind::Error);
         }
+    }
+
+    #[test]
+    fn a_report_is_described_with_its_log() {
+        let check = |text: &str, log: &str, expected: &str| {
+            let status =
+                AccessStatus { text: text.to_owned(), log: log.to_owned(), ..AccessStatus::default() };
+            assert_eq!(status.described(), expected);
+        };
+        check("#access ok", "", "#access ok");
+        check("#error while instanciating: b", "a\n\nb\n", "#error while instanciating\na\nb");
+        check("#error while installing /x", "why", "#error while installing /x\nwhy");
     }
 
     #[test]

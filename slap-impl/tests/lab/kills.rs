@@ -34,6 +34,39 @@ fn killed_in_any_order_twice() {
 }
 
 #[test]
+fn up_is_not_deceived_by_reports_from_before_the_kill() {
+    let lab = TestLab::up(2);
+    for round in 0..4 {
+        lab.ok(&["lab", "kill", "supervisor/COMP-1"]);
+        // At once, so that nobody noticed yet: the service's own process, not through `lab kill`, which waits for that.
+        for pid in lab.processes(&["http-server"]) {
+            std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+        }
+        lab.ok(&["lab", "up"]);
+        for title in ["hello-1", "hello-2"] {
+            let page = get(&lab.url(title));
+            assert!(page.is_some_and(|(code, _)| code == 200), "round {round}: {title} is not served");
+        }
+    }
+}
+
+#[test]
+fn up_resumes_what_stands_still_and_looks_do_not_hang() {
+    let lab = TestLab::up(1);
+    lab.ok(&["lab", "pause", "master"]);
+    let status = lab.slap(&["lab", "status"]);
+    assert!(status.code == 1 && status.stdout.contains("does not answer"), "{status:?}");
+    lab.fails(3, &["lab", "wait", "--timeout", "1s"]);
+    for target in ["keeper", "agent/COMP-1", "supervisor/COMP-1"] {
+        lab.ok(&["lab", "pause", target]);
+    }
+    lab.ok(&["lab", "up", "--timeout", "60s"]);
+    lab.ok(&["lab", "wait", "--timeout", "60s"]);
+    lab.ok(&["lab", "pause", "supervisor/COMP-1"]);
+    lab.ok(&["lab", "down"]);
+}
+
+#[test]
 fn services_survive_everything_else() {
     let lab = TestLab::up(1);
     let services = lab.processes(&["http-server"]);

@@ -55,6 +55,35 @@ fn down_leaves_nothing_and_may_be_repeated() {
 }
 
 #[test]
+fn a_directory_that_up_was_killed_in_can_be_used_and_purged() {
+    let lab = TestLab::new();
+    let half_made = || {
+        fs::create_dir_all(lab.directory().join("bin")).unwrap();
+        fs::write(lab.directory().join("lab.lock"), "").unwrap();
+    };
+    half_made();
+    lab.ok(&["lab", "down", "--purge"]);
+    assert!(!lab.directory().exists());
+    half_made();
+    lab.ok(&["lab", "up", "--nodes", "1", "--empty"]);
+}
+
+#[test]
+fn of_two_ups_at_once_one_says_so() {
+    let lab = TestLab::new();
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let up = || lab.slap(&["lab", "up", "--nodes", "1", "--empty"]);
+        let ups = [scope.spawn(up), scope.spawn(up)];
+        ups.map(|up| up.join().unwrap()).into()
+    });
+    assert!(results.iter().any(|done| done.code == 0), "{results:?}");
+    for done in results {
+        assert!(done.code == 0 || done.stderr.contains("another `slap lab up`"), "{done:?}");
+    }
+    lab.ok(&["lab", "wait", "--for", "formatted"]);
+}
+
+#[test]
 fn labs_live_side_by_side() {
     let (one, two) = (TestLab::up(1), TestLab::up(1));
     assert_ne!(one.url("hello-1"), two.url("hello-1"));

@@ -123,10 +123,11 @@ impl Processes for RealProcesses {
         use tokio::signal::unix::{SignalKind, signal};
         let terminate = signal(SignalKind::terminate());
         let interrupt = signal(SignalKind::interrupt());
+        let hangup = signal(SignalKind::hangup());
         Box::pin(async move {
-            match (terminate, interrupt) {
-                (Ok(mut terminate), Ok(mut interrupt)) => {
-                    race(terminate.recv(), interrupt.recv()).await;
+            match (terminate, interrupt, hangup) {
+                (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) => {
+                    race(terminate.recv(), race(interrupt.recv(), hangup.recv())).await;
                 }
                 // Without a handler the signals end this process by themselves.
                 _ => std::future::pending().await,

@@ -195,14 +195,17 @@ impl Core {
         }
     }
 
-    /// Cuts the logs that are too long.
-    pub(super) fn bound_logs(&self) {
+    /// Cuts the logs that are too long; says whether there were any.
+    pub(super) fn bound_logs(&self) -> bool {
+        let mut any = false;
         for record in self.groups.values().flat_map(BTreeMap::values) {
             let Service { log, log_bytes_max, .. } = &record.service;
-            if let Err(error) = bound_log(&self.env, log, (*log_bytes_max).max(LOG_BYTES_MIN)) {
-                self.env.log(format_args!("{} cannot be cut: {error}", log.display()));
+            match bound_log(&self.env, log, (*log_bytes_max).max(LOG_BYTES_MIN)) {
+                Ok(cut) => any |= cut,
+                Err(error) => self.env.log(format_args!("{} cannot be cut: {error}", log.display())),
             }
         }
+        any
     }
 
     /// Starts services: all held, one durable write, all released.
@@ -518,15 +521,16 @@ fn check_name(what: &str, name: &str) -> Result<(), String> {
 }
 
 /// Copies a log that is too long beside it and cuts it. What is written between the two is lost, as with any such cut.
-fn bound_log(env: &Env, log: &Path, bytes_max: u64) -> std::io::Result<()> {
+fn bound_log(env: &Env, log: &Path, bytes_max: u64) -> std::io::Result<bool> {
     // A service may have put anything in its log's place: only a regular file is touched.
     match env.files().symlink_metadata(log) {
         Ok(metadata) if metadata.kind == FileKind::File && metadata.length > bytes_max => {}
-        _ => return Ok(()),
+        _ => return Ok(false),
     }
     let kept = env.files().read_tail(log, bytes_max.min(LOG_KEPT_BYTES_MAX))?;
     let mut beside = log.as_os_str().to_owned();
     beside.push(".1");
     env.files().replace(Path::new(&beside), &kept, 0o600)?;
-    env.files().truncate(log, 0)
+    env.files().truncate(log, 0)?;
+    Ok(true)
 }

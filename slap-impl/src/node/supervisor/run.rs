@@ -28,7 +28,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a supervisor waits for the one before it to be gone.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-const LOG_PERIOD: Duration = Duration::from_secs(5);
+const LOG_PERIOD: Duration = Duration::from_secs(1);
+/// The same, after one was too long.
+const LOG_PERIOD_FAST: Duration = Duration::from_millis(50);
 
 /// Number of the last change, and all services.
 type Published = (u64, Rc<Vec<ServiceStatus>>);
@@ -209,8 +211,9 @@ impl Supervisor {
             }
             let now = self.env.clock().elapsed();
             if log_at <= now {
-                self.core.bound_logs();
-                log_at = now + LOG_PERIOD;
+                // Who writes fast is looked after closely.
+                let period = if self.core.bound_logs() { LOG_PERIOD_FAST } else { LOG_PERIOD };
+                log_at = now + period;
             }
         }
     }
