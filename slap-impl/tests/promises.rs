@@ -131,6 +131,14 @@ fn a_promise_that_hangs_is_killed_and_holds_up_no_other() {
 }
 
 #[test]
+fn what_a_kept_promise_leaves_in_the_background_is_ended() {
+    let partition = partition(&[], &[("forks", "sleep 600 & echo $! > pid; exit 0")]);
+    let summary = run(partition.path(), &Options::new(Mode::Test, true));
+    assert_eq!(summary.failure(), None);
+    wait_until_gone(fs::read_to_string(partition.path().join("pid")).unwrap().trim());
+}
+
+#[test]
 fn an_anomaly_counts_after_three_failures_and_promises_keep_their_period() {
     let partition = partition(&[("up.py", "check_socket_listening", "'pathname': '/no/such/socket'")], &[]);
     let anomaly = |force| run(partition.path(), &Options::new(Mode::Anomaly, force));

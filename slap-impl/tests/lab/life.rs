@@ -55,6 +55,32 @@ fn down_leaves_nothing_and_may_be_repeated() {
 }
 
 #[test]
+fn a_newer_program_replaces_everything_but_services() {
+    let lab = TestLab::up(2);
+    let services = lab.processes(&["http-server"]);
+    let before = processes_of(&lab.directory());
+    // The same program with a byte more is another program, and runs as well.
+    let newer = lab.beside("slap-newer");
+    let mut bytes = fs::read(assert_cmd::cargo::cargo_bin!("slap")).unwrap();
+    bytes.push(0);
+    fs::write(&newer, &bytes).unwrap();
+    fs::set_permissions(&newer, fs::Permissions::from_mode(0o755)).unwrap();
+    let up = std::process::Command::new(&newer)
+        .args(["lab", "up", "--dir", &lab.directory().display().to_string(), "--timeout", "60s"])
+        .env("HOME", lab.beside(""))
+        .output()
+        .unwrap();
+    assert!(up.status.success(), "{up:?}");
+    assert_eq!(fs::read(lab.directory().join("bin/slap")).unwrap().len(), bytes.len());
+    assert_eq!(lab.processes(&["http-server"]), services, "services stay");
+    let after = processes_of(&lab.directory());
+    let kept: Vec<_> = after.keys().filter(|pid| before.contains_key(pid)).copied().collect();
+    assert_eq!(kept, services, "keeper, master, agents and supervisors are new");
+    assert_eq!(after.len(), before.len());
+    lab.ok(&["lab", "wait"]);
+}
+
+#[test]
 fn a_directory_that_up_was_killed_in_can_be_used_and_purged() {
     let lab = TestLab::new();
     let half_made = || {
