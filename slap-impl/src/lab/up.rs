@@ -15,6 +15,7 @@ use super::{
 use crate::{
     client::SlapClient,
     env::{Address, Either, Env, Exit, Signal, race},
+    vocabulary::hex,
 };
 use clap::Args;
 use sha2::{Digest, Sha256};
@@ -324,7 +325,7 @@ fn copy_program(env: &Env, layout: &Layout) -> Result<String, String> {
             .and_then(|()| env.files().set_mode(&target, 0o700))
             .map_err(|error| cannot_write(&target, &error))?;
     }
-    Ok(Sha256::digest(&content).iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&Sha256::digest(&content)[..8]))
 }
 
 fn mark(layout: &Layout) -> String {

@@ -77,7 +77,7 @@ impl Master {
     /// When the database cannot be used.
     pub async fn open(env: &Env, configuration: Configuration) -> Result<Rc<Master>, OpenError> {
         let Opened { store, identity } = store::open(env, &configuration.database).await?;
-        let run_id = env.random_bytes(16).iter().map(|byte| format!("{byte:02x}")).collect();
+        let run_id = crate::vocabulary::hex(&env.random_bytes(16));
         Ok(Rc::new(Master {
             queue: CommitQueue::start(env, store.clone()),
             store,

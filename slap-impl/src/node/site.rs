@@ -7,12 +7,11 @@ use super::{NodeError, safe, settings::NodeSettings, supervisor::SupervisorClien
 use crate::{
     client::{Poll, SlapClient},
     env::{Command, Env, Files, Lock, Output},
-    vocabulary::{PartitionId, SoftwareUrl},
+    vocabulary::{PartitionId, SoftwareUrl, hex},
     wire::objects::{Computer, ComputerPartition},
 };
 use md5::{Digest, Md5};
 use std::{
-    fmt::Write,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -39,11 +38,7 @@ pub struct Site {
 
 /// The name of a release's directory: the MD5 sum of its URL.
 pub fn release_hash(url: &SoftwareUrl) -> String {
-    let mut name = String::with_capacity(32);
-    for byte in Md5::digest(url.as_str().as_bytes()) {
-        write!(name, "{byte:02x}").expect("a String takes everything");
-    }
-    name
+    hex(&Md5::digest(url.as_str().as_bytes()))
 }
 
 impl Site {

@@ -3,7 +3,6 @@
 use super::{
     engine,
     evaluate::Evaluation,
-    merge::nearest,
     recipe::{Nested, OptionMap, Options, Place, RecipeError},
 };
 use crate::env::{Env, LocalFuture};
@@ -130,7 +129,7 @@ impl Options for Context<'_> {
         }
         if !state.raw.contains_key(section) {
             let error = failed(format!("there is no section {section:?}"));
-            return Err(match nearest(section, state.raw.keys().map(|name| &**name)) {
+            return Err(match crate::vocabulary::nearest(section, state.raw.keys().map(|name| &**name)) {
                 Some(near) => error.hint(format!("did you mean {near:?}?")),
                 None => error,
             });

@@ -11,7 +11,7 @@
 //! stored values and reads as `${`, and the fork's dependencies.
 
 use super::{
-    merge::{self, Sections, VALUE_BYTES_MAX, nearest},
+    merge::{self, Sections, VALUE_BYTES_MAX},
     recipe::{NothingToInstall, OptionMap, Place, Recipe, RecipeError},
     reference::{Piece, pieces},
     registry::Registry,
@@ -220,7 +220,7 @@ impl Evaluation {
             (None, Some(_)) => Section::new(Place::nowhere("the buildout around this one")),
             (None, None) => {
                 let error = RecipeError::new(format!("The referenced section, '{name}', was not defined."));
-                return Err(match nearest(name, state.raw.keys().map(|name| &**name)) {
+                return Err(match crate::vocabulary::nearest(name, state.raw.keys().map(|name| &**name)) {
                     Some(near) => error.hint(format!("did you mean [{near}]?")),
                     None => error.hint(format!("add a section [{name}]")),
                 });
@@ -392,7 +392,7 @@ impl Evaluation {
     fn missing(&self, section: &str, option: &str) -> RecipeError {
         let error = RecipeError::new(format!("Referenced option does not exist: {section} {option}"));
         let names = self.stored(section, true);
-        match nearest(option, names.keys().map(String::as_str)) {
+        match crate::vocabulary::nearest(option, names.keys().map(String::as_str)) {
             Some(near) => error.hint(format!("did you mean ${{{section}:{near}}}?")),
             None => error.hint(format!("[{section}] is at {}", self.section_place(section))),
         }

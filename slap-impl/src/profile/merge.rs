@@ -276,7 +276,7 @@ fn expand_deeper(
     for parent in parents.text.split('\n').map(str::trim).filter(|parent| !parent.is_empty()) {
         let inherited = sections.get(parent).ok_or_else(|| {
             let error = failed(format!("there is no section {parent:?} to inherit from"));
-            match nearest(parent, sections.keys().map(|name| &**name)) {
+            match crate::vocabulary::nearest(parent, sections.keys().map(|name| &**name)) {
                 Some(near) => error.hint(format!("did you mean {near:?}?")),
                 None => error,
             }
@@ -287,32 +287,6 @@ fn expand_deeper(
     update_section(&mut result, section).map_err(|error| error.section(name))?;
     result.options.remove(&(Rc::from("<"), Operation::Set));
     Ok(result)
-}
-
-/// The name that is most like `wanted`, if one is like it at all.
-pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = wanted.chars().count() / 3 + 1;
-    names
-        .filter(|name| name.len().abs_diff(wanted.len()) <= 3 * limit)
-        .map(|name| (distance(wanted, name), name))
-        .filter(|(distance, _)| *distance <= limit && *distance < wanted.chars().count())
-        .min()
-        .map(|(_, name)| name)
-}
-
-/// How many letters must be changed, added or removed (Levenshtein).
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().take(200).collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, letter) in left.chars().take(200).enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
-        for column in 0..right.len() {
-            let changed = diagonal + usize::from(letter != right[column]);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]
@@ -378,7 +352,7 @@ mod tests {
             ("x", None),
             ("publsh", Some("publish")),
         ] {
-            assert_eq!(nearest(wanted, names.into_iter()), expected, "{wanted}");
+            assert_eq!(crate::vocabulary::nearest(wanted, names.into_iter()), expected, "{wanted}");
         }
     }
 }

@@ -1,9 +1,6 @@
 //! The recipes that exist, by name.
 
-use super::{
-    merge::nearest,
-    recipe::{Construct, RecipeError},
-};
+use super::recipe::{Construct, RecipeError};
 
 /// Recipes by name, such as `slapos.recipe.template:jinja2`; a name without `:` is the recipe `default` of its package.
 #[derive(Clone, Copy)]
@@ -20,7 +17,7 @@ impl Registry {
             return Ok(*construct);
         }
         let error = RecipeError::new(format!("the recipe {recipe:?} is not supported"));
-        Err(match nearest(name, self.0.iter().map(|(known, _)| *known)) {
+        Err(match crate::vocabulary::nearest(name, self.0.iter().map(|(known, _)| *known)) {
             Some(near) => error.hint(format!("the nearest one is {near:?}")),
             None => {
                 let names: Vec<&str> = self.0.iter().map(|(known, _)| *known).collect();

@@ -217,7 +217,7 @@ impl<'a> Source<'a> {
 
 /// The MD5 of some bytes, in hexadecimal.
 pub fn md5_hex(bytes: &[u8]) -> String {
-    Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::vocabulary::hex(&Md5::digest(bytes))
 }
 
 #[cfg(test)]

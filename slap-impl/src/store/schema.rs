@@ -49,7 +49,7 @@ pub async fn open(env: &Env, path: &Path) -> Result<Opened, OpenError> {
     match kind {
         Kind::Ours(version) if version == SCHEMA_VERSION => {}
         Kind::Fresh | Kind::Ours(_) => {
-            let identity: String = env.random_bytes(8).iter().map(|byte| format!("{byte:02x}")).collect();
+            let identity = crate::vocabulary::hex(&env.random_bytes(8));
             let write = move |connection: &Connection| {
                 migrate(connection, &identity)?;
                 Ok(Verdict::Keep)

@@ -1,7 +1,9 @@
-//! The SlapOS vocabulary: typed ids and states, parsed at the edge.
+//! The SlapOS vocabulary: typed ids and states, parsed at the edge; and small things about text.
 
 mod ids;
 mod states;
+mod text;
 
 pub use ids::{BadId, ComputerId, InstanceTitle, PartitionId, SoftwareUrl};
 pub use states::{BadState, RequestedState, SupplyState};
+pub use text::{hex, nearest};

@@ -251,7 +251,7 @@ impl Core {
 
     fn spawn(&mut self, group: &str, name: &str) -> Option<Spawned> {
         let now = self.env.clock().elapsed();
-        let mark: String = self.env.random_bytes(16).iter().map(|byte| format!("{byte:02x}")).collect();
+        let mark = crate::vocabulary::hex(&self.env.random_bytes(16));
         let record = record(&mut self.groups, group, name)?;
         let service = &record.service;
         let mut variables = service.variables.clone();

@@ -5,11 +5,11 @@ use crate::{
     profile::{
         literal::{self, Literal},
         recipe::{Options, Recipe, RecipeError},
+        source::md5_hex,
     },
     vocabulary::{ComputerId, PartitionId},
     wire::http::client::{self, Request},
 };
-use md5::{Digest, Md5};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -136,18 +136,13 @@ pub(super) async fn fetch(
                 .hint("use an http:// URL or a path"));
         }
     };
-    let found = md5_of(&content);
+    let found = md5_hex(&content);
     match md5sum {
         Some(expected) if expected != found => {
             Err(error(format!("MD5 checksum mismatch for {url}: expected {expected}, found {found}")))
         }
         _ => Ok(content),
     }
-}
-
-/// An MD5 sum in hexadecimal.
-pub(super) fn md5_of(content: &[u8]) -> String {
-    Md5::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Makes a file with this content and mode. One that has the content already is not written again, only its mode is set; any

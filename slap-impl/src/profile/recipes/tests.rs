@@ -194,12 +194,12 @@ fn wrappers_are_scripts() {
         );
         assert_eq!(world.mode("a"), 0o700);
         // Length and content.
-        let hashed = format!("b-{}", super::common::md5_of(b"1\nx"));
+        let hashed = format!("b-{}", crate::profile::source::md5_hex(b"1\nx"));
         assert!(world.exists(&hashed));
         world.write("data", "yy");
         let outcome = world.run(profile).await.unwrap();
         assert_eq!((outcome.installed, world.exists(&hashed)), (vec!["b".to_owned()], false));
-        assert!(world.exists(&format!("b-{}", super::common::md5_of(b"2\nyy"))));
+        assert!(world.exists(&format!("b-{}", crate::profile::source::md5_hex(b"2\nyy"))));
     });
     for (options, expected) in [
         ("command-line = a\nwrapper-path = w\npidfile = p", "the option \"pidfile\" is not supported yet"),
@@ -225,7 +225,7 @@ fn wrappers_are_scripts() {
 fn downloads_lie_in_a_directory_of_their_own() {
     in_world(|world| async move {
         world.write("source", "content");
-        let sum = super::common::md5_of(b"content");
+        let sum = crate::profile::source::md5_hex(b"content");
         let profile = format!(
             "[buildout]\nparts = a b\n\
              [a]\nrecipe = slapos.recipe.build:download\nurl = @/source\nmd5sum = {sum}\nfilename = sub/name.txt\n\

@@ -75,7 +75,7 @@ fn hash(options: &dyn Options, option: &str, paths: &[String]) -> Result<String,
         hasher.update(format!("{}\n", content.len()));
         hasher.update(&content);
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(crate::vocabulary::hex(&hasher.finalize()))
 }
 
 /// The script's text.

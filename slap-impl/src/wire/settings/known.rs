@@ -95,12 +95,12 @@ pub(super) fn is_section(section: &str) -> bool {
 
 /// The key of that section that is spelt most alike, if one is.
 pub(super) fn nearest_key(section: &str, key: &str) -> Option<&'static str> {
-    nearest(key, entries(section).flat_map(|(_, keys)| keys.split_whitespace()))
+    crate::vocabulary::nearest(key, entries(section).flat_map(|(_, keys)| keys.split_whitespace()))
 }
 
 /// The section that is spelt most alike, if one is.
 pub(super) fn nearest_section(section: &str) -> Option<&'static str> {
-    nearest(section, KNOWN.iter().map(|(name, _, _)| *name))
+    crate::vocabulary::nearest(section, KNOWN.iter().map(|(name, _, _)| *name))
 }
 
 fn entries(section: &str) -> impl Iterator<Item = (Use, &'static str)> {
@@ -112,43 +112,9 @@ fn entries(section: &str) -> impl Iterator<Item = (Use, &'static str)> {
         .map(|(_, kind, keys)| (*kind, *keys))
 }
 
-fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (text.chars().count() / 3).clamp(1, 3);
-    names
-        .map(|name| (distance(text, name), name))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
-
-/// How many letters must be added, removed or changed to get from one to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, character) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, other) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(character != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[to.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distances() {
-        for (from, to, expected) in
-            [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("master_ulr", "master_url", 2)]
-        {
-            assert_eq!(distance(from, to), expected, "{from} {to}");
-        }
-    }
 
     #[test]
     fn misspelt_names() {
