@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     client::SlapClient,
-    env::{Address, Either, Env, Exit, Signal, race},
-    vocabulary::hex,
+    env::{Address, Either, Env, Exit, LocalFuture, Signal, join_all, race},
+    vocabulary::{ComputerId, hex},
 };
 use clap::Args;
 use sha2::{Digest, Sha256};
@@ -31,6 +31,8 @@ const PROGRAM_BYTES_MAX: u64 = 1 << 30;
 const MASTER_TIME_MAX: Duration = Duration::from_secs(20);
 /// How long the keeper may take to start and replace programs: each may take some seconds to end.
 const START_TIME_MAX: Duration = Duration::from_secs(60);
+/// First requests that are sent beside each other: the master commits them together.
+const REQUESTS_AT_ONCE: usize = 32;
 /// Nodes that a lab has at most.
 const NODES_MAX: u32 = 1000;
 
@@ -404,8 +406,14 @@ async fn populate(
         write_if_changed(env, &directory.join(path), bytes, 0o600)?;
     }
     let profile = directory.join(&content.profile);
-    for (number, computer) in (1..).zip(description.computers()) {
-        health::supply_and_request(client, &content, &profile, number, &computer).await?;
+    let computers: Vec<(u32, ComputerId)> = (1..).zip(description.computers()).collect();
+    for together in computers.chunks(REQUESTS_AT_ONCE) {
+        let requests = together.iter().map(|(number, computer)| {
+            let request: LocalFuture<'_, Result<(), String>> =
+                Box::pin(health::supply_and_request(client, &content, &profile, *number, computer));
+            request
+        });
+        join_all(requests.collect()).await.into_iter().collect::<Result<(), String>>()?;
     }
     progress.done(format_args!(
         "Supplied {} to {} nodes and requested an instance on each",
