@@ -12,6 +12,7 @@ pub(super) async fn all(env: &Env, scratch: &Path) {
     held(env).await;
     found_and_killed(env).await;
     groups(env).await;
+    ends_its_group(env).await;
     stands_still(env).await;
     assert!(!env.processes().boot().is_empty());
 }
@@ -122,6 +123,23 @@ async fn groups(env: &Env) {
     }
     assert!(env.processes().session(identity).is_empty(), "nothing is left of the session");
     env.processes().signal_group(identity, Signal::Kill).expect("a group that is gone is no error");
+}
+
+async fn ends_its_group(env: &Env) {
+    let mark = format!("{:?}", env.random_bytes(8));
+    let mut command = shell("sleep 600; true");
+    command.variables.insert(MARK.to_owned(), mark.clone());
+    command.ends_group = true;
+    let spawned = env.processes().spawn(&command).unwrap();
+    while env.processes().marked(MARK, &mark).len() < 2 {
+        env.sleep(Duration::from_millis(1)).await;
+    }
+    // Only the leader is killed: what it started goes with it.
+    env.processes().signal(spawned.identity, Signal::Kill).unwrap();
+    assert_eq!(end(spawned).await.signal, Some(9));
+    while !env.processes().marked(MARK, &mark).is_empty() {
+        env.sleep(Duration::from_millis(1)).await;
+    }
 }
 
 async fn stands_still(env: &Env) {

@@ -43,6 +43,7 @@ pub(crate) struct Record {
     session: u32,
     parent: Identity,
     dies_with_parent: bool,
+    ends_group: Cell<bool>,
     description: String,
     context: Context,
     sink: Sink,
@@ -149,6 +150,15 @@ fn finish(shared: &Rc<Shared>, record: &Rc<Record>, mut ended: Ended) {
         task.abort();
     }
     record.end.notify_waiters();
+    if record.ends_group.get() {
+        let group: Vec<Rc<Record>> = {
+            let table = shared.table.borrow();
+            table.records.values().filter(|other| other.session == record.identity.pid).cloned().collect()
+        };
+        for other in group {
+            finish(shared, &other, Ended { code: None, signal: Some(9), output: Vec::new() });
+        }
+    }
     let orphans: Vec<Rc<Record>> = shared
         .table
         .borrow()
@@ -181,6 +191,7 @@ impl Record {
             session,
             parent,
             dies_with_parent,
+            ends_group: Cell::new(false),
             description,
             context: Context { variables, directory, executable, identity, user: USER },
             sink,
@@ -386,6 +397,7 @@ impl Processes for ProcessEnv {
         self.shared
             .trace
             .event(self.record.who(), format_args!("starts {}: {}", record.who(), record.description));
+        record.ends_group.set(command.ends_group && command.session);
         let (release, held) = oneshot::channel();
         let (hold, held) = match command.start {
             Start::AtOnce => (None, None),

@@ -59,6 +59,8 @@ pub struct Command {
     pub session: bool,
     /// It is killed when the process that started it dies.
     pub dies_with_parent: bool,
+    /// When it ends, whatever is left of its group is killed; it needs `session` for that.
+    pub ends_group: bool,
     /// Permission bits that files made by it shall not have.
     pub umask: u32,
 }
@@ -75,6 +77,7 @@ impl Command {
             start: Start::AtOnce,
             session: true,
             dies_with_parent: false,
+            ends_group: false,
             umask: 0o027,
         }
     }

@@ -104,6 +104,7 @@ pub async fn run(
     deadline: Option<Duration>,
     log_bytes_max: u64,
 ) -> io::Result<Finished> {
+    let command = &Command { session: true, ends_group: true, ..command.clone() };
     let mut spawned = env.processes().spawn(command)?;
     let mut guard = Guard { env: env.clone(), identity: Some(spawned.identity) };
     let log = match &command.output {
@@ -157,20 +158,16 @@ fn bound_log(env: &Env, log: &Path, log_bytes_max: u64) {
     }
 }
 
-/// Kills a command's session when it is dropped.
+/// Kills a command's group when it is dropped.
 struct Guard {
     env: Env,
     identity: Option<Identity>,
 }
 
 impl Guard {
-    /// Kills what is left of the command's session: also what it left in the background when it ended by itself.
     fn kill(&mut self) {
-        let Some(identity) = self.identity.take() else { return };
-        let processes = self.env.processes();
-        processes.signal_group(identity, Signal::Kill).ok();
-        for left in processes.session(identity) {
-            processes.signal(left, Signal::Kill).ok();
+        if let Some(identity) = self.identity.take() {
+            self.env.processes().signal_group(identity, Signal::Kill).ok();
         }
     }
 }

@@ -74,7 +74,8 @@ impl Processes for RealProcesses {
             }
         };
         let (sender, end) = watch::channel(None);
-        tokio::task::spawn_local(reap(child, handle, capture, sender));
+        let ends_group = command.ends_group && command.session;
+        tokio::task::spawn_local(reap(child, handle, capture, ends_group, sender));
         Ok(Spawned { identity: Identity { pid, start_time }, child: Box::new(RealChild { end }), hold })
     }
 
@@ -189,6 +190,7 @@ async fn reap(
     mut child: process::Child,
     handle: AsyncFd<OwnedFd>,
     mut capture: Option<Capture>,
+    ends_group: bool,
     sender: watch::Sender<Option<Ended>>,
 ) {
     let ended = async {
@@ -203,6 +205,10 @@ async fn reap(
             }
         }
         None => ended.await,
+    }
+    if ends_group && let Some(pid) = number(child.id()) {
+        // Not reaped yet, it keeps its number, which is its group's, from being used again.
+        let _ = kill_process_group(pid, convert(Signal::Kill));
     }
     // It has ended, so this does not wait.
     let status = child.wait().ok();

@@ -266,6 +266,7 @@ impl Core {
             start: Start::Held,
             session: true,
             dies_with_parent: false,
+            ends_group: false,
             umask: service.umask,
         };
         self.dirty = true;
