@@ -283,7 +283,8 @@ fn instance_health(requested: RequestedState, status: &AccessStatus, promises: &
         (RequestedState::Destroyed, _) => return Health::Pending("it is being destroyed".to_owned()),
         (RequestedState::Started, Some(promise)) => {
             let said = format!("promise {} failed: {}", promise.title, promise.message);
-            let more = if status.kind() == StatusKind::Error { status.described() } else { String::new() };
+            let is_told = status.kind() == StatusKind::Error && !status.no_data;
+            let more = if is_told { status.described() } else { String::new() };
             return Health::Red(format!("{said}\n{more}").trim_end().to_owned());
         }
         _ => {}
