@@ -1,15 +1,6 @@
 //! The program `slap`.
 #![allow(clippy::disallowed_methods, reason = "the one place where a program's arguments are read")]
 
-use slap_impl::{cli, env::real, programs::exec};
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    // The shim starts every service; it must be quick and needs no event loop.
-    if let Some(exit) = exec::run_if_asked(std::env::args_os()) {
-        return ExitCode::from(exit.0);
-    }
-    let arguments =
-        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
-    ExitCode::from(real::block_on(|env| cli::run(env, arguments)).0)
+fn main() -> std::process::ExitCode {
+    slap_impl::cli::process(std::env::args_os())
 }

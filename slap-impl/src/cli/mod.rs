@@ -21,9 +21,10 @@ pub mod wait;
 mod client_tests;
 
 use crate::{
-    env::{Env, Exit, LocalFuture},
+    env::{Env, Exit, LocalFuture, real},
     lab, node as node_floor, programs,
 };
+use std::{ffi::OsString, process::ExitCode};
 
 /// A program. Boxed, because each is a large future and only one of them runs.
 type Program = fn(Env, Vec<String>) -> LocalFuture<'static, Exit>;
@@ -73,6 +74,17 @@ const COMMANDS: [Entry; 13] = [
     entry!("supervisor", "", "keep services running for whoever declares them", node_floor::supervisor::run),
     entry!("http-server", "", "serve a directory over HTTP", programs::http_server::run),
 ];
+
+/// A whole process: the shim if `arguments` (with the program's own name) ask for it, else the command that they say, on the
+/// real system. The shim starts every service: it comes first, must be quick and needs no event loop.
+pub fn process(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(exit) = programs::exec::run_if_asked(arguments.iter().cloned()) {
+        return ExitCode::from(exit.0);
+    }
+    let words = arguments.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    ExitCode::from(real::block_on(|env| run(env, words)).0)
+}
 
 /// Runs the command that `arguments` say (without the program's own name).
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
