@@ -126,8 +126,7 @@ fn a_tree_and_a_shared_instance_go_from_the_leaves_up() {
             shared,
         };
         let client = SlapClient::new(lab.user.clone(), master).expect("it is a URL");
-        let (computer, partition) =
-            ("COMP-1".parse().expect("an id"), "slappart0".parse().expect("an id"));
+        let (computer, partition) = ("COMP-1".parse().expect("an id"), "slappart0".parse().expect("an id"));
         for (title, shared) in [("child", false), ("guest", true)] {
             let given = client.request_from(&computer, &partition, &wish(title, shared)).await;
             assert_eq!(given.expect("there is room").computer_id, "COMP-2");

@@ -134,7 +134,7 @@ fn a_tree_over_the_wire() {
         assert_eq!(master.post("destroyedComputerPartition", &place("slappart1")).await.1, "OK");
         assert_ne!(master.partition("slappart0").await.instance.unwrap().timestamp, timestamp);
         assert_eq!(master.post("destroyedComputerPartition", &place("slappart0")).await.1, "OK");
-        assert_eq!(master.0.read(|connection| store::instances(connection)).unwrap(), []);
+        assert_eq!(master.0.read(store::instances).unwrap(), []);
     });
 }
 
