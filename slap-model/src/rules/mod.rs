@@ -83,8 +83,8 @@ rules! {
     RefusedChangesNothing "refused-changes-nothing" "request::refusals" "testSlapOSCloudPersonSlapInterfaceWorkflow: test_Person_requestSoftwareInstance_updateInstanceTree"
     /// An instance never moves to another partition.
     NeverMoves "never-moves" "request::places" "slapos_cloud: SoftwareInstance_tryToAllocatePartition; testSlapOSCloudAllocationAlarm: test_alarm_software_instance_allocated"
-    /// Only partitions are given that are free and that the last format had.
-    OnlyFreeAndListed "only-free-and-listed" "request::places" "testSlapOSCloudComputePartitionSlapInterfaceWorkflow: test_mark*"
+    /// A partition that the last format no longer had goes with its instance, and is not given again.
+    DroppedGoes "dropped-goes" "report::departures" "testSlapOSSlapToolComputeNodeUpdateFromDict: test_Remove*; testSlapOSCloudComputePartitionSlapInterfaceWorkflow: test_mark*"
     /// Where a request names a computer, the partition is there.
     FilterIsObeyed "filter-is-obeyed" "request::places" "testSlapOSCloudAllocationAlarm: test_allocation_computer_guid"
     /// A request is refused for want of room only when there is none.
@@ -98,7 +98,7 @@ rules! {
     /// A request for destroyed makes nothing.
     DestroyMakesNothing "destroy-makes-nothing" "request::wishes" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_destroyed_state"
     /// What was requested is what is wanted then.
-    RequestIsObeyed "request-is-obeyed" "request::wishes" "testSlapOSJsonRpc: test_InstanceAccess_22_request_startedWithManuallyStoppedInstance"
+    RequestIsObeyed "request-is-obeyed" "request::answers" "testSlapOSJsonRpc: test_InstanceAccess_22_request_startedWithManuallyStoppedInstance"
     /// The answer tells what is kept.
     AnswerIsTrue "answer-is-true" "request::answers" "slapos/proxy/db.py: requestNotSlave"
     /// Nothing but a request changes what is wanted of an instance.
@@ -139,8 +139,8 @@ rules! {
     ReportIsShown "report-is-shown" "report::statuses" "testSlapOSCloud: test_setAccessStatus"
     /// The error of a shared instance is its own, not its host's.
     SharedErrorIsItsOwn "shared-error-is-its-own" "report::statuses" "testSlapOSSlapTool: test_softwareInstanceErrorWithSlaveReference"
-    /// A format takes nothing away that is busy.
-    FormatKeepsBusy "format-keeps-busy" "report::formats" "testSlapOSSlapToolComputeNodeUpdateFromDict: test_Remove*"
+    /// A format that lacks busy partitions is told which of them stay.
+    FormatTellsWhatStays "format-tells-what-stays" "report::formats" "testSlapOSSlapToolComputeNodeUpdateFromDict: test_Remove*"
     /// After a format, the partitions that are given away are those that it had.
     FormatIsObeyed "format-is-obeyed" "report::formats" "testSlapOSSlapToolComputeNodeUpdateFromDict: test_Update*"
     /// What was supplied is what is wanted then.

@@ -51,6 +51,8 @@ fn departures(Transition { before, event, after, .. }: &Transition<'_>, found: &
         let rank = before.slot(place).map_or(0, |slot| slot.rank);
         let about = report.and_then(|report| report.about);
         found.expect(about.is_none_or(|about| about >= rank), Rule::LateFreesNothing, place);
+        let was_dropped = before.slot(place).is_some_and(|slot| !slot.listed);
+        found.expect(!was_dropped || after.slot(place).is_none(), Rule::DroppedGoes, place);
     }
 }
 
@@ -67,21 +69,29 @@ fn timestamps(transition: &Transition<'_>, found: &mut Found) {
             let place = Place { computer: *computer, partition: *partition };
             let Some(old_slot) = before.slot(place) else { continue };
             found.expect(slot.rank >= old_slot.rank, Rule::TimestampsGrow, place);
-            let grew = slot.rank > old_slot.rank;
-            let Some((number, new)) = after.tenant(place) else {
+            let grew = slot.rank != old_slot.rank;
+            let Some((at, new)) = after.tenant(place) else {
                 found.expect(!grew, Rule::NoNeedlessRenewal, place);
                 continue;
             };
-            let old = before.instances.get(&number);
+            let old = before.instances.get(&at);
             let wish = |it: &Instance| (it.state, it.release, it.kind, it.parameters);
             let is_changed = old.map(wish) != Some(wish(new));
             found.expect(grew || !is_changed, Rule::ChangeRenews, place);
-            let is_listed_otherwise = before.entries(number) != after.entries(number);
+            let is_listed_otherwise = before.entries(at) != after.entries(at);
             found.expect(grew || !is_listed_otherwise, Rule::ListRenews, place);
             let has_moved = old_slot.address != slot.address;
             found.expect(grew || !has_moved, Rule::AddressRenews, place);
-            let has_reason =
-                is_changed || is_listed_otherwise || has_moved || is_woken(transition, number, place);
+            let is_new = |(number, it): (&Number, &Instance)| {
+                let is_there =
+                    it.place == Some(place) || it.shared.is_some_and(|shared| shared.host == Some(at));
+                is_there && !before.instances.contains_key(number)
+            };
+            let has_reason = is_changed
+                || is_listed_otherwise
+                || has_moved
+                || after.instances.iter().any(is_new)
+                || is_woken(transition, at, place);
             found.expect(!grew || has_reason, Rule::NoNeedlessRenewal, place);
         }
     }
@@ -132,7 +142,7 @@ fn banged(state: &State, place: Place, shared: Option<crate::names::Reference>) 
 fn bangs(Transition { before, event, after, .. }: &Transition<'_>, found: &mut Found) {
     let has_grown = |number: &Number| {
         let instance = &before.instances[number];
-        ranks(before, after, instance).is_some_and(|(old, new)| new > old)
+        ranks(before, after, instance).is_some_and(|(old, new)| new != old)
     };
     match event {
         Event::Bang { place, shared } => {
@@ -163,7 +173,7 @@ fn publishing(Transition { before, event, after, .. }: &Transition<'_>, found: &
     else {
         return;
     };
-    let is_woken = ranks(before, after, requester).is_some_and(|(old, new)| new > old);
+    let is_woken = ranks(before, after, requester).is_some_and(|(old, new)| new != old);
     found.expect(is_woken, Rule::ConnectionWakesRequester, requester.title);
 }
 
@@ -208,22 +218,17 @@ fn statuses(Transition { before, event, reply, after }: &Transition<'_>, found: 
     }
 }
 
-fn formats(Transition { before, event, after, .. }: &Transition<'_>, found: &mut Found) {
+fn formats(Transition { before, event, reply, after }: &Transition<'_>, found: &mut Found) {
     let Event::Format { computer, partitions } = event else { return };
-    for (number, instance) in &before.instances {
-        let is_there = after.instances.contains_key(number);
-        let slot = instance.place.map(|place| after.slot(place).is_some());
-        found.expect(is_there && slot != Some(false), Rule::FormatKeepsBusy, instance.title);
-    }
+    let busy = before.instances.values().filter_map(|instance| instance.place);
+    let stay = busy.filter(|place| place.computer == *computer && !partitions.contains_key(&place.partition));
+    let stay: BTreeSet<_> = stay.map(|place| place.partition).collect();
+    let is_told = if stay.is_empty() { **reply == Reply::Done } else { **reply == Reply::Kept(stay) };
+    found.expect(is_told, Rule::FormatTellsWhatStays, computer);
     let slots = after.computers.get(computer).map(|registered| &registered.partitions);
     let listed = slots.into_iter().flatten().filter(|(_, slot)| slot.listed);
     let is_obeyed = listed.map(|(partition, slot)| (partition, &slot.address)).eq(partitions.iter());
     found.expect(is_obeyed, Rule::FormatIsObeyed, computer);
-    let free = slots.into_iter().flatten().filter(|(_, slot)| !slot.listed);
-    for (partition, _) in free {
-        let place = Place { computer: *computer, partition: *partition };
-        found.expect(after.tenant(place).is_some(), Rule::FormatIsObeyed, place);
-    }
 }
 
 fn supplies(Transition { before, event, reply, after }: &Transition<'_>, found: &mut Found) {

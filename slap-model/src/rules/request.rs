@@ -31,8 +31,6 @@ fn places(Transition { before, event, reply, after }: &Transition<'_>, found: &m
         if let Some(old) = before.instances.get(number) {
             found.expect(old.place == instance.place, Rule::NeverMoves, instance.title);
         } else if let Some(place) = instance.place {
-            let is_listed = before.slot(place).is_some_and(|slot| slot.listed);
-            found.expect(is_listed && before.tenant(place).is_none(), Rule::OnlyFreeAndListed, place);
             if let Event::Request(Request { filter: Filter::Computer(computer), .. }) = event {
                 found.expect(place.computer == *computer, Rule::FilterIsObeyed, place);
             }

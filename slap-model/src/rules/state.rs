@@ -66,7 +66,7 @@ fn trees(state: &State, found: &mut Found) {
             requester.shared.is_none()
                 && (instance.requester == Some(root_number) || requester.root == Some(root_number))
         };
-        found.expect(requester.is_some_and(is_of_tree), Rule::RequesterIsOfTheTree, title);
+        found.expect(root.is_none() || requester.is_some_and(is_of_tree), Rule::RequesterIsOfTheTree, title);
         let next = |at: &u16| state.instances.get(at).and_then(|instance| instance.requester);
         let chain = std::iter::successors(Some(*number), next);
         let is_endless = chain.take(state.instances.len() + 1).count() > state.instances.len();

@@ -247,13 +247,11 @@ impl Desk<'_> {
             self.state.instances[&host].kind
         });
         let listed = self.state.entries(host);
-        let connected = if shared.host.is_some() { before.connection } else { UNPUBLISHED };
         *self.instance(number) = Instance {
             requester: asker.requester,
             release: request.release,
             kind,
             parameters: request.parameters,
-            connection: connected,
             state,
             shared: Some(Shared { host: Some(host), ..shared }),
             ..before

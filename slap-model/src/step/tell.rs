@@ -131,8 +131,8 @@ impl Desk<'_> {
             Some(shared) => shared.status = Some(word),
             None => {
                 let slots = &mut self.registered(place.computer).partitions;
-                slots.get_mut(&place.partition).expect("it has a tenant").status =
-                    Some(Status { about, word });
+                let slot = slots.get_mut(&place.partition).expect("it has a tenant");
+                slot.status = Some(Status { about, word });
             }
         }
     }
