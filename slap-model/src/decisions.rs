@@ -1,0 +1,83 @@
+//! Where the product decides otherwise than slapproxy. A run against slapproxy must differ where one of them was used,
+//! and nowhere else.
+
+macro_rules! decisions {
+    ($($(#[doc = $doc:literal])* $variant:ident $name:literal)*) => {
+        /// A named difference to slapproxy.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Decision { $($(#[doc = $doc])* $variant,)* }
+
+        impl Decision {
+            /// All of them.
+            pub const ALL: &'static [Decision] = &[$(Decision::$variant,)*];
+
+            /// Its name in RULES.md.
+            pub fn name(self) -> &'static str {
+                match self { $(Decision::$variant => $name,)* }
+            }
+
+            /// What is decided.
+            pub fn sentence(self) -> &'static str {
+                match self { $(Decision::$variant => concat!($($doc,)*),)* }
+            }
+        }
+    };
+}
+
+decisions! {
+    /// An unknown computer, partition or shared instance is refused; slapproxy says yes, or takes a partition's request for a user's.
+    UnknownIsRefused "unknown-is-refused"
+    /// Where no computer is named, the default one is asked first, then the others; slapproxy asks the default one only.
+    AnyComputer "any-computer"
+    /// A filter key that is not understood is refused when an instance is first placed; slapproxy ignores it.
+    UnknownFilterIsRefused "unknown-filter-is-refused"
+    /// A request for destroyed of what is not there is refused; slapproxy takes a partition only to have it emptied.
+    NothingIsMadeToBeDestroyed "nothing-is-made-to-be-destroyed"
+    /// A request without type is one for the default type, always; slapproxy forgets that when it is repeated.
+    NoTypeIsTheDefaultType "no-type-is-the-default-type"
+    /// A destroyed or stopped root takes its tree along at once, and nothing is started or made started below a stopped one;
+    /// slapproxy waits until the root's node reports, and lets new ones start.
+    TreeFollowsRoot "tree-follows-root"
+    /// What is requested destroyed requests nothing any more.
+    DestroyedRequestNothing "the-destroyed-request-nothing"
+    /// A child may not have the title of its root.
+    RootTitleIsReserved "root-title-is-reserved"
+    /// Nobody requests itself, or what requested it.
+    NoCycle "no-cycle"
+    /// Shared instances and others of a tree have one namespace, and a request cannot turn one into the other.
+    OneNamespace "one-namespace"
+    /// No two shared instances have the same reference.
+    ReferencesAreUnique "references-are-unique"
+    /// The release and the type of a shared instance stay; slapproxy enters it with another host as well.
+    SharedKeepsRelease "shared-keeps-release"
+    /// A shared instance that is to be destroyed is gone at once; slapproxy keeps a row of it for ever.
+    SharedGoesAtOnce "shared-goes-at-once"
+    /// A stopped shared instance is not in its host's list.
+    StoppedSharedIsUnlisted "stopped-shared-is-unlisted"
+    /// A shared instance outlives its host, without connection, and is given another when it is asked for again.
+    SharedOutlivesHost "shared-outlives-host"
+    /// What is to be destroyed is no host for somebody new.
+    NoDestroyedHost "no-destroyed-host"
+    /// Shared instances are renamed and banged too.
+    SharedIsAnInstance "shared-is-an-instance"
+    /// No rename makes two instances of a tree, or two roots, alike.
+    TitlesStayUnique "titles-stay-unique"
+    /// A bang does not reach what is to be destroyed.
+    BangSparesDestroyed "bang-spares-destroyed"
+    /// The requester of an instance is processed again when the instance publishes something else.
+    ConnectionWakesRequester "connection-wakes-requester"
+    /// An instance is processed again when its addresses change.
+    AddressesRenew "addresses-renew"
+    /// What nodes report is kept and shown, and a computer's bang renews its instances; slapproxy ignores both.
+    ReportsAreKept "reports-are-kept"
+    /// What is wanted (again) is not freed by a report that it is gone; slapproxy loses it.
+    WantedIsNotFreed "wanted-is-not-freed"
+    /// A report that a partition is empty frees nothing when it is about an earlier timestamp: it may be about an earlier tenant.
+    LateDestroyedFreesNothing "late-destroyed-frees-nothing"
+    /// When the last child of a destroyed root is gone, the root's partition is processed again, so that its node tells it again.
+    LastChildWakesRoot "last-child-wakes-root"
+    /// A busy partition that a format no longer has stays until its instance is gone; slapproxy drops it with the instance.
+    BusyPartitionsStay "busy-partitions-stay"
+    /// A partition's timestamp grows even where the clock went back.
+    TimestampsGrow "timestamps-grow"
+}

@@ -1,0 +1,139 @@
+//! Names: a letter and a small number each, so that small worlds are small and a list of events can be read.
+
+use std::{fmt, str::FromStr};
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident $letter:literal)*) => { $(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(feature = "serde", serde(into = "String", try_from = "String"))]
+        pub struct $name(pub u8);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "{}{}", $letter, self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, formatter)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<$name, String> {
+                let number = text.strip_prefix($letter).and_then(|digits| digits.parse().ok());
+                number.map($name).ok_or_else(|| format!("{text:?} is none: expected {} and a number up to 255", $letter))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.to_string()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<$name, String> {
+                text.parse()
+            }
+        }
+    )* };
+}
+
+names! {
+    /// A computer. The first is the master's default one: known before it is formatted, and asked first.
+    Computer "c"
+    /// A partition of a computer. A format lists partitions in the order of their numbers.
+    Partition "p"
+    /// An instance's title.
+    Title "t"
+    /// A software release.
+    Release "r"
+    /// A software type. The first is the default type.
+    Kind "k"
+    /// Parameters.
+    Parameters "x"
+    /// Connection parameters. The first is: none published.
+    Connection "y"
+    /// The addresses of a partition.
+    Address "a"
+}
+
+/// The computer of a master's setting `computer_id`.
+pub const DEFAULT_COMPUTER: Computer = Computer(0);
+/// The type of a request that names none (slapos/slap/slap.py, `DEFAULT_SOFTWARE_TYPE`).
+pub const DEFAULT_KIND: Kind = Kind(0);
+/// Nothing published.
+pub const UNPUBLISHED: Connection = Connection(0);
+
+/// A partition of a computer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "String", try_from = "String"))]
+pub struct Place {
+    /// The computer.
+    pub computer: Computer,
+    /// The partition.
+    pub partition: Partition,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.computer, self.partition)
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> String {
+        place.to_string()
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Place, String> {
+        let (computer, partition) =
+            text.split_once('/').ok_or_else(|| format!("{text:?}: expected COMPUTER/PARTITION"))?;
+        Ok(Place { computer: computer.parse()?, partition: partition.parse()? })
+    }
+}
+
+/// What names a shared instance on the wire: the titles that its root and it had when it was made (slapproxy's
+/// `slave_reference`, the two joined with `_`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Reference {
+    /// The title of the root; none when a user requested it.
+    pub root: Option<Title>,
+    /// Its own title.
+    pub title: Title,
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.root {
+            Some(root) => write!(formatter, "{root}_{}", self.title),
+            None => write!(formatter, "_{}", self.title),
+        }
+    }
+}
+
+/// A timestamp: only its order counts. 0 is before everything.
+pub type Rank = u32;
+
+/// What tells instances apart inside the model. The smallest free number is taken, so that equal states look equal.
+pub type Number = u16;

@@ -1,0 +1,146 @@
+//! What the master answers.
+
+use crate::{
+    event::{Wanted, data},
+    names::{Connection, Kind, Parameters, Partition, Place, Rank, Reference, Release, Title},
+    state::View,
+};
+use std::collections::BTreeSet;
+
+data! {
+    /// What an event is answered with.
+    pub enum Reply {
+        /// Done, and there is nothing to tell.
+        Done,
+        /// The instance that was asked for.
+        Given(Given),
+        /// Formatted, but these busy partitions stay though the format no longer has them.
+        Kept(BTreeSet<Partition>),
+        /// Not freed: these children of the root are still there.
+        NotYet(BTreeSet<Title>),
+        /// Taken, and nothing changed, for this reason.
+        Ignored(Ignored),
+        /// What a node sees.
+        View(View),
+        /// Nothing happened.
+        Refused(Refusal),
+        /// No master was asked.
+        Local,
+    }
+
+    /// The answer to a request.
+    pub struct Given {
+        /// Its partition; of a shared instance, its host's, if it has one.
+        pub place: Option<Place>,
+        /// Its release; of a shared instance with a host, the host's.
+        pub release: Release,
+        /// Its type; of a shared instance with a host, the host's.
+        pub kind: Kind,
+        /// Its parameters.
+        pub parameters: Parameters,
+        /// Its connection parameters.
+        pub connection: Connection,
+        /// What is wanted of it; a shared instance's answer does not say.
+        pub state: Option<Wanted>,
+        /// Its partition's timestamp; a shared instance's answer has none.
+        pub rank: Option<Rank>,
+    }
+
+    /// Why a report changed nothing.
+    #[derive(Copy)]
+    pub enum Ignored {
+        /// The partition is free.
+        Free,
+        /// A report about a newer state came before.
+        Late,
+        /// The release is not supplied to the computer.
+        NotSupplied,
+    }
+
+    /// Why an event was refused.
+    #[derive(Copy)]
+    pub enum Refusal {
+        /// The computer is not known.
+        UnknownComputer,
+        /// The computer has no such partition.
+        UnknownPartition,
+        /// The partition is free, so there is no instance in it.
+        FreePartition,
+        /// The partition hosts no such shared instance.
+        UnknownShared,
+        /// What shall be destroyed is not there.
+        NothingToDestroy,
+        /// No partition is free.
+        NoRoom,
+        /// No instance can be the host.
+        NoHost,
+        /// A filter that is not for this kind of request.
+        BadFilter,
+        /// The requester is to be destroyed.
+        RequesterDestroyed,
+        /// It is shared, and asked for as not shared, or the other way round.
+        OtherSharing,
+        /// The title is the one of the tree's root.
+        RootTitle,
+        /// The requester itself was requested by it.
+        Cycle,
+        /// Another shared instance has that reference.
+        ReferenceTaken,
+        /// The host has another release or type.
+        OtherRelease,
+        /// Another instance of the tree has that title.
+        TitleTaken,
+        /// The instance, or release, is wanted.
+        StillWanted,
+    }
+
+    /// An entry of a host's `slave_instance_list`.
+    pub struct Entry {
+        /// Its reference.
+        pub reference: Reference,
+        /// The type that was asked for.
+        pub kind: Kind,
+        /// Its parameters.
+        pub parameters: Parameters,
+    }
+}
+
+impl Refusal {
+    /// The HTTP status that says so.
+    pub fn status(self) -> u16 {
+        match self {
+            Refusal::UnknownComputer
+            | Refusal::UnknownPartition
+            | Refusal::FreePartition
+            | Refusal::UnknownShared
+            | Refusal::NothingToDestroy
+            | Refusal::NoRoom
+            | Refusal::NoHost => 404,
+            Refusal::BadFilter => 400,
+            Refusal::RequesterDestroyed
+            | Refusal::OtherSharing
+            | Refusal::RootTitle
+            | Refusal::Cycle
+            | Refusal::ReferenceTaken
+            | Refusal::OtherRelease
+            | Refusal::TitleTaken
+            | Refusal::StillWanted => 409,
+        }
+    }
+}
+
+impl Reply {
+    /// Its kind, for counting: every kind must have occurred.
+    pub fn kind(&self) -> String {
+        match self {
+            Reply::Done => "done".to_owned(),
+            Reply::Given(_) => "given".to_owned(),
+            Reply::Kept(_) => "partitions kept".to_owned(),
+            Reply::NotYet(_) => "not yet".to_owned(),
+            Reply::Ignored(why) => format!("ignored: {why:?}"),
+            Reply::View(_) => "view".to_owned(),
+            Reply::Refused(why) => format!("refused: {why:?}"),
+            Reply::Local => "local".to_owned(),
+        }
+    }
+}
