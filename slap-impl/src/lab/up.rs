@@ -15,6 +15,7 @@ use super::{
 use crate::{
     client::SlapClient,
     env::{Address, Either, Env, Exit, LocalFuture, Signal, join_all, race},
+    node::supervisor,
     vocabulary::{ComputerId, hex},
 };
 use clap::Args;
@@ -291,6 +292,9 @@ fn prepare(
     if keeper::process(env, &description).is_none() && env.processes().marked(MARK, &mark(layout)).is_empty()
     {
         description.block = free_block(env, layout, description.block)?;
+        let directories: Vec<PathBuf> =
+            description.computers().iter().map(|computer| layout.supervisor(computer)).collect();
+        supervisor::begin_empty(env, &directories)?;
     }
     configuration::write(env, layout, &description)?;
     layout.write(env, &description)?;
