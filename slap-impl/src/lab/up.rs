@@ -15,7 +15,7 @@ use super::{
 use crate::{
     client::SlapClient,
     env::{Address, Either, Env, Exit, LocalFuture, Signal, join_all, race},
-    node::supervisor,
+    node::{safe, supervisor},
     vocabulary::{ComputerId, hex},
 };
 use clap::Args;
@@ -326,10 +326,8 @@ fn copy_program(env: &Env, layout: &Layout) -> Result<String, String> {
     let read = |path: &Path| env.files().read(path, PROGRAM_BYTES_MAX);
     let content = read(source).map_err(|error| format!("{}: {error}", source.display()))?;
     if *source != target && read(&target).ok().as_deref() != Some(content.as_slice()) {
-        env.files()
-            .copy(source, &target)
-            .and_then(|()| env.files().set_mode(&target, 0o700))
-            .map_err(|error| cannot_write(&target, &error))?;
+        // It need not wait for the disk: a copy that a crash tore is found to be another one.
+        safe::put(env.files(), &target, &content, 0o700).map_err(|error| cannot_write(&target, &error))?;
     }
     Ok(hex(&Sha256::digest(&content)[..8]))
 }
