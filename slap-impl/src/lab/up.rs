@@ -258,6 +258,9 @@ fn prepare_directory(env: &Env, layout: &Layout) -> Result<(), String> {
     for name in ["bin", "log", "run", "master", "nodes"] {
         make(env, &layout.root.join(name))?;
     }
+    for each_has_its_own in ["run", "nodes"] {
+        env.files().spread(&layout.root.join(each_has_its_own));
+    }
     env.files().set_mode(&layout.root, 0o700).map_err(|error| cannot_write(&layout.root, &error))
 }
 
