@@ -1,7 +1,7 @@
 """Runs profiles with zc.buildout, one after another, in one process.
 
 A line of standard input is a JSON object: directory, file, overrides ([section, option, value]), parts, fork. A line of
-standard output answers: {"error": TEXT or null}. Starting zc.buildout takes long, so a test keeps one such process.
+standard output answers: {"error": TEXT or null}. With verify ([scheme, password, hash]), a hash is verified instead. Starting zc.buildout takes long, so a test keeps one such process.
 
 SlapOS runs a fork of zc.buildout that no package registry has. With "fork", what its users rely on is added to zc.buildout
 3.0.1 here: typed values, kept as the text `!py!` and a literal, and `$${`, which reads as `${`.
@@ -138,5 +138,13 @@ def run(job):
     return None
 
 
+def verify(scheme, password, hashed):
+    import passlib.hash
+
+    return None if getattr(passlib.hash, scheme.replace("-", "_")).verify(password, hashed) else "does not verify"
+
+
 for line in sys.stdin:
-    print(json.dumps({"error": run(json.loads(line))}), file=ANSWERS, flush=True)
+    job = json.loads(line)
+    error = verify(*job["verify"]) if "verify" in job else run(job)
+    print(json.dumps({"error": error}), file=ANSWERS, flush=True)

@@ -1,5 +1,6 @@
 //! Every case of `cases/`.
 
+use crate::engines::slap;
 use crate::{
     case::Case,
     differences::Table,
@@ -57,4 +58,43 @@ fn both_engines_do_the_same_with_every_case() {
     assert!(problems.is_empty(), "\n{problems}");
     assert!(successes > 0, "no profile was run by both");
     table.assert_all_seen();
+}
+
+#[test]
+fn hashes_of_passwords_are_what_passlib_verifies() {
+    let Some(mut python) = Python::start() else { return };
+    let schemes = ["sha256-crypt", "sha512-crypt", "bcrypt", "ldap-salted-sha1"];
+    let profile = |schemes: &[&str]| {
+        let lines: Vec<String> = schemes.iter().map(|scheme| format!("  ${{p:passwd-{scheme}}}\n")).collect();
+        format!(
+            "[buildout]\nparts = out\n[p]\nrecipe = slapos.cookbook:generate.password\nstorage-path = p.json\n\
+             [out]\nrecipe = slapos.recipe.template\noutput = out\ninline =\n{}",
+            lines.concat()
+        )
+    };
+    let scratch = tempfile::TempDir::with_prefix("recipes-").unwrap();
+    let read = |name: &str| fs::read_to_string(scratch.path().join(name)).unwrap();
+    fs::write(scratch.path().join("buildout.cfg"), profile(&schemes[..1])).unwrap();
+    assert_eq!(slap(scratch.path(), &[]), None);
+    let first = read("out");
+    // Asked for later, they are made and kept, and the first is not made anew.
+    fs::write(scratch.path().join("buildout.cfg"), profile(&schemes)).unwrap();
+    assert_eq!(slap(scratch.path(), &[]), None);
+    let out = read("out");
+    assert_eq!(out.lines().next(), Some(&*first));
+    assert_eq!(slap(scratch.path(), &[]), None);
+    assert_eq!(read("out"), out);
+    let stored: serde_json::Value = serde_json::from_str(&read("p.json")).unwrap();
+    let password = stored[""].as_str().unwrap();
+    for (scheme, hash) in schemes.iter().zip(out.lines()) {
+        assert_eq!(stored[format!("passwd-{scheme}")], hash);
+        assert_eq!(python.verify(scheme, password, hash), None, "{scheme} {hash}");
+        assert!(python.verify(scheme, "another", hash).is_some());
+    }
+    assert!(!read(".installed.cfg").contains(password));
+    // Any other is refused where it is asked for.
+    fs::write(scratch.path().join("buildout.cfg"), profile(&["md5-crypt"])).unwrap();
+    let error = slap(scratch.path(), &[]).unwrap();
+    assert!(error.contains("\"md5-crypt\" is not supported; these are: bcrypt,"), "{error}");
+    assert!(error.contains("buildout.cfg:9, section [out]"), "{error}");
 }

@@ -140,7 +140,13 @@ fn lines_of_any_kind() {
         "= v",
         "k.1-x y = ${a:output}",
     ];
-    let lines = proptest::collection::vec(proptest::sample::select(&LINES[..]), 0..10);
+    // zc.buildout gives a line that goes on below the header of a passed-over section to whatever stood before.
+    let is_lost = |lines: &[&str]| {
+        let told: Vec<&&str> = lines.iter().filter(|line| !line.trim().is_empty()).collect();
+        told.windows(2).any(|pair| *pair[0] == "[b : python2]" && pair[1].starts_with(' '))
+    };
+    let lines = proptest::collection::vec(proptest::sample::select(&LINES[..]), 0..10)
+        .prop_filter("a line that is lost", move |lines| !is_lost(lines));
     check("lines", 80, lines, false, |lines| {
         let profile = format!(
             "[buildout]\nextends = base.cfg\nparts = a\n[a]\nrecipe = slapos.recipe.template\ninline = i\noutput = o\n{}\n",
@@ -258,7 +264,7 @@ fn expression() -> impl Strategy<Value = String> {
                 .prop_map(|(value, access)| format!("({value}){access}")),
             (
                 proptest::sample::select(
-                    &["str", "repr", "len", "sorted", "list", "bool", "int", "dict", "sum", "tuple"][..]
+                    &["str", "len", "sorted", "list", "bool", "int", "dict", "sum", "tuple"][..]
                 ),
                 inner
             )

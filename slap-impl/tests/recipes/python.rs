@@ -62,6 +62,15 @@ impl Python {
             "parts": job.parts,
             "fork": job.fork,
         });
+        self.ask(&job)
+    }
+
+    /// Verifies the hash of a password with passlib; the error's text when it is none.
+    pub(crate) fn verify(&mut self, scheme: &str, password: &str, hash: &str) -> Option<String> {
+        self.ask(&json!({"verify": [scheme, password, hash]}))
+    }
+
+    fn ask(&mut self, job: &Value) -> Option<String> {
         let input = self.input.as_mut().expect("open until it is dropped");
         writeln!(input, "{job}").unwrap();
         let mut line = String::new();
