@@ -160,6 +160,13 @@ impl Table {
         Table { suite, seen: vec![false; TABLE.len()], parted: None }
     }
 
+    /// Whether a case is one in which only one engine succeeds.
+    pub(crate) fn is_parted(&self, case: &str) -> bool {
+        TABLE
+            .iter()
+            .any(|entry| entry.suite == self.suite && entry.case == case && entry.kind == Kind::Outcome)
+    }
+
     /// Another case begins.
     pub(crate) fn begin_case(&mut self) {
         self.parted = None;

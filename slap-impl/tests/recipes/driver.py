@@ -4,7 +4,7 @@ A line of standard input is a JSON object: directory, file, overrides ([section,
 standard output answers: {"error": TEXT or null}. With verify ([scheme, password, hash]), a hash is verified instead. Starting zc.buildout takes long, so a test keeps one such process.
 
 SlapOS runs a fork of zc.buildout that no package registry has. With "fork", what its users rely on is added to zc.buildout
-3.0.1 here: typed values, kept as the text `!py!` and a literal, and `$${`, which reads as `${`.
+3.0.1 here: typed values, kept as the text `!py!` and a literal; `$${`, which reads as `${`; `_profile_base_location_`.
 """
 
 import json
@@ -22,6 +22,7 @@ os.umask(0o027)
 
 import pkg_resources  # noqa: E402
 import zc.buildout.buildout as engine  # noqa: E402
+import zc.buildout.configparser  # noqa: E402
 import zc.recipe.egg  # noqa: E402
 
 MAGIC = "!py!"
@@ -29,6 +30,7 @@ NOTHING = object()
 LITERALS = {"__builtins__": {}, "set": set, "frozenset": frozenset, "dict": dict, "list": list, "tuple": tuple, "str": str}
 PLAIN_SAVE = engine._save_option
 PLAIN_OPTIONS = engine.Options
+PLAIN_PARSE = zc.buildout.configparser.parse
 
 
 def dumps(value):
@@ -81,7 +83,17 @@ def typed_save(option, value, file):
     PLAIN_SAVE(option, value if isinstance(value, str) else dumps(value), file)
 
 
+def located(file, name, *arguments, **options):
+    """A profile, whose sections are told where it lies if they ask."""
+    sections = PLAIN_PARSE(file, name, *arguments, **options)
+    for section in sections.values():
+        if any("${:_profile_base_location_}" in value for value in section.values()):
+            section["_profile_base_location_"] = os.path.dirname(name)
+    return sections
+
+
 def speak(fork):
+    zc.buildout.configparser.parse = located if fork else PLAIN_PARSE
     engine.Options = engine.Buildout.Options = TypedOptions if fork else PLAIN_OPTIONS
     engine._save_option = typed_save if fork else PLAIN_SAVE
     engine.Buildout.Options = engine.Options
