@@ -1,10 +1,10 @@
 //! Every case of `cases/`.
 
-use crate::engines::slap;
 use crate::{
     case::Case,
     differences::Table,
-    engines::{Played, play},
+    engines::{Played, play, slap},
+    observe::{Finding, Kind},
     python::Python,
 };
 use std::{collections::BTreeMap, fs, path::Path};
@@ -31,6 +31,14 @@ pub(crate) fn judge(case: &Case, played: &Played, table: &mut Table) -> String {
         .filter(|finding| !table.expects(&case.name, finding))
         .map(ToString::to_string)
         .collect();
+    let unplaced = |finding: &&Finding| {
+        finding.kind == Kind::Outcome
+            && finding.ours != "done"
+            && !(finding.ours.contains("\n  at ") && finding.ours.contains(", section ["))
+    };
+    if let Some(finding) = played.findings.iter().find(unplaced) {
+        return format!("== {}\na refusal without file, section and line: {finding}\n", case.name);
+    }
     if unexpected.is_empty() {
         return String::new();
     }
