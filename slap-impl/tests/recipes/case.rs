@@ -24,15 +24,15 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// A case that runs one profile twice, the second time as an update.
-    pub(crate) fn generated(name: &str, fork: bool, files: &[(&str, String)]) -> Case {
+    /// A case that runs one profile, perhaps a second time as an update.
+    pub(crate) fn generated(name: &str, fork: bool, runs: usize, files: &[(&str, String)]) -> Case {
         let write = |(path, text): &(&str, String)| Action::Write {
             path: (*path).to_owned(),
             mode: 0o640,
             text: text.clone(),
         };
         let mut actions: Vec<Action> = files.iter().map(write).collect();
-        actions.extend([Action::Run { parts: Vec::new() }, Action::Run { parts: Vec::new() }]);
+        actions.extend(vec![Action::Run { parts: Vec::new() }; runs]);
         Case { name: name.to_owned(), fork, actions }
     }
 
