@@ -152,8 +152,7 @@ fn tell_instance(
     instance: &SoftwareInstance,
     serialisation: Serialisation,
 ) {
-    let own = instance.own.as_ref().map(|own| own.requested_state);
-    let state = own.or(wish.state).unwrap_or(RequestedState::Started);
+    let state = instance.requested_state.or(wish.state).unwrap_or(RequestedState::Started);
     env.tell(format_args!("Instance requested.\nState is : {state}."));
     env.tell("Connection parameters of instance are:");
     let mut connection = json!(instance.connection);

@@ -2,12 +2,12 @@
 
 use super::{
     Master,
-    decisions::{Answer, Command, FormattedPartition, InstanceReport, Refusal, ReleaseReport},
+    decisions::{Answer, Command, FormattedPartition, InstanceReport, Refusal, ReleaseReport, Requester},
     form::Form,
     render,
 };
 use crate::{
-    vocabulary::{ComputerId, PartitionId, RequestedState},
+    vocabulary::{ComputerId, PartitionId, RequestedState, SharedReference},
     wire::{
         configuration::FormattedComputer,
         http::server::Response,
@@ -44,13 +44,15 @@ impl Master {
             }
             "destroyedComputerPartition" => report_instance(form, InstanceReport::Destroyed)?,
             "setComputerPartitionConnectionXml" => {
-                let (computer, partition) = own_partition(form)?;
+                let (computer, partition) = partition(form)?;
+                let slave_reference = slave_reference(form)?;
                 let document = instance_xml::encode(&form.parameters("connection_xml")?);
-                Command::Publish { computer, partition, document }
+                Command::Publish { computer, partition, slave_reference, document }
             }
             "softwareInstanceRename" => {
-                let (computer, partition) = own_partition(form)?;
-                Command::Rename { computer, partition, title: form.parsed("new_name")? }
+                let (computer, partition) = partition(form)?;
+                let (slave_reference, title) = (slave_reference(form)?, form.parsed("new_name")?);
+                Command::Rename { computer, partition, slave_reference, title }
             }
             "computerBang" => {
                 let computer = form.parsed("computer_id")?;
@@ -62,12 +64,7 @@ impl Master {
         match self.submit(command).await? {
             Answer::Text(_) if endpoint == "computerBang" => Ok(document(&Value::text(""))),
             Answer::Text(text) => Ok(Response::text(200, text)),
-            Answer::Given(partition) => {
-                let instance = partition.instance.as_ref().ok_or_else(|| {
-                    Refusal::new(500, format!("{} was given and is free", partition.reference))
-                })?;
-                Ok(document(&render::given(&partition, instance).to_value()))
-            }
+            Answer::Given(given) => Ok(document(&render::given(&given).to_value())),
         }
     }
 
@@ -80,10 +77,10 @@ impl Master {
                 form.required("use_string")?;
                 Ok(Response::text(200, "Ignored"))
             }
-            // The real master never unlinks anything because of it (testSlapOSSlapTool, `test_updateInstanceSuccessorList`),
-            // and there is nothing to link: partitions cannot request yet.
+            // The real master never unlinks anything because of it (testSlapOSSlapTool, `test_updateInstanceSuccessorList`);
+            // what links is the request.
             "updateComputerPartitionRelatedInstanceList" => {
-                let (computer, partition) = own_partition(form)?;
+                let (computer, partition) = partition(form)?;
                 self.require_partition(&computer, &partition)?;
                 let list = form.marshalled("instance_reference_xml")?;
                 if list.as_items().is_none() && list != Value::None {
@@ -119,21 +116,8 @@ pub(super) fn document(value: &Value) -> Response {
 
 fn request(form: &Form) -> Result<Command, Refusal> {
     let title = form.parsed("partition_reference")?;
-    if let (Some(_), Some(partition)) = (form.optional("computer_id"), form.optional("computer_partition_id"))
-    {
-        return Err(Refusal::new(
-            501,
-            format!("{title:?} is requested by the partition {partition}: this master takes requests of users only yet"),
-        )
-        .hint("request it as a user, and pass what its parent needs to know as parameters"));
-    }
-    if form.marshalled("shared_xml")?.is_true() {
-        return Err(Refusal::new(
-            501,
-            format!("{title:?} is a shared instance: this master does not serve them yet"),
-        )
-        .hint("request it without shared: it gets a partition of its own"));
-    }
+    let requester = requester(form)?;
+    let shared = form.marshalled("shared_xml")?.is_true();
     let state = match form.marshalled("state")? {
         Value::None => None,
         Value::Text(text) if text.is_empty() => None,
@@ -156,7 +140,27 @@ fn request(form: &Form) -> Result<Command, Refusal> {
         parameters: instance_xml::encode(&form.parameters("partition_parameter_xml")?),
         filter,
         state,
+        requester,
+        shared,
     })
+}
+
+/// Who asks: the instance in a partition, or a user. Half a partition is nobody.
+fn requester(form: &Form) -> Result<Option<Requester>, Refusal> {
+    let names = ["computer_id", "computer_partition_id"];
+    match names.map(|name| form.optional(name).is_some()) {
+        [false, false] => Ok(None),
+        [true, true] => {
+            let (computer, partition) = partition(form)?;
+            Ok(Some(Requester { computer, partition }))
+        }
+        [has_computer, _] => {
+            let missing = names[usize::from(has_computer)];
+            Err(form
+                .bad(missing, &"it is missing: a request by a partition names both it and its computer")
+                .hint("a user's request names neither"))
+        }
+    }
 }
 
 fn checked_type(form: &Form, software_type: &str) -> Result<String, Refusal> {
@@ -198,28 +202,28 @@ fn report_release(form: &Form, report: ReleaseReport) -> Result<Command, Refusal
 }
 
 fn report_instance(form: &Form, report: InstanceReport) -> Result<Command, Refusal> {
-    let (computer, partition) = own_partition(form)?;
+    let (computer, partition) = partition(form)?;
+    let slave_reference = slave_reference(form)?;
     let about = match form.optional("timestamp").filter(|text| !text.is_empty()) {
         None => None,
         Some(text) => Some(render::microseconds(text).ok_or_else(|| {
             form.bad("timestamp", &"expected the timestamp of the partition, such as 1700000000.123456")
         })?),
     };
-    Ok(Command::ReportInstance { computer, partition, report, about })
+    Ok(Command::ReportInstance { computer, partition, slave_reference, report, about })
 }
 
-/// The partition that a request is about. One about a shared instance in it is refused: there are none.
-fn own_partition(form: &Form) -> Result<(ComputerId, PartitionId), Refusal> {
-    if let Some(reference) =
-        form.optional("slave_reference").filter(|text| !text.is_empty() && *text != "None")
-    {
-        let shown: String = reference.chars().take(80).collect();
-        return Err(Refusal::new(
-            501,
-            format!("{shown:?} is a shared instance: this master does not serve them yet"),
-        ));
-    }
+/// The partition that a request is about.
+fn partition(form: &Form) -> Result<(ComputerId, PartitionId), Refusal> {
     Ok((form.parsed("computer_id")?, form.parsed("computer_partition_id")?))
+}
+
+/// The shared instance that a request is about. Clients write the partition's own instance as nothing, or as Python's None.
+fn slave_reference(form: &Form) -> Result<Option<SharedReference>, Refusal> {
+    match form.optional("slave_reference") {
+        None | Some("" | "None") => Ok(None),
+        Some(_) => Ok(Some(form.parsed("slave_reference")?)),
+    }
 }
 
 fn text(form: &Form, name: &str) -> String {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     store::{self, AccessStatus, Partition, Subject},
-    vocabulary::{ComputerId, PartitionId, SoftwareUrl},
+    vocabulary::{ComputerId, PartitionId, SharedReference, SoftwareUrl},
     wire::{
         http::server::{Request, Response},
         marshal::Value,
@@ -33,8 +33,11 @@ impl Master {
             "registerComputerPartition" => {
                 let computer = form.parsed("computer_reference")?;
                 let partition = form.parsed("computer_partition_reference")?;
-                let (partition, status) = self.require_partition(&computer, &partition)?;
-                Ok(document(&render::partition(&partition, status.as_ref()).to_value()))
+                let (found, status) = self.require_partition(&computer, &partition)?;
+                let shared =
+                    self.read(|connection| store::listed_shared(connection, &computer, Some(&partition)))?;
+                let shared = shared.get(&partition).map_or(&[][..], Vec::as_slice);
+                Ok(document(&render::partition(&found, shared, status.as_ref()).to_value()))
             }
             "getComputerPartitionCertificate" => {
                 let (computer, partition) =
@@ -87,15 +90,24 @@ impl Master {
         partition: &Partition,
         status: Option<&AccessStatus>,
     ) -> crate::wire::status::AccessStatus {
-        let reference = format!("{}-{}", partition.computer, partition.reference);
         render::status(
             status,
             partition.computer.as_str(),
-            &reference,
+            &partition.guid(),
             "Software Instance",
             partition.timestamp,
             self.now(),
         )
+    }
+
+    /// What was last reported of a shared instance; `computer` is its host's, empty without one.
+    pub(super) fn shared_status(
+        &self,
+        computer: &str,
+        reference: &SharedReference,
+        status: Option<&AccessStatus>,
+    ) -> crate::wire::status::AccessStatus {
+        render::status(status, computer, reference.as_str(), "Slave Instance", 0, self.now())
     }
 
     /// What was last heard of a computer: its own reads, or a bang after them.

@@ -3,7 +3,7 @@
 
 use super::{Master, decisions::Refusal, form::Form};
 use crate::{
-    store::{self, Subject},
+    store::{self, Place, Subject},
     vocabulary::{ComputerId, InstanceTitle},
     wire::{
         hateoas::{
@@ -14,6 +14,7 @@ use crate::{
     },
 };
 use percent_encoding::percent_decode_str;
+use rusqlite::Connection;
 use serde_json::{Map, Value as Json, json};
 
 /// Answers what stands under `/hateoas`.
@@ -25,17 +26,11 @@ pub(super) fn answer(master: &Master, request: &Request) -> Result<Response, Ref
     let path = request.path.trim_start_matches('/');
     let path = path.strip_prefix("hateoas").unwrap_or(path);
     match path.trim_matches('/').split_once('/') {
-        Some(("partitions", title)) => service(master, &unescape(title)?),
+        Some(("partitions", title)) => service(master, &unescape(title)?, false),
+        Some(("shared", title)) => service(master, &unescape(title)?, true),
         Some(("computers", reference)) => computer(master, &unescape(reference)?),
-        Some(("shared", title)) => Err(Refusal::new(
-            404,
-            format!(
-                "there is no shared instance {:?}: this master does not serve them yet",
-                unescape(title)?
-            ),
-        )),
         None if path.trim_matches('/').is_empty() => by_mode(master, request),
-        _ => Err(Refusal::new(404, "hateoas has partitions/TITLE and computers/REFERENCE")),
+        _ => Err(Refusal::new(404, "hateoas has partitions/TITLE, shared/TITLE and computers/REFERENCE")),
     }
 }
 
@@ -75,14 +70,14 @@ fn search(master: &Master, query: &str) -> Result<Response, Refusal> {
     let rows = master.read(|connection| match &query {
         Query::Services(title) => {
             let instances = match title.as_deref().map(str::parse::<InstanceTitle>) {
-                None => store::instances(connection)?,
-                Some(Ok(title)) => store::instance_titled(connection, &title)?.into_iter().collect(),
+                None => store::roots(connection)?,
+                Some(Ok(title)) => store::instance_titled(connection, None, &title)?.into_iter().collect(),
                 Some(Err(_)) => Vec::new(),
             };
             let row = |instance: store::Instance| Row {
                 title: instance.title.to_string(),
-                reference: Some(instance.partition.to_string()),
-                relative_url: service_path(instance.title.as_str(), false),
+                reference: instance.partition().map(|(_, partition)| partition.to_string()),
+                relative_url: service_path(instance.title.as_str(), instance.is_shared()),
                 url_string: Some(instance.release.to_string()),
             };
             Ok(instances.into_iter().map(row).collect::<Vec<Row>>())
@@ -105,18 +100,18 @@ fn search(master: &Master, query: &str) -> Result<Response, Refusal> {
     Ok(json_response(&search_document(&rows)))
 }
 
-fn service(master: &Master, title: &str) -> Result<Response, Refusal> {
+/// A root's document. slapproxy does not know the state of a shared one, and calls it `unused`.
+fn service(master: &Master, title: &str, shared: bool) -> Result<Response, Refusal> {
     let unknown = || {
-        Refusal::new(404, format!("there is no instance {title:?}"))
+        let kind = if shared { "shared instance" } else { "instance" };
+        Refusal::new(404, format!("there is no {kind} {title:?}"))
             .hint("see `slap service list` for those that there are")
     };
     let Ok(wanted) = title.parse::<InstanceTitle>() else { return Err(unknown()) };
     let found = master.read(|connection| {
-        let Some(instance) = store::instance_titled(connection, &wanted)? else { return Ok(None) };
-        let partition = store::partition(connection, &instance.computer, &instance.partition)?;
-        let subject = Subject::Partition(&instance.computer, &instance.partition);
-        let status = store::access_status(connection, subject)?;
-        let news = partition.map(|partition| master.partition_status(&partition, status.as_ref()).to_json());
+        let found = store::instance_titled(connection, None, &wanted)?;
+        let Some(instance) = found.filter(|instance| instance.is_shared() == shared) else { return Ok(None) };
+        let news = news(master, connection, &instance)?;
         Ok(Some((instance, news)))
     })?;
     let (instance, news) = found.ok_or_else(unknown)?;
@@ -125,11 +120,36 @@ fn service(master: &Master, title: &str) -> Result<Response, Refusal> {
         requested_state: instance.state.to_string(),
         software_release: instance.release.to_string(),
         software_type: Some(instance.software_type),
-        shared: false,
+        shared,
         parameters_xml: Some(instance.parameters),
         connection_xml: Some(instance.connection).filter(|document| !document.is_empty()),
         news: Some(news.into_iter().collect()),
     })))
+}
+
+/// The last report about an instance.
+fn news(
+    master: &Master,
+    connection: &Connection,
+    instance: &store::Instance,
+) -> rusqlite::Result<Option<Json>> {
+    match &instance.place {
+        Place::Partition(computer, partition) => {
+            let status = store::access_status(connection, Subject::Partition(computer, partition))?;
+            let partition = store::partition(connection, computer, partition)?;
+            Ok(partition.map(|partition| master.partition_status(&partition, status.as_ref()).to_json()))
+        }
+        Place::Shared { reference, host } => {
+            let status = store::access_status(connection, Subject::Shared(reference))?;
+            let host = match host {
+                Some(host) => store::instance(connection, *host)?,
+                None => None,
+            };
+            let computer = host.as_ref().and_then(store::Instance::partition);
+            let computer = computer.map(|(computer, _)| computer.as_str()).unwrap_or_default();
+            Ok(Some(master.shared_status(computer, reference, status.as_ref()).to_json()))
+        }
+    }
 }
 
 fn computer(master: &Master, reference: &str) -> Result<Response, Refusal> {
@@ -140,19 +160,22 @@ fn computer(master: &Master, reference: &str) -> Result<Response, Refusal> {
             Ok(status) => status.to_json(),
             Err(refusal) => return Ok(Err(refusal)),
         };
+        let reports = store::access_statuses(connection, Some(&wanted))?;
+        let report = |kind: &str, name: &str| {
+            let place = reports.binary_search_by_key(&(kind, name), |row| (&row.kind, &row.name));
+            place.ok().map(|place| &reports[place].status)
+        };
         let mut partitions = Map::new();
         for partition in store::partitions(connection, &wanted)? {
             if partition.instance.is_some() {
-                let subject = Subject::Partition(&wanted, &partition.reference);
-                let status = store::access_status(connection, subject)?;
-                let shown = master.partition_status(&partition, status.as_ref());
-                partitions.insert(partition.reference.to_string(), shown.to_json());
+                let name = partition.reference.to_string();
+                let shown = master.partition_status(&partition, report("partition", &name));
+                partitions.insert(name, shown.to_json());
             }
         }
         let mut releases = Map::new();
         for supply in store::supplies(connection, &wanted)? {
-            let status = store::access_status(connection, Subject::Release(&wanted, &supply.url))?;
-            let shown = master.supply_status(&wanted, &supply.url, status.as_ref());
+            let shown = master.supply_status(&wanted, &supply.url, report("release", supply.url.as_str()));
             releases.insert(supply.url.to_string(), shown.to_json());
         }
         Ok(Ok(json!({ "computer": status, "partition": partitions, "software": releases })))

@@ -111,7 +111,8 @@ impl Master {
             }
             let supplies = store::supplies(connection, computer)?;
             let partitions = store::partitions(connection, computer)?;
-            let document = Bytes::from(render::computer(computer, &supplies, &partitions));
+            let shared = store::listed_shared(connection, computer, None)?;
+            let document = Bytes::from(render::computer(computer, &supplies, &partitions, &shared));
             self.rendered.documents.borrow_mut().insert(computer.clone(), (revision, document.clone()));
             Ok(Ok((revision, document)))
         });

@@ -152,16 +152,19 @@ impl Master {
         }
         let Some(sequence) = decided.sequence else { return };
         match &decided.answer {
-            Ok(Answer::Given(partition)) => self.log.line(format_args!(
-                "change {sequence}: {what}: {} of {}",
-                partition.reference, partition.computer
-            )),
+            Ok(Answer::Given(given)) if given.partition.is_some() => {
+                let guid = given.partition.as_ref().map(store::Partition::guid).unwrap_or_default();
+                self.log.line(format_args!("change {sequence}: {what}: {guid}"));
+            }
             _ => self.log.line(format_args!("change {sequence}: {what}")),
         }
     }
 
-    /// What `query` finds on one committed state.
-    fn read<T>(&self, query: impl FnMut(&Connection) -> rusqlite::Result<T>) -> Result<T, Refusal> {
+    /// What `query` finds on one committed state of the database, with the queries of [`store`].
+    ///
+    /// # Errors
+    /// 503 when the database cannot be read.
+    pub fn read<T>(&self, query: impl FnMut(&Connection) -> rusqlite::Result<T>) -> Result<T, Refusal> {
         store::snapshot(&*self.store, query)
             .map_err(|error| Refusal::new(503, format!("the database could not be read: {error}")))
     }

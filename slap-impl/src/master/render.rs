@@ -1,16 +1,24 @@
 //! What the database holds, as the documents of the wire.
 
+use super::decisions::Given;
 use crate::{
-    store::{AccessStatus, Instance, Partition, Supply},
-    vocabulary::{ComputerId, RequestedState},
+    store::{AccessStatus, Instance, Partition, Place, Supply},
+    vocabulary::{ComputerId, PartitionId, RequestedState},
     wire::{
         instance_xml::{self, Parameters},
-        marshal, objects, status as wire,
+        marshal::{self, Value},
+        objects, status as wire,
     },
 };
+use std::collections::BTreeMap;
 
-/// A computer's full information.
-pub(super) fn computer(computer: &ComputerId, supplies: &[Supply], partitions: &[Partition]) -> String {
+/// A computer's full information; `shared` are the shared instances that stand in the lists of its partitions.
+pub(super) fn computer(
+    computer: &ComputerId,
+    supplies: &[Supply],
+    partitions: &[Partition],
+    shared: &BTreeMap<PartitionId, Vec<Instance>>,
+) -> String {
     let software_releases = supplies
         .iter()
         .map(|supply| objects::SoftwareRelease {
@@ -19,54 +27,77 @@ pub(super) fn computer(computer: &ComputerId, supplies: &[Supply], partitions: &
             requested_state: Some(supply.state),
         })
         .collect();
-    let partitions = partitions.iter().map(|partition| self::partition(partition, None)).collect();
+    let listed = |partition: &Partition| shared.get(&partition.reference).map_or(&[][..], Vec::as_slice);
+    let partitions = partitions.iter().map(|it| self::partition(it, listed(it), None)).collect();
     let computer = objects::Computer { computer_id: computer.clone(), software_releases, partitions };
     marshal::encode(&computer.to_value())
 }
 
-/// A partition and what shall be in it; with the last report where it is asked for alone, as the real master does.
-pub(super) fn partition(partition: &Partition, status: Option<&AccessStatus>) -> objects::ComputerPartition {
+/// A partition and what shall be in it, with the shared instances that it lists; with the last report where it is asked for
+/// alone, as the real master does.
+pub(super) fn partition(
+    partition: &Partition,
+    shared: &[Instance],
+    status: Option<&AccessStatus>,
+) -> objects::ComputerPartition {
     let instance = partition.instance.as_ref();
     objects::ComputerPartition {
         computer_id: partition.computer.clone(),
         partition_id: partition.reference.clone(),
-        instance_guid: Some(format!("{}-{}", partition.computer, partition.reference)),
+        instance_guid: Some(partition.guid()),
         requested_state: instance.map_or(RequestedState::Destroyed, |instance| instance.state),
         need_modification: instance.is_some(),
         access_status: status.map(|status| status.text.clone()),
         instance: instance.map(|instance| objects::Instance {
             software_release: objects::SoftwareRelease {
                 url: instance.release.clone(),
-                computer_id: instance.computer.clone(),
+                computer_id: partition.computer.clone(),
                 requested_state: None,
             },
             software_type: instance.software_type.clone(),
             title: instance.title.to_string(),
-            root_title: instance.title.to_string(),
+            root_title: partition.root_title.as_ref().unwrap_or(&instance.title).to_string(),
             parameters: parameters(&instance.parameters),
             addresses: addresses(partition),
             full_addresses: Vec::new(),
-            shared_instances: Vec::new(),
+            shared_instances: shared.iter().filter_map(entry).collect(),
             timestamp: Some(timestamp(partition.timestamp)),
             connection: parameters(&instance.connection),
         }),
     }
 }
 
-/// The answer to a request: the instance and the partition that it has.
-pub(super) fn given(partition: &Partition, instance: &Instance) -> objects::SoftwareInstance {
+/// How a shared instance stands in its host's list. Its reference is its title there, too, as with slapproxy.
+fn entry(shared: &Instance) -> Option<objects::SharedInstance> {
+    let Place::Shared { reference, .. } = &shared.place else { return None };
+    let own = parameters(&shared.parameters).into_iter();
+    Some(objects::SharedInstance {
+        title: reference.to_string(),
+        reference: reference.to_string(),
+        software_type: Some(shared.software_type.clone()),
+        parameters: own.map(|(key, value)| (key, Value::optional(value.as_deref()))).collect(),
+    })
+}
+
+/// The answer to a request: the instance and where it is. Of a shared one its host's place, release and type are told, as by
+/// slapproxy (slapos/proxy/db.py, `requestSlave`); without a host, none.
+pub(super) fn given(given: &Given) -> objects::SoftwareInstance {
+    let (instance, partition) = (&given.instance, given.partition.as_ref());
+    let served_by = if instance.is_shared() { partition.and_then(|it| it.instance.as_ref()) } else { None };
+    let served_by = served_by.unwrap_or(instance);
+    let own = partition.filter(|_| !instance.is_shared());
     objects::SoftwareInstance {
-        computer_id: partition.computer.to_string(),
-        partition_id: partition.reference.to_string(),
-        software_release_url: instance.release.to_string(),
-        software_type: Some(instance.software_type.clone()),
-        addresses: addresses(partition),
+        computer_id: partition.map(|partition| partition.computer.to_string()).unwrap_or_default(),
+        partition_id: partition.map(|partition| partition.reference.to_string()).unwrap_or_default(),
+        software_release_url: served_by.release.to_string(),
+        software_type: Some(served_by.software_type.clone()),
+        addresses: partition.map(addresses).unwrap_or_default(),
         parameters: parameters(&instance.parameters),
-        timestamp: Some(timestamp(partition.timestamp)),
+        timestamp: own.map(|partition| timestamp(partition.timestamp)),
         connection: parameters(&instance.connection),
-        own: Some(objects::OwnPartition {
-            instance_guid: instance.guid(),
-            requested_state: instance.state,
+        requested_state: Some(instance.state),
+        own: own.map(|partition| objects::OwnPartition {
+            instance_guid: partition.guid(),
             connection_xml: Some(instance.connection.clone()).filter(|document| !document.is_empty()),
         }),
     }

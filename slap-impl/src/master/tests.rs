@@ -214,7 +214,7 @@ fn what_is_not_served_is_refused_by_name() {
             ("hateoas/?mode=traverse&relative_url=http://elsewhere/", 400, "relative_url"),
             ("hateoas/partitions/nobody", 404, "no instance \"nobody\""),
             ("hateoas/computers/COMP-9", 404, "known: COMP-1"),
-            ("hateoas/shared/a", 404, "does not serve them yet"),
+            ("hateoas/shared/a", 404, "no shared instance \"a\""),
         ] {
             let (found, body) = service.get(path).await;
             assert!(found == status && body.contains(expected), "{path}: {found} {body}");
@@ -222,6 +222,7 @@ fn what_is_not_served_is_refused_by_name() {
         let place = [("computer_id", "COMP-1"), ("computer_partition_id", "slappart0")];
         let mut child = vec![("partition_reference", "c"), ("software_release", "/r"), ("software_type", "")];
         child.extend(place);
+        let half = child[..4].to_vec();
         let mut shared = child[..3].to_vec();
         shared.push(("shared_xml", "<marshal><bool>1</bool></marshal>"));
         let mut of_shared = place.to_vec();
@@ -231,10 +232,11 @@ fn what_is_not_served_is_refused_by_name() {
         let mut doctype = child[..3].to_vec();
         doctype.push(("state", "<!DOCTYPE a><marshal><none/></marshal>"));
         for (path, fields, status, expected) in [
-            ("requestComputerPartition", child, 501, "requested by the partition slappart0"),
-            ("requestComputerPartition", shared, 501, "shared instance"),
+            ("requestComputerPartition", child, 404, "slappart0 of COMP-1 is free"),
+            ("requestComputerPartition", half, 400, "computer_partition_id: it is missing"),
+            ("requestComputerPartition", shared, 404, "no instance of /r can host the shared instance \"c\""),
             ("requestComputerPartition", doctype, 400, "state"),
-            ("setComputerPartitionConnectionXml", of_shared, 501, "shared instance"),
+            ("setComputerPartitionConnectionXml", of_shared, 404, "slappart0 of COMP-1 is free"),
             ("setComputerPartitionConnectionXml", own, 404, "slappart0 of COMP-1 is free"),
             (
                 "supplySupply",

@@ -1,27 +1,8 @@
-//! Writing. Each of these runs inside the transaction of one write.
+//! Writing computers, partitions and supplies. Each of these runs inside the transaction of one write.
 
 use super::rows::{Address, Partition};
-use crate::vocabulary::{ComputerId, InstanceTitle, PartitionId, RequestedState, SoftwareUrl, SupplyState};
+use crate::vocabulary::{ComputerId, PartitionId, SoftwareUrl, SupplyState};
 use rusqlite::Connection;
-
-/// What is stored of an instance that is given a partition.
-#[derive(Clone, Copy, Debug)]
-pub struct NewInstance<'a> {
-    /// Which computer.
-    pub computer: &'a ComputerId,
-    /// Which partition.
-    pub partition: &'a PartitionId,
-    /// Its title.
-    pub title: &'a InstanceTitle,
-    /// Its software release.
-    pub release: &'a SoftwareUrl,
-    /// Its software type.
-    pub software_type: &'a str,
-    /// Its parameters, as an instance document.
-    pub parameters: &'a str,
-    /// What its user wants.
-    pub state: RequestedState,
-}
 
 /// Makes a computer known, or sets its address.
 pub fn upsert_computer(
@@ -102,16 +83,18 @@ pub fn delete_partition(
         .map(drop)
 }
 
-/// Sets when the node has to process a partition again.
-pub fn set_timestamp(
+/// Sets that the node has to process a partition again. Its timestamp becomes `now`, microseconds since 1970, but always grows.
+pub fn renew_timestamp(
     connection: &Connection,
     computer: &ComputerId,
     partition: &PartitionId,
-    timestamp: i64,
+    now: i64,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("UPDATE partition SET timestamp = ?3 WHERE computer = ?1 AND reference = ?2")?
-        .execute((computer, partition, timestamp))
+        .prepare_cached(
+            "UPDATE partition SET timestamp = max(?3, timestamp + 1) WHERE computer = ?1 AND reference = ?2",
+        )?
+        .execute((computer, partition, now))
         .map(drop)
 }
 
@@ -140,84 +123,5 @@ pub fn delete_supply(
     connection
         .prepare_cached("DELETE FROM supply WHERE computer = ?1 AND url = ?2")?
         .execute((computer, url))
-        .map(drop)
-}
-
-/// Gives a partition to an instance.
-///
-/// # Errors
-/// A constraint when the partition is not free or the title is taken.
-pub fn insert_instance(connection: &Connection, instance: NewInstance<'_>) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO instance
-            (computer, partition, title, release, software_type, parameters, connection, state)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, '', ?7)",
-        )?
-        .execute((
-            instance.computer,
-            instance.partition,
-            instance.title,
-            instance.release,
-            instance.software_type,
-            instance.parameters,
-            instance.state,
-        ))
-        .map(drop)
-}
-
-/// Sets what the user asked for of the instance in that partition.
-pub fn update_instance(connection: &Connection, instance: NewInstance<'_>) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "UPDATE instance SET release = ?3, software_type = ?4, parameters = ?5, state = ?6
-            WHERE computer = ?1 AND partition = ?2",
-        )?
-        .execute((
-            instance.computer,
-            instance.partition,
-            instance.release,
-            instance.software_type,
-            instance.parameters,
-            instance.state,
-        ))
-        .map(drop)
-}
-
-/// Sets what the instance in a partition published.
-pub fn set_connection(
-    connection: &Connection,
-    computer: &ComputerId,
-    partition: &PartitionId,
-    document: &str,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("UPDATE instance SET connection = ?3 WHERE computer = ?1 AND partition = ?2")?
-        .execute((computer, partition, document))
-        .map(drop)
-}
-
-/// Gives the instance in a partition another title.
-pub fn set_title(
-    connection: &Connection,
-    computer: &ComputerId,
-    partition: &PartitionId,
-    title: &InstanceTitle,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("UPDATE instance SET title = ?3 WHERE computer = ?1 AND partition = ?2")?
-        .execute((computer, partition, title))
-        .map(drop)
-}
-
-/// Makes a partition free.
-pub fn delete_instance(
-    connection: &Connection,
-    computer: &ComputerId,
-    partition: &PartitionId,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("DELETE FROM instance WHERE computer = ?1 AND partition = ?2")?
-        .execute((computer, partition))
         .map(drop)
 }

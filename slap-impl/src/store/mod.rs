@@ -2,14 +2,15 @@
 //!
 //! * `schema`: numbered migrations, and whose database a file is: [`open`]
 //! * `rows`: what a row is, typed
-//! * `queries`: reading; every SELECT is ordered
-//! * `changes`: writing
+//! * `queries`: reading computers, partitions and supplies; `changes`: writing them. Every SELECT of several rows is ordered
+//! * `instances`: reading and writing instances
 //! * `journal`: the committed changes, bounded
 //! * `status`: the last report about a computer, an instance or a supplied release
 //!
 //! No clock and no randomness stand in SQL: times come in as microseconds since 1970.
 
 mod changes;
+mod instances;
 mod journal;
 mod queries;
 mod rows;
@@ -17,18 +18,21 @@ mod schema;
 mod status;
 
 pub use changes::{
-    NewInstance, bump_revision, delete_instance, delete_partition, delete_supply, insert_instance,
-    set_connection, set_timestamp, set_title, unlist_partition, update_instance, upsert_computer,
+    bump_revision, delete_partition, delete_supply, renew_timestamp, unlist_partition, upsert_computer,
     upsert_partition, upsert_supply,
 };
-pub use journal::{JournalEntry, append_journal, journal_after};
-pub use queries::{
-    computer, computers, free_partition, instance_in_partition, instance_titled, instances, partition,
-    partitions, supplies, supply,
+pub use instances::{
+    Wanted, count_hosted, delete_instance, descendants, has_children, host_for, insert_instance, instance,
+    instance_titled, instances, listed_shared, roots, set_connection, set_host, set_state, set_title,
+    shared_instance, update_instance,
 };
-pub use rows::{Address, Computer, Instance, Partition, Supply};
+pub use journal::{JournalEntry, append_journal, journal_after};
+pub use queries::{computer, computers, free_partition, partition, partitions, supplies, supply};
+pub use rows::{Address, Computer, Instance, Partition, Place, Supply};
 pub use schema::{OpenError, Opened, SCHEMA_VERSION, migrate, open};
-pub use status::{AccessStatus, Subject, access_status, clear_access_status, set_access_status};
+pub use status::{
+    AccessStatus, StatusRow, Subject, access_status, access_statuses, clear_access_status, set_access_status,
+};
 
 use crate::env::{Store, StoreError};
 use rusqlite::Connection;

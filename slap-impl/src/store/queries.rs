@@ -1,12 +1,10 @@
-//! Reading.
+//! Reading computers, partitions and supplies; instances stand in `instances`.
 
-use super::rows::{Address, Computer, Instance, Partition, Supply};
-use crate::vocabulary::{ComputerId, InstanceTitle, PartitionId, SoftwareUrl};
+use super::rows::{Address, Computer, INSTANCE_COLUMNS, Instance, Partition, Supply};
+use crate::vocabulary::{ComputerId, PartitionId, SoftwareUrl};
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
-const INSTANCE: &str = "computer, partition, title, release, software_type, parameters, connection, state";
-
-fn list<T>(
+pub(super) fn list<T>(
     connection: &Connection,
     sql: &str,
     parameters: impl Params,
@@ -91,26 +89,34 @@ fn select_partitions(
     computer: &ComputerId,
     only: Option<&PartitionId>,
 ) -> rusqlite::Result<Vec<Partition>> {
-    let sql = "SELECT p.computer, p.reference, p.listed, p.timestamp,
-            i.computer, i.partition, i.title, i.release, i.software_type, i.parameters, i.connection, i.state
+    let condition = if only.is_some() { "p.reference = ?2" } else { "?2 IS NULL" };
+    let sql = format!(
+        "SELECT p.computer, p.reference, p.listed, p.timestamp, r.title, i.{}
         FROM partition AS p
         LEFT JOIN instance AS i ON i.computer = p.computer AND i.partition = p.reference
-        WHERE p.computer = ?1 AND (?2 IS NULL OR p.reference = ?2)
-        ORDER BY p.listed DESC, p.position, p.reference";
-    let mut partitions = list(connection, sql, (computer, only), |row| {
-        let occupied = row.get_ref(4)? != rusqlite::types::ValueRef::Null;
+        LEFT JOIN instance AS r ON r.number = ifnull(i.root, i.number)
+        WHERE p.computer = ?1 AND {condition}
+        ORDER BY p.listed DESC, p.position, p.reference",
+        INSTANCE_COLUMNS.join(", i.")
+    );
+    let mut partitions = list(connection, &sql, (computer, only), |row| {
+        let occupied = row.get_ref(5)? != rusqlite::types::ValueRef::Null;
         Ok(Partition {
             computer: row.get(0)?,
             reference: row.get(1)?,
             listed: row.get(2)?,
             timestamp: row.get(3)?,
             addresses: Vec::new(),
-            instance: if occupied { Some(Instance::from_row(row, 4)?) } else { None },
+            instance: if occupied { Some(Instance::from_row(row, 5)?) } else { None },
+            root_title: row.get(4)?,
         })
     })?;
-    let sql = "SELECT partition, interface, address, netmask FROM partition_address
-        WHERE computer = ?1 AND (?2 IS NULL OR partition = ?2) ORDER BY partition, position";
-    let addresses = list(connection, sql, (computer, only), |row| {
+    let condition = if only.is_some() { "partition = ?2" } else { "?2 IS NULL" };
+    let sql = format!(
+        "SELECT partition, interface, address, netmask FROM partition_address
+        WHERE computer = ?1 AND {condition} ORDER BY partition, position"
+    );
+    let addresses = list(connection, &sql, (computer, only), |row| {
         let partition: PartitionId = row.get(0)?;
         Ok((partition, Address { interface: row.get(1)?, address: row.get(2)?, netmask: row.get(3)? }))
     })?;
@@ -134,32 +140,6 @@ pub fn free_partition(
             ORDER BY position, reference LIMIT 1",
         )?
         .query_row([computer], |row| row.get(0))
-        .optional()
-}
-
-/// All instances, in the order in which they were given their partitions.
-pub fn instances(connection: &Connection) -> rusqlite::Result<Vec<Instance>> {
-    let sql = format!("SELECT {INSTANCE} FROM instance ORDER BY number");
-    list(connection, &sql, [], |row| Instance::from_row(row, 0))
-}
-
-/// The instance of that title.
-pub fn instance_titled(connection: &Connection, title: &InstanceTitle) -> rusqlite::Result<Option<Instance>> {
-    connection
-        .prepare_cached(&format!("SELECT {INSTANCE} FROM instance WHERE title = ?1"))?
-        .query_row([title], |row| Instance::from_row(row, 0))
-        .optional()
-}
-
-/// The instance in a partition.
-pub fn instance_in_partition(
-    connection: &Connection,
-    computer: &ComputerId,
-    partition: &PartitionId,
-) -> rusqlite::Result<Option<Instance>> {
-    connection
-        .prepare_cached(&format!("SELECT {INSTANCE} FROM instance WHERE computer = ?1 AND partition = ?2"))?
-        .query_row((computer, partition), |row| Instance::from_row(row, 0))
         .optional()
 }
 

@@ -8,7 +8,8 @@ use std::{fmt, path::Path, rc::Rc};
 const APPLICATION_ID: i64 = 0x736c_6170;
 
 /// The numbered migrations; a database of version N has had the first N of them.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_cloud.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_cloud.sql"), include_str!("migrations/0002_trees.sql")];
 
 /// The version of a database that this program writes.
 pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
@@ -167,6 +168,23 @@ mod tests {
             let older = Connection::open_in_memory().unwrap();
             migrate_to(&older, "old", version).unwrap();
             older.execute("INSERT INTO computer VALUES ('COMP-1', '', '', 7)", []).unwrap();
+            older
+                .execute_batch(
+                    "INSERT INTO partition VALUES ('COMP-1', 'slappart0', 0, 1, 5);
+                    INSERT INTO access_status VALUES ('COMP-1', 'partition', 'slappart0', '#access', '', 1, 1, '', 5);",
+                )
+                .unwrap();
+            // Of the versions that have them, each keeps its instances with their numbers.
+            let columns =
+                "number, title, computer, partition, release, software_type, parameters, connection, state";
+            let shared = if version == 1 { "" } else { ", shared" };
+            let none = if version == 1 { "" } else { ", 0" };
+            older
+                .execute_batch(&format!(
+                    "INSERT INTO instance ({columns}{shared})
+                    VALUES (3, 'a', 'COMP-1', 'slappart0', '/r', 't', 'p', 'c', 'stopped'{none})"
+                ))
+                .unwrap();
             assert_eq!(inspect(&older).unwrap(), Kind::Ours(version));
             migrate(&older, "new").unwrap();
             assert_eq!(inspect(&older).unwrap(), Kind::Ours(SCHEMA_VERSION), "from {version}");
@@ -179,6 +197,10 @@ mod tests {
                 )
                 .unwrap();
             assert_eq!(kept, ("old".to_owned(), 7), "from {version}");
+            let instance = crate::store::roots(&older).unwrap().remove(0);
+            assert_eq!((instance.number, instance.title.as_str()), (3, "a"), "from {version}");
+            assert_eq!((instance.connection.as_str(), instance.state.as_str()), ("c", "stopped"));
+            assert_eq!(crate::store::access_statuses(&older, None).unwrap()[0].status.about, 5);
         }
     }
 

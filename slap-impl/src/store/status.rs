@@ -1,11 +1,12 @@
-//! Access statuses: the last report about a computer, a partition's instance or a supplied release.
+//! Access statuses: the last report about a computer, a partition's instance, a shared instance or a supplied release.
 //!
 //! The real master keeps such a record for each of them and shows it to users: a text that begins with `#access`,
 //! `#error` or `#building`, when it came, and since when its kind is the same (slapos.core's master,
 //! `SlapOSCacheMixin`, tested by testSlapOSCloud `test_setAccessStatus`).
 
-use crate::vocabulary::{ComputerId, PartitionId, SoftwareUrl};
-use rusqlite::{Connection, OptionalExtension};
+use super::queries::list;
+use crate::vocabulary::{ComputerId, PartitionId, SharedReference, SoftwareUrl};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 /// What a status is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,14 +17,17 @@ pub enum Subject<'a> {
     Partition(&'a ComputerId, &'a PartitionId),
     /// A supplied release.
     Release(&'a ComputerId, &'a SoftwareUrl),
+    /// A shared instance.
+    Shared(&'a SharedReference),
 }
 
 impl<'a> Subject<'a> {
-    fn key(self) -> (&'a ComputerId, &'static str, &'a str) {
+    fn key(self) -> (&'a str, &'static str, &'a str) {
         match self {
-            Subject::Computer(computer) => (computer, "computer", ""),
-            Subject::Partition(computer, partition) => (computer, "partition", partition.as_str()),
-            Subject::Release(computer, url) => (computer, "release", url.as_str()),
+            Subject::Computer(computer) => (computer.as_str(), "computer", ""),
+            Subject::Partition(computer, partition) => (computer.as_str(), "partition", partition.as_str()),
+            Subject::Release(computer, url) => (computer.as_str(), "release", url.as_str()),
+            Subject::Shared(reference) => ("", "shared", reference.as_str()),
         }
     }
 }
@@ -41,8 +45,21 @@ pub struct AccessStatus {
     pub since: i64,
     /// The end of the log that came with an error.
     pub log: String,
-    /// The partition's timestamp that the report is about; 0 for a computer or a release.
+    /// The partition's timestamp that the report is about; 0 for a computer, a release or a shared instance.
     pub about: i64,
+}
+
+/// A report, and what it is about, as they are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusRow {
+    /// The computer; empty for a shared instance.
+    pub computer: String,
+    /// `computer`, `partition`, `release` or `shared`.
+    pub kind: String,
+    /// Empty, the partition, the release's URL, or the shared instance's reference.
+    pub name: String,
+    /// The report.
+    pub status: AccessStatus,
 }
 
 /// Keeps a report.
@@ -88,17 +105,40 @@ pub fn access_status(
             "SELECT text, state, created_at, since, log, about FROM access_status
             WHERE computer = ?1 AND kind = ?2 AND name = ?3",
         )?
-        .query_row((computer, kind, name), |row| {
-            Ok(AccessStatus {
-                text: row.get(0)?,
-                state: row.get(1)?,
-                created_at: row.get(2)?,
-                since: row.get(3)?,
-                log: row.get(4)?,
-                about: row.get(5)?,
-            })
-        })
+        .query_row((computer, kind, name), |row| from_row(row, 0))
         .optional()
+}
+
+/// The last reports about a computer and all that is on it, without shared instances; or, without a computer, all that there
+/// are. They come by computer, kind and name.
+pub fn access_statuses(
+    connection: &Connection,
+    computer: Option<&ComputerId>,
+) -> rusqlite::Result<Vec<StatusRow>> {
+    let condition = if computer.is_some() { "computer = ?1" } else { "?1 IS NULL" };
+    let sql = format!(
+        "SELECT computer, kind, name, text, state, created_at, since, log, about FROM access_status
+        WHERE {condition} ORDER BY computer, kind, name"
+    );
+    list(connection, &sql, [computer], |row| {
+        Ok(StatusRow {
+            computer: row.get(0)?,
+            kind: row.get(1)?,
+            name: row.get(2)?,
+            status: from_row(row, 3)?,
+        })
+    })
+}
+
+fn from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<AccessStatus> {
+    Ok(AccessStatus {
+        text: row.get(first)?,
+        state: row.get(first + 1)?,
+        created_at: row.get(first + 2)?,
+        since: row.get(first + 3)?,
+        log: row.get(first + 4)?,
+        about: row.get(first + 5)?,
+    })
 }
 
 /// Forgets the reports about something that is gone.

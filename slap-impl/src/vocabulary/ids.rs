@@ -95,6 +95,13 @@ id!(
     is_line
 );
 id!(
+    /// The name under which the host of a shared instance publishes for it; chosen by the master.
+    SharedReference,
+    "reference of a shared instance",
+    "1 to 1025 characters without control characters",
+    |text| !text.is_empty() && text.chars().count() <= 1025 && !text.chars().any(char::is_control)
+);
+id!(
     /// Where a software release's profile stands: a URL or an absolute path.
     SoftwareUrl,
     "software release URL",

@@ -4,6 +4,6 @@ mod ids;
 mod states;
 mod text;
 
-pub use ids::{BadId, ComputerId, InstanceTitle, PartitionId, SoftwareUrl};
+pub use ids::{BadId, ComputerId, InstanceTitle, PartitionId, SharedReference, SoftwareUrl};
 pub use states::{BadState, RequestedState, SupplyState};
 pub use text::{hex, nearest};

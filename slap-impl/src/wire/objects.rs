@@ -109,6 +109,8 @@ pub struct SoftwareInstance {
     pub timestamp: Option<String>,
     /// What it published.
     pub connection: Parameters,
+    /// What is wanted; slapproxy does not say it of a shared one.
+    pub requested_state: Option<RequestedState>,
     /// What only an instance with a partition of its own has; none for a shared one.
     pub own: Option<OwnPartition>,
 }
@@ -118,8 +120,6 @@ pub struct SoftwareInstance {
 pub struct OwnPartition {
     /// A name that no other has.
     pub instance_guid: String,
-    /// What is wanted.
-    pub requested_state: RequestedState,
     /// What it published, as it is stored.
     pub connection_xml: Option<String>,
 }
@@ -394,13 +394,14 @@ impl SoftwareInstance {
                 ("slap_software_type", Value::optional(self.software_type.as_deref())),
             ],
         );
-        if let (Value::Object(object), Some(own)) = (&mut value, &self.own) {
-            for (key, value) in [
-                ("_instance_guid", Value::text(&own.instance_guid)),
-                ("_requested_state", text(&own.requested_state)),
-                ("connection_xml", Value::optional(own.connection_xml.as_deref())),
-            ] {
-                object.attributes.insert(key.to_owned(), value);
+        if let Value::Object(object) = &mut value {
+            let mut add = |key: &str, value: Value| drop(object.attributes.insert(key.to_owned(), value));
+            if let Some(state) = &self.requested_state {
+                add("_requested_state", text(state));
+            }
+            if let Some(own) = &self.own {
+                add("_instance_guid", Value::text(&own.instance_guid));
+                add("connection_xml", Value::optional(own.connection_xml.as_deref()));
             }
         }
         value
@@ -415,13 +416,15 @@ impl SoftwareInstance {
         let fields = Fields::new("a SoftwareInstance", &object.attributes);
         let mut parameters = fields.parameters("_parameter_dict").or_else(|_| reduced(&fields))?;
         let timestamp = parameters.remove("timestamp").flatten();
-        let own = match (fields.optional_text("_instance_guid")?, fields.get("_requested_state")) {
-            (Some(instance_guid), Some(_)) => Some(OwnPartition {
-                instance_guid,
-                requested_state: fields.parsed("_requested_state")?,
-                connection_xml: fields.optional_text("connection_xml")?,
-            }),
-            _ => None,
+        let own = match fields.optional_text("_instance_guid")? {
+            Some(instance_guid) => {
+                Some(OwnPartition { instance_guid, connection_xml: fields.optional_text("connection_xml")? })
+            }
+            None => None,
+        };
+        let requested_state = match fields.get("_requested_state") {
+            Some(_) => Some(fields.parsed("_requested_state")?),
+            None => None,
         };
         Ok(SoftwareInstance {
             computer_id: fields.text("slap_computer_id")?,
@@ -432,6 +435,7 @@ impl SoftwareInstance {
             parameters,
             timestamp,
             connection: fields.parameters("_connection_dict")?,
+            requested_state,
             own,
         })
     }

@@ -95,9 +95,9 @@ impl Desk<'_> {
             let addresses = addresses_of(partition);
             store::upsert_partition(self.connection, computer, &partition.reference, position, &addresses)?;
             let old = before.iter().find(|old| old.reference == partition.reference);
-            if let Some(old) = old.filter(|old| old.instance.is_some() && old.addresses != addresses) {
+            if old.is_some_and(|old| old.instance.is_some() && old.addresses != addresses) {
                 // The instance stands in its configuration with the old addresses.
-                self.renew(computer, &partition.reference, old.timestamp)?;
+                self.renew(computer, &partition.reference)?;
             }
         }
         self.touch(computer);

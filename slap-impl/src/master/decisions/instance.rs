@@ -2,16 +2,19 @@
 //!
 //! The texts of the statuses are the real master's (slapos.core's master, SlapTool and `SlapOSCacheMixin`).
 
-use super::{Answer, Decision, Desk, InstanceReport, LOG_BYTES_MAX, Refusal, last_line_of, tail};
+use super::{
+    Answer, Decision, Desk, InstanceReport, LOG_BYTES_MAX, Refusal, enumerate, last_line_of,
+    require_instance, tail, tree::MESSAGE_CHARACTERS,
+};
 use crate::{
     store::{self, Instance, Partition, Subject},
-    vocabulary::{ComputerId, InstanceTitle, PartitionId, RequestedState},
+    vocabulary::{ComputerId, PartitionId, RequestedState, SharedReference},
 };
 
 /// Characters of a log that stand in a status text.
 const SUMMARY_CHARACTERS: usize = 80;
-/// Characters of a bang's message that are kept.
-const MESSAGE_CHARACTERS: usize = 1000;
+/// How the answer begins that keeps a root until its children are gone; clients of slapproxy look for nothing else than `OK`.
+const NOT_YET: &str = "Not destroying yet";
 
 impl Desk<'_> {
     pub(super) fn report_instance(
@@ -41,13 +44,10 @@ impl Desk<'_> {
             InstanceReport::Destroyed => return self.free(&partition, instance),
             InstanceReport::Started => ("#access Instance correctly started".to_owned(), "started", ""),
             InstanceReport::Stopped => ("#access Instance correctly stopped".to_owned(), "stopped", ""),
-            InstanceReport::Error { log } => {
-                let summary = last_line_of(log, SUMMARY_CHARACTERS);
-                (format!("#error while instanciating: {summary}"), "", tail(log, LOG_BYTES_MAX))
-            }
+            InstanceReport::Error { log } => (error_text(log), "", tail(log, LOG_BYTES_MAX)),
             InstanceReport::Bang { message } => {
-                self.renew(computer, reference, partition.timestamp)?;
-                (format!("#error bang called: {}", last_line_of(message, MESSAGE_CHARACTERS)), "", "")
+                self.bang_tree(instance.tree())?;
+                (bang_text(message), "", "")
             }
         };
         let subject = Subject::Partition(computer, reference);
@@ -74,76 +74,71 @@ impl Desk<'_> {
             .hint("the node puts the instance back into place at its next pass")
             .into());
         }
-        store::delete_instance(self.connection, computer, reference)?;
+        if instance.root.is_none() && store::has_children(self.connection, instance.number)? {
+            return self.not_yet(instance);
+        }
+        store::delete_instance(self.connection, instance)?;
         store::clear_access_status(self.connection, Subject::Partition(computer, reference))?;
         if !partition.listed {
             store::delete_partition(self.connection, computer, reference)?;
         }
         self.touch(computer);
+        if let Some(root) = instance.root
+            && !store::has_children(self.connection, root)?
+        {
+            let root = self.linked(root)?;
+            if root.state == RequestedState::Destroyed {
+                // It may have been reported destroyed already, and was told to wait for this one.
+                self.renew_instance(&root)?;
+            }
+        }
         Ok(Answer::Text("OK".to_owned()))
     }
 
-    pub(super) fn publish(
-        &mut self,
-        computer: &ComputerId,
-        reference: &PartitionId,
-        document: &str,
-    ) -> Decision {
-        let partition = self.require_partition(computer, reference)?;
-        let instance = require_instance(&partition)?;
-        if instance.connection != document {
-            store::set_connection(self.connection, computer, reference, document)?;
-            self.touch(computer);
-        }
-        Ok(Answer::Text("done".to_owned()))
+    /// A tree goes from its leaves up, as with slapproxy (slapos/proxy/db.py, `freePartitionFromDB`).
+    fn not_yet(&self, root: &Instance) -> Decision {
+        let children = store::descendants(self.connection, root.number, false)?;
+        let names: Vec<&str> = children.iter().map(|child| child.title.as_str()).collect();
+        Ok(Answer::Text(format!("{NOT_YET}, because it has child partitions: {}", enumerate(&names))))
     }
 
-    pub(super) fn rename(
+    /// What a host says of a shared instance. Its status is about no timestamp: it may change its host.
+    pub(super) fn report_shared(
         &mut self,
         computer: &ComputerId,
-        reference: &PartitionId,
-        title: &InstanceTitle,
+        partition: &PartitionId,
+        reference: &SharedReference,
+        report: &InstanceReport,
     ) -> Decision {
-        let partition = self.require_partition(computer, reference)?;
-        let instance = require_instance(&partition)?;
-        if &instance.title != title {
-            if let Some(other) = store::instance_titled(self.connection, title)? {
-                return Err(Refusal::new(
-                    409,
-                    format!(
-                        "{:?} is the title of the instance in {} of {} already",
-                        title.as_str(),
-                        other.partition,
-                        other.computer
-                    ),
-                )
-                .into());
+        let found = self.require_partition(computer, partition)?;
+        let shared = self.require_hosted(require_instance(&found)?, (computer, partition), reference)?;
+        let (text, log) = match report {
+            InstanceReport::Error { log } => (error_text(log), tail(log, LOG_BYTES_MAX)),
+            InstanceReport::Bang { message } => {
+                self.bang_tree(shared.tree())?;
+                let host = require_instance(&found)?;
+                if host.state != RequestedState::Destroyed {
+                    self.renew_instance(host)?;
+                }
+                (bang_text(message), "")
             }
-            store::set_title(self.connection, computer, reference, title)?;
-            self.touch(computer);
-        }
-        Ok(Answer::Text("done".to_owned()))
-    }
-
-    /// All instances are processed again, except those that are to be destroyed
-    /// (testSlapOSCloudComputeNodeSlapInterfaceWorkflow, `test_reportComputeNodeBang`).
-    pub(super) fn bang_computer(&mut self, computer: &ComputerId, message: &str) -> Decision {
-        self.require_computer(computer)?;
-        for partition in store::partitions(self.connection, computer)? {
-            let instance = partition.instance.as_ref();
-            if instance.is_some_and(|instance| instance.state != RequestedState::Destroyed) {
-                self.renew(computer, &partition.reference, partition.timestamp)?;
+            InstanceReport::Started | InstanceReport::Stopped | InstanceReport::Destroyed => {
+                let message =
+                    format!("{:?} is a shared instance: expected an error or a bang", reference.as_str());
+                return Err(Refusal::new(400, message)
+                    .hint("it starts, stops and goes with the requests for it")
+                    .into());
             }
-        }
-        let text = format!("#error bang: {}", last_line_of(message, MESSAGE_CHARACTERS));
-        store::set_access_status(self.connection, Subject::Computer(computer), &text, "", "", 0, self.now)?;
-        Ok(Answer::Text(String::new()))
+        };
+        store::set_access_status(self.connection, Subject::Shared(reference), &text, "", log, 0, self.now)?;
+        Ok(Answer::Text("OK".to_owned()))
     }
 }
 
-fn require_instance(partition: &Partition) -> Result<&Instance, Refusal> {
-    partition.instance.as_ref().ok_or_else(|| {
-        Refusal::new(404, format!("the partition {} of {} is free", partition.reference, partition.computer))
-            .hint("its instance was destroyed")
-    })
+fn error_text(log: &str) -> String {
+    format!("#error while instanciating: {}", last_line_of(log, SUMMARY_CHARACTERS))
+}
+
+fn bang_text(message: &str) -> String {
+    format!("#error bang called: {}", last_line_of(message, MESSAGE_CHARACTERS))
 }

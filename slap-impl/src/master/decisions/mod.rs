@@ -1,34 +1,41 @@
 //! What the master decides: each [`Command`] is judged and done inside one transaction, and journalled with its answer.
 //!
+//! * `command`: what may be asked
 //! * `request`: an instance is asked for; a partition is given in the transaction that finds it free
+//! * `shared`: a shared instance is asked for, and stands in its host's list
+//! * `tree`: who may ask for whom, and what reaches a whole tree: stop, destroy, bang
+//! * `instance`: what a node reports of an instance, until it is destroyed
+//! * `publish`: connection parameters, and titles
 //! * `supply`: a release shall be on a computer, or gone, and what the computer reports of it
 //! * `format`: a computer says which partitions it has
-//! * `instance`: what a node reports of an instance, publishes, bangs, renames, and destroys
 //!
 //! Functions of a connection, a time and a command: no clock, no randomness. A repeated command changes nothing and
 //! is answered alike. A [`Refusal`] changes nothing either.
 
+mod command;
 mod format;
 mod instance;
+mod publish;
 mod request;
+mod shared;
 mod supply;
 #[cfg(test)]
 mod tests;
+mod tree;
 
+pub use command::{Command, InstanceReport, ReleaseReport, Requester};
 pub use format::{FormattedPartition, PARTITIONS_MAX};
+pub use shared::HOSTED_MAX;
 
 use super::commit_queue::Written;
 use crate::{
     env::Verdict,
-    store::{self, Partition},
-    vocabulary::{ComputerId, InstanceTitle, PartitionId, RequestedState, SoftwareUrl, SupplyState},
+    store::{self, Instance, Partition},
+    vocabulary::{ComputerId, PartitionId},
 };
 use rusqlite::Connection;
-use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use serde::Serialize;
+use std::{collections::BTreeSet, fmt};
 
 /// The software type of a request that names none (slapos/slap/slap.py, `DEFAULT_SOFTWARE_TYPE`).
 pub const DEFAULT_SOFTWARE_TYPE: &str = "default";
@@ -42,188 +49,22 @@ pub const SUPPLIES_MAX: usize = 10_000;
 /// Bytes of an error's log that are kept: its end.
 pub const LOG_BYTES_MAX: usize = 10_000;
 
-/// A change that somebody asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "kebab-case")]
-pub enum Command {
-    /// A user asks for an instance, or for other parameters or another state of it.
-    Request {
-        /// Its title: what makes two requests the same.
-        title: InstanceTitle,
-        /// The software release.
-        release: SoftwareUrl,
-        /// The software type; empty is [`DEFAULT_SOFTWARE_TYPE`].
-        software_type: String,
-        /// Parameters, as an instance document.
-        parameters: String,
-        /// Where it may run.
-        filter: BTreeMap<String, String>,
-        /// What is wanted; none keeps what was wanted before, or starts it.
-        state: Option<RequestedState>,
-    },
-    /// A user wants a release on a computer, or gone from it.
-    Supply {
-        /// Which computer.
-        computer: ComputerId,
-        /// Which release.
-        url: SoftwareUrl,
-        /// What is wanted.
-        state: SupplyState,
-    },
-    /// A node reports on a release.
-    ReportRelease {
-        /// Which computer.
-        computer: ComputerId,
-        /// Which release.
-        url: SoftwareUrl,
-        /// What it reports.
-        report: ReleaseReport,
-    },
-    /// A computer says which partitions it has.
-    Format {
-        /// Which computer.
-        computer: ComputerId,
-        /// Its address.
-        address: String,
-        /// Its netmask.
-        netmask: String,
-        /// All its partitions.
-        partitions: Vec<FormattedPartition>,
-    },
-    /// A node reports on the instance in a partition.
-    ReportInstance {
-        /// Which computer.
-        computer: ComputerId,
-        /// Which partition.
-        partition: PartitionId,
-        /// What it reports.
-        report: InstanceReport,
-        /// The partition's timestamp that it processed, if it says so: microseconds since 1970.
-        about: Option<i64>,
-    },
-    /// An instance publishes connection parameters.
-    Publish {
-        /// Which computer.
-        computer: ComputerId,
-        /// Which partition.
-        partition: PartitionId,
-        /// What it publishes, as an instance document.
-        document: String,
-    },
-    /// An instance shall have another title.
-    Rename {
-        /// Which computer.
-        computer: ComputerId,
-        /// Which partition.
-        partition: PartitionId,
-        /// The new title.
-        title: InstanceTitle,
-    },
-    /// All instances of a computer shall be processed again.
-    BangComputer {
-        /// Which computer.
-        computer: ComputerId,
-        /// Why.
-        message: String,
-    },
-}
-
-impl Command {
-    /// What is asked, in a few words, for the log.
-    pub fn describe(&self) -> String {
-        match self {
-            Command::Request { title, state, .. } => {
-                let state = state.map(|state| format!(" {state}")).unwrap_or_default();
-                format!("request {:?}{state}", title.as_str())
-            }
-            Command::Supply { computer, url, state } => format!("supply {url} {state} on {computer}"),
-            Command::ReportRelease { computer, url, report } => {
-                format!("{computer} reports {url} {}", report.word())
-            }
-            Command::Format { computer, partitions, .. } => {
-                format!("format {computer} with {} partitions", partitions.len())
-            }
-            Command::ReportInstance { computer, partition, report, .. } => {
-                format!("{computer} reports {partition} {}", report.word())
-            }
-            Command::Publish { computer, partition, .. } => format!("{partition} of {computer} publishes"),
-            Command::Rename { computer, partition, title } => {
-                format!("rename {partition} of {computer} to {:?}", title.as_str())
-            }
-            Command::BangComputer { computer, .. } => format!("bang {computer}"),
-        }
-    }
-}
-
-impl ReleaseReport {
-    fn word(&self) -> &'static str {
-        match self {
-            ReleaseReport::Building => "building",
-            ReleaseReport::Available => "available",
-            ReleaseReport::Error { .. } => "in error",
-            ReleaseReport::Destroyed => "destroyed",
-        }
-    }
-}
-
-impl InstanceReport {
-    fn word(&self) -> &'static str {
-        match self {
-            InstanceReport::Started => "started",
-            InstanceReport::Stopped => "stopped",
-            InstanceReport::Error { .. } => "in error",
-            InstanceReport::Bang { .. } => "bang",
-            InstanceReport::Destroyed => "destroyed",
-        }
-    }
-}
-
-/// What a node reports of a release.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "report", rename_all = "kebab-case")]
-pub enum ReleaseReport {
-    /// It is being built.
-    Building,
-    /// It is built.
-    Available,
-    /// It could not be built.
-    Error {
-        /// The log.
-        log: String,
-    },
-    /// It is gone.
-    Destroyed,
-}
-
-/// What a node reports of an instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "report", rename_all = "kebab-case")]
-pub enum InstanceReport {
-    /// Its services run.
-    Started,
-    /// Its services do not run.
-    Stopped,
-    /// It could not be put into place, or a promise failed.
-    Error {
-        /// The log.
-        log: String,
-    },
-    /// It wants to be processed again.
-    Bang {
-        /// Why.
-        message: String,
-    },
-    /// It is gone, and the partition is empty.
-    Destroyed,
-}
-
 /// What was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Done; a text that clients show or ignore.
     Text(String),
-    /// The partition that an instance has.
-    Given(Box<Partition>),
+    /// An instance, as it was asked for.
+    Given(Box<Given>),
+}
+
+/// An instance that was asked for, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The instance; a shared one that is to be destroyed is gone already.
+    pub instance: Instance,
+    /// Its partition, or its host's; none for a shared one without a host.
+    pub partition: Option<Partition>,
 }
 
 /// Why a command was refused: nothing happened.
@@ -281,7 +122,8 @@ pub fn decide(
     command: &Command,
 ) -> rusqlite::Result<Written<Decided>> {
     let before = connection.total_changes();
-    let mut desk = Desk { connection, now, default_computer, touched: BTreeSet::new() };
+    let mut desk =
+        Desk { connection, now, default_computer, touched: BTreeSet::new(), renewed: BTreeSet::new() };
     let answer = match desk.decide(command) {
         Ok(answer) => answer,
         Err(Stop::Refused(refusal)) => {
@@ -310,11 +152,15 @@ fn to_json(value: &impl Serialize) -> String {
 fn answer_json(answer: &Answer) -> String {
     match answer {
         Answer::Text(text) => to_json(&serde_json::json!({ "text": text })),
-        Answer::Given(partition) => to_json(&serde_json::json!({
-            "computer": partition.computer,
-            "partition": partition.reference,
-            "timestamp": partition.timestamp,
-        })),
+        Answer::Given(given) => {
+            let partition = given.partition.as_ref();
+            to_json(&serde_json::json!({
+                "instance": given.instance.number,
+                "computer": partition.map(|partition| &partition.computer),
+                "partition": partition.map(|partition| &partition.reference),
+                "timestamp": partition.map(|partition| partition.timestamp),
+            }))
+        }
     }
 }
 
@@ -344,27 +190,46 @@ struct Desk<'a> {
     now: i64,
     default_computer: Option<&'a ComputerId>,
     touched: BTreeSet<ComputerId>,
+    /// The partitions that were renewed: in one decision each is renewed once.
+    renewed: BTreeSet<(ComputerId, PartitionId)>,
 }
 
 impl Desk<'_> {
     fn decide(&mut self, command: &Command) -> Decision {
         match command {
-            Command::Request { title, release, software_type, parameters, filter, state } => {
+            Command::Request {
+                title,
+                release,
+                software_type,
+                parameters,
+                filter,
+                state,
+                requester,
+                shared,
+            } => {
                 let software_type =
-                    if software_type.is_empty() { DEFAULT_SOFTWARE_TYPE } else { software_type };
-                let wish = request::Wish { title, release, software_type, parameters, filter, state: *state };
-                self.request(&wish)
+                    if software_type.is_empty() && !shared { DEFAULT_SOFTWARE_TYPE } else { software_type };
+                let (state, shared) = (*state, *shared);
+                let wish = request::Wish { title, release, software_type, parameters, filter, state, shared };
+                self.request(&wish, requester.as_ref())
             }
             Command::Supply { computer, url, state } => self.supply(computer, url, *state),
             Command::ReportRelease { computer, url, report } => self.report_release(computer, url, report),
             Command::Format { computer, address, netmask, partitions } => {
                 self.format(computer, address, netmask, partitions)
             }
-            Command::ReportInstance { computer, partition, report, about } => {
+            Command::ReportInstance { computer, partition, slave_reference: None, report, about } => {
                 self.report_instance(computer, partition, report, *about)
             }
-            Command::Publish { computer, partition, document } => self.publish(computer, partition, document),
-            Command::Rename { computer, partition, title } => self.rename(computer, partition, title),
+            Command::ReportInstance {
+                computer, partition, slave_reference: Some(reference), report, ..
+            } => self.report_shared(computer, partition, reference, report),
+            Command::Publish { computer, partition, slave_reference, document } => {
+                self.publish(computer, partition, slave_reference.as_ref(), document)
+            }
+            Command::Rename { computer, partition, slave_reference, title } => {
+                self.rename(computer, partition, slave_reference.as_ref(), title)
+            }
             Command::BangComputer { computer, message } => self.bang_computer(computer, message),
         }
     }
@@ -374,12 +239,26 @@ impl Desk<'_> {
         self.touched.insert(computer.clone());
     }
 
-    /// The node has to process a partition again. Its timestamp grows, even where the clock went back.
-    fn renew(&mut self, computer: &ComputerId, partition: &PartitionId, before: i64) -> Decision<i64> {
-        let timestamp = self.now.max(before + 1);
-        store::set_timestamp(self.connection, computer, partition, timestamp)?;
-        self.touch(computer);
-        Ok(timestamp)
+    /// The node has to process a partition again. Its timestamp grows, even where the clock went back; once in a decision.
+    fn renew(&mut self, computer: &ComputerId, partition: &PartitionId) -> rusqlite::Result<()> {
+        if self.renewed.insert((computer.clone(), partition.clone())) {
+            store::renew_timestamp(self.connection, computer, partition, self.now)?;
+            self.touch(computer);
+        }
+        Ok(())
+    }
+
+    /// The node has to process an instance again; a shared one has no partition, and nothing happens.
+    fn renew_instance(&mut self, instance: &Instance) -> rusqlite::Result<()> {
+        match instance.partition() {
+            Some((computer, partition)) => self.renew(computer, partition),
+            None => Ok(()),
+        }
+    }
+
+    /// The instance of that number, which stands in a link: the database holds no link to nowhere.
+    fn linked(&self, number: i64) -> Decision<Instance> {
+        Ok(store::instance(self.connection, number)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?)
     }
 
     /// Refuses a computer that nobody formatted, except the default one.
@@ -423,6 +302,14 @@ pub fn unknown_partition(
     let known = store::partitions(connection, computer)?;
     let names: Vec<&str> = known.iter().map(|partition| partition.reference.as_str()).collect();
     Ok(Refusal::new(404, format!("{computer} has no partition {partition}; it has: {}", enumerate(&names))))
+}
+
+/// The instance in a partition, which must not be free.
+fn require_instance(partition: &Partition) -> Result<&Instance, Refusal> {
+    partition.instance.as_ref().ok_or_else(|| {
+        Refusal::new(404, format!("the partition {} of {} is free", partition.reference, partition.computer))
+            .hint("its instance was destroyed")
+    })
 }
 
 /// Names in a message: the first of them, and how many more there are.

@@ -1,13 +1,13 @@
 //! An instance is asked for.
 //!
-//! Known by its title, an instance keeps its partition, whatever is asked of it later. A new one is given the first free
-//! partition of the computer that `computer_guid` names; without one, of the first computer that has any: the
-//! default computer (where slapproxy always looks), then the others in the natural order of their references.
+//! Known by its title, within the tree of who asks, an instance keeps its partition, whatever is asked of it later. A new one
+//! is given the first free partition of the computer that `computer_guid` names; without one, of the first computer that has
+//! any: the default computer (where slapproxy always looks), then the others in the natural order of their references.
 
-use super::{Answer, Decision, Desk, Refusal, enumerate};
+use super::{Answer, Decision, Desk, Given, Refusal, Requester, enumerate, tree::Asker};
 use crate::{
-    store::{self, Instance, NewInstance, Subject},
-    vocabulary::{ComputerId, InstanceTitle, PartitionId, RequestedState, SoftwareUrl},
+    store::{self, Instance, Place, Subject, Wanted},
+    vocabulary::{ComputerId, InstanceTitle, RequestedState, SoftwareUrl},
 };
 use std::collections::BTreeMap;
 
@@ -15,76 +15,113 @@ use std::collections::BTreeMap;
 pub(super) struct Wish<'a> {
     pub(super) title: &'a InstanceTitle,
     pub(super) release: &'a SoftwareUrl,
+    /// Empty only for a shared instance.
     pub(super) software_type: &'a str,
     pub(super) parameters: &'a str,
     pub(super) filter: &'a BTreeMap<String, String>,
     pub(super) state: Option<RequestedState>,
+    pub(super) shared: bool,
 }
 
 impl Desk<'_> {
-    pub(super) fn request(&mut self, wish: &Wish<'_>) -> Decision {
-        let (computer, partition) = match store::instance_titled(self.connection, wish.title)? {
-            Some(instance) => self.update(&instance, wish)?,
-            None => self.allocate(wish)?,
+    pub(super) fn request(&mut self, wish: &Wish<'_>, requester: Option<&Requester>) -> Decision {
+        let asker = self.asker(requester)?;
+        self.refuse_root_title(&asker, wish)?;
+        let given = match store::instance_titled(self.connection, asker.root_number(), wish.title)? {
+            Some(before) => {
+                if before.is_shared() != wish.shared {
+                    return Err(other_kind(wish).into());
+                }
+                self.refuse_cycle(&asker, &before)?;
+                if wish.shared {
+                    self.update_shared(&before, wish, &asker)?
+                } else {
+                    self.update(&before, wish, &asker)?
+                }
+            }
+            None => {
+                let state = asker.effective_state(wish.state, None);
+                if state == RequestedState::Destroyed {
+                    // Otherwise a partition would be taken only to be emptied, as slapproxy does.
+                    return Err(nothing_to_destroy(wish).into());
+                }
+                if wish.shared {
+                    self.create_shared(wish, &asker, state)?
+                } else {
+                    self.allocate(wish, &asker, state)?
+                }
+            }
         };
-        let given = self.require_partition(&computer, &partition)?;
         Ok(Answer::Given(Box::new(given)))
     }
 
-    fn update(&mut self, before: &Instance, wish: &Wish<'_>) -> Decision<(ComputerId, PartitionId)> {
-        let state = wish.state.unwrap_or(before.state);
-        let place = (before.computer.clone(), before.partition.clone());
-        let same = state == before.state
+    fn update(&mut self, before: &Instance, wish: &Wish<'_>, asker: &Asker) -> Decision<Given> {
+        let state = asker.effective_state(wish.state, Some(before.state));
+        let is_same = state == before.state
             && wish.release == &before.release
             && wish.software_type == before.software_type
             && wish.parameters == before.parameters;
-        if !same {
-            let partition = self.require_partition(&place.0, &place.1)?;
-            store::update_instance(self.connection, wish.stored(&place, state))?;
-            self.renew(&place.0, &place.1, partition.timestamp)?;
+        if !is_same || asker.number() != before.requester {
+            store::update_instance(self.connection, before.number, wish.wanted(asker, state))?;
         }
-        Ok(place)
+        if !is_same {
+            self.renew_instance(before)?;
+        }
+        if before.root.is_none() && state != before.state {
+            self.propagate(before.number, state)?;
+        }
+        self.given(before.number)
     }
 
-    fn allocate(&mut self, wish: &Wish<'_>) -> Decision<(ComputerId, PartitionId)> {
-        let state = wish.state.unwrap_or(RequestedState::Started);
-        if state == RequestedState::Destroyed {
-            // Otherwise a partition would be taken only to be emptied, as slapproxy does.
-            return Err(Refusal::new(
-                404,
-                format!("there is no instance {:?} to destroy", wish.title.as_str()),
-            )
-            .hint("it is gone already, or has another title: see `slap service list`")
-            .into());
-        }
+    fn allocate(&mut self, wish: &Wish<'_>, asker: &Asker, state: RequestedState) -> Decision<Given> {
         let computers = self.candidates(wish)?;
         for computer in &computers {
             let Some(partition) = store::free_partition(self.connection, computer)? else { continue };
-            let timestamp = self.require_partition(computer, &partition)?.timestamp;
-            let place = (computer.clone(), partition);
-            store::insert_instance(self.connection, wish.stored(&place, state))?;
-            store::clear_access_status(self.connection, Subject::Partition(&place.0, &place.1))?;
-            self.renew(&place.0, &place.1, timestamp)?;
-            return Ok(place);
+            let place = Place::Partition(computer.clone(), partition.clone());
+            let wanted = wish.wanted(asker, state);
+            let number =
+                store::insert_instance(self.connection, wish.title, asker.root_number(), &place, wanted)?;
+            store::clear_access_status(self.connection, Subject::Partition(computer, &partition))?;
+            self.renew(computer, &partition)?;
+            return self.given(number);
         }
         Err(self.nothing_free(wish, &computers)?.into())
     }
 
+    /// An instance and its partition, or its host's.
+    pub(super) fn given(&self, number: i64) -> Decision<Given> {
+        let instance = self.linked(number)?;
+        let holder = match instance.host() {
+            Some(host) => Some(self.linked(host)?),
+            None => Some(instance.clone()),
+        };
+        let partition = match holder.as_ref().and_then(Instance::partition) {
+            Some((computer, partition)) => Some(self.require_partition(computer, partition)?),
+            None => None,
+        };
+        Ok(Given { instance, partition })
+    }
+
     /// The computers to look at, in order.
-    fn candidates(&self, wish: &Wish<'_>) -> Decision<Vec<ComputerId>> {
+    pub(super) fn candidates(&self, wish: &Wish<'_>) -> Decision<Vec<ComputerId>> {
         for (key, value) in wish.filter {
             let shown: String = value.chars().take(80).collect();
             match key.as_str() {
                 "computer_guid" => {}
+                "instance_guid" if wish.shared => {}
                 // The real master takes these for parameters of the instance (its SoftwareInstance allocation).
                 "retention_delay"
                 | "fw_restricted_access"
                 | "fw_rejected_sources"
                 | "fw_authorized_sources" => {}
                 _ => {
+                    let expected =
+                        if wish.shared { "computer_guid or instance_guid" } else { "computer_guid" };
                     return Err(Refusal::new(
                         400,
-                        format!("{key}={shown} is not understood as a place for an instance: expected computer_guid"),
+                        format!(
+                            "{key}={shown} is not understood as a place for an instance: expected {expected}"
+                        ),
                     )
                     .hint("leave it out, or name the computer with computer_guid=COMPUTER")
                     .into());
@@ -131,15 +168,24 @@ impl Desk<'_> {
 }
 
 impl<'a> Wish<'a> {
-    fn stored(&'a self, place: &'a (ComputerId, PartitionId), state: RequestedState) -> NewInstance<'a> {
-        NewInstance {
-            computer: &place.0,
-            partition: &place.1,
-            title: self.title,
+    pub(super) fn wanted(&self, asker: &Asker, state: RequestedState) -> Wanted<'a> {
+        Wanted {
+            requester: asker.number(),
             release: self.release,
             software_type: self.software_type,
             parameters: self.parameters,
             state,
         }
     }
+}
+
+fn other_kind(wish: &Wish<'_>) -> Refusal {
+    let (is, wanted) = if wish.shared { ("not shared", "shared") } else { ("shared", "not shared") };
+    Refusal::new(409, format!("{:?} is {is}: it cannot become {wanted}", wish.title.as_str()))
+        .hint("give the new one another title, or destroy this one first")
+}
+
+fn nothing_to_destroy(wish: &Wish<'_>) -> Refusal {
+    Refusal::new(404, format!("there is no instance {:?} to destroy", wish.title.as_str()))
+        .hint("it is gone already, or has another title: see `slap service list`")
 }

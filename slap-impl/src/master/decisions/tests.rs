@@ -1,8 +1,16 @@
 //! The decisions, on SQLite in memory.
 
+mod any;
+mod play;
+mod shared;
+mod trees;
+
 use super::*;
-use crate::store::{AccessStatus, Instance, Subject, testing::database};
-use proptest::prelude::*;
+use crate::{
+    store::{AccessStatus, Place, Subject, testing::database},
+    vocabulary::{RequestedState, SharedReference, SupplyState},
+};
+use std::collections::BTreeMap;
 
 const EMPTY: &str = "<?xml version='1.0' encoding='utf-8'?>\n<instance/>\n";
 
@@ -45,7 +53,7 @@ impl World {
 
     fn given(&mut self, command: &Command) -> Partition {
         match self.decide(command).answer {
-            Ok(Answer::Given(partition)) => *partition,
+            Ok(Answer::Given(given)) => given.partition.unwrap(),
             other => panic!("{command:?}: {other:?}"),
         }
     }
@@ -95,6 +103,8 @@ fn request(title: &str, state: Option<RequestedState>, filter: &[(&str, &str)]) 
         parameters: EMPTY.into(),
         filter: filter.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         state,
+        requester: None,
+        shared: false,
     }
 }
 
@@ -102,6 +112,7 @@ fn report(computer: &str, partition: &str, report: InstanceReport) -> Command {
     Command::ReportInstance {
         computer: computer.parse().unwrap(),
         partition: partition.parse().unwrap(),
+        slave_reference: None,
         report,
         about: None,
     }
@@ -188,6 +199,8 @@ fn a_changed_request_is_processed_again_even_when_the_clock_went_back() {
         parameters: parameters.into(),
         filter: BTreeMap::new(),
         state,
+        requester: None,
+        shared: false,
     };
     for command in [
         changed("other", "/software.cfg", EMPTY, None),
@@ -263,6 +276,7 @@ fn what_is_published_is_shown_once() {
     let publish = |partition: &str, document: &str| Command::Publish {
         computer: "COMP-1".parse().unwrap(),
         partition: partition.parse().unwrap(),
+        slave_reference: None,
         document: document.into(),
     };
     let revision = world.revision("COMP-1");
@@ -353,6 +367,7 @@ fn titles_stay_unique() {
     let rename = |title: &str| Command::Rename {
         computer: "COMP-1".parse().unwrap(),
         partition: "slappart0".parse().unwrap(),
+        slave_reference: None,
         title: title.parse().unwrap(),
     };
     assert_eq!(world.refusal(&rename("b")).status, 409);
@@ -375,140 +390,4 @@ fn a_computer_bang_reaches_all_that_live() {
     let after: Vec<i64> =
         (0..3).map(|i| world.partition("COMP-1", &format!("slappart{i}")).timestamp).collect();
     assert!(after[0] > before[0] && after[1] > before[1] && after[2] == before[2]);
-}
-
-fn commands() -> impl Strategy<Value = Command> {
-    let computer = prop::sample::select(vec!["COMP-1", "COMP-2"]);
-    let partition = prop::sample::select(vec!["slappart0", "slappart1", "slappart2"]);
-    let title = prop::sample::select(vec!["a", "b", "c", "d", "e", "f"]);
-    let state = prop::sample::select(vec![
-        None,
-        Some(RequestedState::Started),
-        Some(RequestedState::Stopped),
-        Some(RequestedState::Destroyed),
-    ]);
-    let place = prop::sample::select(vec![None, Some("COMP-1"), Some("COMP-2"), Some("COMP-9")]);
-    let instance_report = prop::sample::select(vec![
-        InstanceReport::Started,
-        InstanceReport::Stopped,
-        InstanceReport::Error { log: "e".into() },
-        InstanceReport::Bang { message: "b".into() },
-        InstanceReport::Destroyed,
-        InstanceReport::Destroyed,
-    ]);
-    let release_report = prop::sample::select(vec![
-        ReleaseReport::Building,
-        ReleaseReport::Available,
-        ReleaseReport::Error { log: "e".into() },
-        ReleaseReport::Destroyed,
-    ]);
-    let supply_state = prop::sample::select(vec![SupplyState::Available, SupplyState::Destroyed]);
-    prop_oneof![
-        4 => (title.clone(), state, place).prop_map(|(title, state, place)| {
-            let filter: Vec<(&str, &str)> = place.into_iter().map(|place| ("computer_guid", place)).collect();
-            request(title, state, &filter)
-        }),
-        2 => (computer.clone(), prop::collection::btree_set(0..3usize, 0..4)).prop_map(|(computer, set)| {
-            format(computer, &set.into_iter().map(|i| format!("slappart{i}")).collect::<Vec<_>>())
-        }),
-        4 => (computer.clone(), partition.clone(), instance_report)
-            .prop_map(|(computer, partition, sent)| report(computer, partition, sent)),
-        1 => (computer.clone(), supply_state).prop_map(|(computer, state)| supply(computer, state)),
-        1 => (computer.clone(), release_report).prop_map(|(computer, sent)| report_release(computer, sent)),
-        1 => (computer.clone(), partition.clone(), "<[ab]/>").prop_map(|(computer, partition, document)| {
-            Command::Publish {
-                computer: computer.parse().unwrap(),
-                partition: partition.parse().unwrap(),
-                document,
-            }
-        }),
-        1 => (computer.clone(), partition, title).prop_map(|(computer, partition, title)| Command::Rename {
-            computer: computer.parse().unwrap(),
-            partition: partition.parse().unwrap(),
-            title: title.parse().unwrap(),
-        }),
-        1 => computer.prop_map(|computer| {
-            Command::BangComputer { computer: computer.parse().unwrap(), message: "b".into() }
-        }),
-    ]
-}
-
-/// Whether a command asks for another effect each time it is repeated.
-fn is_an_event(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::BangComputer { .. }
-            | Command::ReportInstance { report: InstanceReport::Bang { .. }, .. }
-            | Command::Rename { .. }
-    )
-}
-
-/// All of a computer's full information, and each partition's timestamp.
-fn shown(world: &World, computer: &str) -> (Vec<store::Supply>, Vec<Partition>) {
-    let computer = computer.parse().unwrap();
-    let supplies = store::supplies(&world.connection, &computer).unwrap();
-    (supplies, store::partitions(&world.connection, &computer).unwrap())
-}
-
-fn timestamps(world: &World) -> BTreeMap<(String, String), i64> {
-    ["COMP-1", "COMP-2"]
-        .iter()
-        .flat_map(|computer| shown(world, computer).1)
-        .map(|partition| {
-            ((partition.computer.to_string(), partition.reference.to_string()), partition.timestamp)
-        })
-        .collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-
-    #[test]
-    fn whatever_is_asked(commands in prop::collection::vec((commands(), 0..2_000_000i64), 1..60)) {
-        let mut world = World::new();
-        for (command, now) in &commands {
-            world.now = *now;
-            let before: Vec<_> = ["COMP-1", "COMP-2"].iter().map(|name| shown(&world, name)).collect();
-            let old_timestamps = timestamps(&world);
-            let first = world.decide(command);
-            let after: Vec<_> = ["COMP-1", "COMP-2"].iter().map(|name| shown(&world, name)).collect();
-
-            // What a computer shows changes exactly with its revision.
-            for (place, name) in ["COMP-1", "COMP-2"].iter().enumerate() {
-                let touched = first.touched.iter().any(|computer| computer.as_str() == *name);
-                prop_assert!(touched || before[place] == after[place], "{command:?} changed {name} in silence");
-            }
-            if first.answer.is_err() {
-                prop_assert_eq!(&before, &after);
-            }
-            // Never two instances in a partition, never one title twice.
-            let instances: Vec<Instance> = store::instances(&world.connection).unwrap();
-            let places: BTreeSet<_> = instances.iter().map(|it| (it.computer.clone(), it.partition.clone())).collect();
-            let titles: BTreeSet<_> = instances.iter().map(|it| it.title.clone()).collect();
-            prop_assert_eq!(places.len(), instances.len());
-            prop_assert_eq!(titles.len(), instances.len());
-            // An instance never moves, and only its node's report after a wish makes it go.
-            for (_, partitions) in &before {
-                for partition in partitions {
-                    let Some(old) = &partition.instance else { continue };
-                    let stays = instances.iter().any(|new| (&new.computer, &new.partition) == (&old.computer, &old.partition));
-                    prop_assert!(stays || old.state == RequestedState::Destroyed, "{command:?} lost {old:?}");
-                }
-            }
-            // Timestamps never go back.
-            for (place, timestamp) in timestamps(&world) {
-                prop_assert!(old_timestamps.get(&place).is_none_or(|old| *old <= timestamp));
-            }
-            // A repetition is answered alike and shows nothing new.
-            if !is_an_event(command) && first.answer.is_ok() {
-                let again = world.decide(command);
-                if !matches!(command, Command::Request { state: Some(RequestedState::Destroyed), .. }) {
-                    prop_assert!(again.answer.is_ok(), "{command:?}: {:?}", again.answer);
-                }
-                prop_assert_eq!(again.touched.len(), 0, "{:?}", command);
-                let now: Vec<_> = ["COMP-1", "COMP-2"].iter().map(|name| shown(&world, name)).collect();
-                prop_assert_eq!(&now, &after);
-            }
-        }
-    }
 }

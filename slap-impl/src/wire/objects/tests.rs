@@ -73,11 +73,8 @@ fn a_software_instance_is_written_and_read_as_python_does() {
         software_type: Some("default".to_owned()),
         addresses: vec![("e".to_owned(), "1.2.3.4".to_owned())],
         timestamp: Some("1.5".to_owned()),
-        own: Some(OwnPartition {
-            instance_guid: "COMP-1-slappart0".to_owned(),
-            requested_state: RequestedState::Started,
-            connection_xml: None,
-        }),
+        requested_state: Some(RequestedState::Started),
+        own: Some(OwnPartition { instance_guid: "COMP-1-slappart0".to_owned(), connection_xml: None }),
         ..SoftwareInstance::default()
     };
     assert_eq!(encode(&instance.to_value()), SOFTWARE_INSTANCE.trim_end());

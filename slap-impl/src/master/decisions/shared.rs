@@ -1,0 +1,188 @@
+//! A shared instance is asked for: another instance, its host, serves it, and sees it in its list.
+//!
+//! Its host is the first instance of the same release, in the order in which partitions are looked at, and stays so. slapproxy
+//! keeps shared instances in a list of the host (slapos/proxy/db.py, `requestSlave`): whoever asks with another release there is
+//! given another host in silence, and the state is not looked at. Here a stopped one is not in the list.
+
+use super::{Decision, Desk, Given, Refusal, enumerate, request::Wish, tree::Asker};
+use crate::{
+    store::{self, Instance, Place, Subject},
+    vocabulary::{ComputerId, PartitionId, RequestedState, SharedReference},
+};
+
+/// Shared instances of one host at most.
+pub const HOSTED_MAX: u32 = 10_000;
+
+impl Desk<'_> {
+    pub(super) fn create_shared(
+        &mut self,
+        wish: &Wish<'_>,
+        asker: &Asker,
+        state: RequestedState,
+    ) -> Decision<Given> {
+        let reference = reference_of(wish, asker)?;
+        if let Some(other) = store::shared_instance(self.connection, &reference)? {
+            return Err(Refusal::new(
+                409,
+                format!(
+                    "the reference {:?} is that of the shared instance {:?}",
+                    reference.as_str(),
+                    other.title.as_str()
+                ),
+            )
+            .hint("a reference is made of the root's title and the instance's: give it another title")
+            .into());
+        }
+        let host = self.find_host(wish, wish.software_type)?;
+        let place = Place::Shared { reference, host: Some(host) };
+        let wanted = wish.wanted(asker, state);
+        let number =
+            store::insert_instance(self.connection, wish.title, asker.root_number(), &place, wanted)?;
+        let given = self.given(number)?;
+        if given.instance.is_listed() {
+            self.renew_host(&given.instance)?;
+        }
+        self.given(number)
+    }
+
+    pub(super) fn update_shared(
+        &mut self,
+        before: &Instance,
+        wish: &Wish<'_>,
+        asker: &Asker,
+    ) -> Decision<Given> {
+        let state = asker.effective_state(wish.state, Some(before.state));
+        if state == RequestedState::Destroyed {
+            let mut given = self.given(before.number)?;
+            given.instance.state = state;
+            self.remove_shared(before)?;
+            return Ok(given);
+        }
+        self.refuse_other_service(before, wish)?;
+        let software_type =
+            if wish.software_type.is_empty() { &before.software_type } else { wish.software_type };
+        if before.host().is_none() {
+            let host = self.find_host(wish, software_type)?;
+            store::set_host(self.connection, before.number, host)?;
+        }
+        let mut wanted = wish.wanted(asker, state);
+        wanted.software_type = software_type;
+        let is_same = state == before.state
+            && wish.release == &before.release
+            && wish.parameters == before.parameters
+            && asker.number() == before.requester;
+        if !is_same {
+            store::update_instance(self.connection, before.number, wanted)?;
+        }
+        let after = self.given(before.number)?;
+        let entry = |instance: &Instance| instance.is_listed().then(|| instance.parameters.clone());
+        if entry(before) != entry(&after.instance) {
+            self.renew_host(&after.instance)?;
+        }
+        self.given(before.number)
+    }
+
+    /// Forgets a shared instance. There is nothing to wait for: its host sees that it is gone.
+    pub(super) fn remove_shared(&mut self, shared: &Instance) -> Decision<()> {
+        if shared.is_listed() {
+            self.renew_host(shared)?;
+        }
+        if let Place::Shared { reference, .. } = &shared.place {
+            store::clear_access_status(self.connection, Subject::Shared(reference))?;
+        }
+        Ok(store::delete_instance(self.connection, shared)?)
+    }
+
+    /// The host's list changed: its node has to process it again.
+    pub(super) fn renew_host(&mut self, shared: &Instance) -> Decision<()> {
+        if let Some(host) = shared.host() {
+            let host = self.linked(host)?;
+            self.renew_instance(&host)?;
+        }
+        Ok(())
+    }
+
+    /// The shared instance of that reference, which the instance in a partition must host.
+    pub(super) fn require_hosted(
+        &self,
+        host: &Instance,
+        (computer, partition): (&ComputerId, &PartitionId),
+        reference: &SharedReference,
+    ) -> Decision<Instance> {
+        let found = store::shared_instance(self.connection, reference)?;
+        found.filter(|shared| shared.host() == Some(host.number)).ok_or_else(|| {
+            let message =
+                format!("{partition} of {computer} hosts no shared instance {:?}", reference.as_str());
+            Refusal::new(404, message).hint("it was destroyed, or is in the list of another host").into()
+        })
+    }
+
+    /// A shared instance keeps what serves it.
+    fn refuse_other_service(&self, before: &Instance, wish: &Wish<'_>) -> Decision<()> {
+        let refuse = |what: &str, is: &str, wanted: &str| {
+            let title = before.title.as_str();
+            Refusal::new(409, format!("the {what} of the shared instance {title:?} is {is}, not {wanted}"))
+                .hint("destroy it first, or ask for one with another title")
+        };
+        if let Some(host) = before.host() {
+            let host = self.linked(host)?;
+            if &host.release != wish.release {
+                return Err(refuse("release", host.release.as_str(), wish.release.as_str()).into());
+            }
+        }
+        if !wish.software_type.is_empty() && wish.software_type != before.software_type {
+            return Err(refuse(
+                "type",
+                &format!("{:?}", before.software_type),
+                &format!("{:?}", wish.software_type),
+            )
+            .into());
+        }
+        Ok(())
+    }
+
+    fn find_host(&self, wish: &Wish<'_>, software_type: &str) -> Decision<i64> {
+        let software_type = Some(software_type).filter(|text| !text.is_empty());
+        let guid = wish.filter.get("instance_guid");
+        let computers = self.candidates(wish)?;
+        for computer in &computers {
+            let only = match guid.map(|guid| partition_of(guid, computer)) {
+                Some(None) => continue,
+                Some(Some(partition)) => Some(partition),
+                None => None,
+            };
+            let found =
+                store::host_for(self.connection, computer, only.as_ref(), wish.release, software_type)?;
+            let Some(host) = found else { continue };
+            if store::count_hosted(self.connection, host)? >= HOSTED_MAX {
+                let host = self.linked(host)?;
+                let message =
+                    format!("{:?} hosts {HOSTED_MAX} shared instances already", host.title.as_str());
+                return Err(Refusal::new(403, message).hint("destroy those that are not needed").into());
+            }
+            return Ok(host);
+        }
+        let names: Vec<&str> = computers.iter().map(ComputerId::as_str).collect();
+        let of_type = software_type.map(|text| format!(" and type {text:?}")).unwrap_or_default();
+        let message = format!(
+            "no instance of {}{of_type} can host the shared instance {:?}; computers looked at: {}",
+            wish.release,
+            wish.title.as_str(),
+            enumerate(&names)
+        );
+        Err(Refusal::new(404, message)
+            .hint("request an instance of the release without shared first: it becomes the host")
+            .into())
+    }
+}
+
+fn reference_of(wish: &Wish<'_>, asker: &Asker) -> Result<SharedReference, Refusal> {
+    let root = asker.root().map(|root| root.title.as_str()).unwrap_or_default();
+    let reference = format!("{root}_{}", wish.title.as_str());
+    reference.parse().map_err(|error: crate::vocabulary::BadId| Refusal::new(400, error.to_string()))
+}
+
+/// The partition that a guid names, if it is one of that computer.
+fn partition_of(guid: &str, computer: &ComputerId) -> Option<PartitionId> {
+    guid.strip_prefix(computer.as_str())?.strip_prefix('-')?.parse().ok()
+}
