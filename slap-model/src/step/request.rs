@@ -223,9 +223,11 @@ impl Desk<'_> {
     ) -> Answer {
         let before = self.state.instances[&number].clone();
         let shared = before.shared.expect("the caller looked");
-        let given = self.given(number);
         if state == Wanted::Destroyed {
             self.decide(Decision::SharedGoesAtOnce);
+            self.instance(number).state = state;
+            let given = self.given(number);
+            self.instance(number).state = before.state;
             self.remove_shared(number);
             return Ok(given);
         }
@@ -293,7 +295,7 @@ fn given(state: &State, number: Number) -> Reply {
         kind: seat.kind,
         parameters: instance.parameters,
         connection: instance.connection,
-        state: instance.shared.is_none().then_some(instance.state),
+        state: instance.state,
         rank,
     })
 }
