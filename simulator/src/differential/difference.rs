@@ -6,6 +6,8 @@ use serde_json::Value;
 use slap_model::{Event, Reply};
 use std::{collections::BTreeSet, fmt};
 
+const UNREADABLE: &str = "unreadable: ";
+
 /// A difference between the model and a master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -83,7 +85,7 @@ pub fn json(value: &impl Serialize) -> Value {
 fn side(value: &Result<impl Serialize, String>) -> Value {
     match value {
         Ok(value) => json(value),
-        Err(error) => Value::String(format!("unreadable: {error}")),
+        Err(error) => Value::String(format!("{UNREADABLE}{error}")),
     }
 }
 
@@ -103,7 +105,9 @@ pub fn compare(place: &str, model: &Value, other: &Value, parts: &mut Vec<Part>)
             return;
         }
     }
-    parts.push(Part { place: place.to_owned(), model: model.to_string(), other: other.to_string() });
+    let is_unreadable = other.as_str().is_some_and(|text| text.starts_with(UNREADABLE));
+    let model = if is_unreadable { "has something else".to_owned() } else { model.to_string() };
+    parts.push(Part { place: place.to_owned(), model, other: other.to_string() });
 }
 
 fn compare_optional(place: &str, model: Option<Value>, other: Option<Value>, parts: &mut Vec<Part>) {
