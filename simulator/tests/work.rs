@@ -1,7 +1,11 @@
 //! What a user does in a lab of a world in memory, with the same command line as in a real one.
 
 use simulator::{lab::Lab, world::World};
-use slap_impl::env::{Address, Exit};
+use slap_impl::{
+    client::{InstanceRequest, SlapClient},
+    env::{Address, Exit},
+};
+use std::collections::BTreeMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SEEDS: [u64; 3] = [1, 2, 3];
@@ -103,5 +107,39 @@ fn a_paused_agent_does_nothing_until_it_is_resumed() {
         lab.done("lab resume agent/COMP-1").await;
         lab.done("wait hello-1 --for green").await;
         assert!(page(&lab).await.expect("it is served").contains("Hello late!"));
+    });
+}
+
+#[test]
+fn a_tree_and_a_shared_instance_go_from_the_leaves_up() {
+    in_labs(async |lab| {
+        let status = lab.done("lab status --output json").await;
+        let status: serde_json::Value = serde_json::from_str(&status).expect("it is JSON");
+        let master = status["master_url"].as_str().expect("it has one");
+        let wish = |title: &str, shared| InstanceRequest {
+            software_release: lab.release().parse().expect("it is a path"),
+            software_type: "default".to_owned(),
+            title: title.parse().expect("it is a title"),
+            parameters: BTreeMap::new(),
+            filter: BTreeMap::from([("computer_guid".to_owned(), "COMP-2".to_owned())]),
+            state: None,
+            shared,
+        };
+        let client = SlapClient::new(lab.user.clone(), master).expect("it is a URL");
+        let (computer, partition) = ("COMP-1".parse().expect("an id"), "slappart0".parse().expect("an id"));
+        for (title, shared) in [("child", false), ("guest", true)] {
+            let given = client.request_from(&computer, &partition, &wish(title, shared)).await;
+            assert_eq!(given.expect("there is room").computer_id, "COMP-2");
+        }
+        lab.done("lab wait").await;
+        assert_eq!(running(&lab, "hello-http"), 3, "the child on the other node, too");
+        let table = lab.done("lab status").await;
+        assert!(table.contains("child of hello-1") && table.contains("hello-1_guest"), "{table}");
+        request(&lab, "--state destroyed").await;
+        lab.done("wait hello-1 --for destroyed").await;
+        assert_eq!(running(&lab, "hello-http"), 1, "that of hello-2");
+        lab.done("lab wait").await;
+        let table = lab.done("lab status").await;
+        assert!(!table.contains("child") && !table.contains("guest"), "{table}");
     });
 }

@@ -180,7 +180,8 @@ fn tell_refusal(env: &Env, wish: &InstanceRequest, error: &ClientError) -> Exit 
             Exit::USAGE
         }
         ClientError::NotFound(message) => {
-            env.tell(format_args!("error: no partition was given to {title}: {message}"));
+            let what = if wish.shared { "host" } else { "partition" };
+            env.tell(format_args!("error: no {what} was given to {title}: {message}"));
             // Our master knows better what to do.
             if !message.contains("hint:") {
                 let place = wish.filter.get("computer_guid").map_or("the default computer", String::as_str);
@@ -205,8 +206,13 @@ async fn pending(client: &SlapClient, wish: &InstanceRequest, instance: &Softwar
     else {
         return Vec::new();
     };
-    if wish.shared || wish.state == Some(RequestedState::Destroyed) {
+    if wish.state == Some(RequestedState::Destroyed) {
         return Vec::new();
+    }
+    if wish.shared {
+        // It is its host that has work to do.
+        let is_pending = instance.connection.is_empty();
+        return if is_pending { vec![wait_hint(wish)] } else { Vec::new() };
     }
     let url = &wish.software_release;
     let mut lines = Vec::new();

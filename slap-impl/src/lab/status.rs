@@ -97,8 +97,13 @@ fn node_lines(node: &NodeView, master_answers: bool, lines: &mut Vec<String>) {
             lines.push(format!("  {:<9} free", partition.reference));
             continue;
         };
+        let tree = if instance.root_title == instance.title {
+            String::new()
+        } else {
+            format!(" of {}", instance.root_title)
+        };
         lines.push(format!(
-            "  {:<9} {:<8} {} ({}) {}",
+            "  {:<9} {:<8} {}{tree} ({}) {}",
             partition.reference,
             instance.health.word(),
             instance.title,
@@ -109,6 +114,9 @@ fn node_lines(node: &NodeView, master_answers: bool, lines: &mut Vec<String>) {
         for promise in &instance.promises {
             let word = if promise.failed { "red" } else { "green" };
             lines.push(format!("    promise {word:<8} {}", promise.title));
+        }
+        for reference in &instance.shared_instances {
+            lines.push(format!("    shared           {reference}"));
         }
     }
 }

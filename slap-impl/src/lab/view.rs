@@ -67,6 +67,8 @@ pub(super) struct PartitionView {
 #[derive(Debug, Serialize)]
 pub(super) struct InstanceView {
     pub(super) title: String,
+    /// The title of the root of its tree, which may be its own.
+    pub(super) root_title: String,
     pub(super) software_release: String,
     pub(super) software_type: String,
     #[serde(serialize_with = "as_text")]
@@ -77,6 +79,8 @@ pub(super) struct InstanceView {
     pub(super) connection_parameters: BTreeMap<String, String>,
     pub(super) addresses: Vec<String>,
     pub(super) promises: Vec<PromiseView>,
+    /// The references of the shared instances that it hosts, as it sees them.
+    pub(super) shared_instances: Vec<String>,
 }
 
 /// The last result of a promise.
@@ -222,6 +226,7 @@ fn instance(
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     Some(InstanceView {
         title: instance.title.clone(),
+        root_title: instance.root_title.clone(),
         software_release: instance.software_release.url.to_string(),
         software_type: instance.software_type.clone(),
         requested_state: partition.requested_state,
@@ -234,6 +239,7 @@ fn instance(
             .collect(),
         addresses: instance.addresses.iter().map(|(_, address)| address.clone()).collect(),
         promises,
+        shared_instances: instance.shared_instances.iter().map(|shared| shared.reference.clone()).collect(),
     })
 }
 

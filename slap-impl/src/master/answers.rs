@@ -100,14 +100,30 @@ impl Master {
         )
     }
 
-    /// What was last reported of a shared instance; `computer` is its host's, empty without one.
+    /// What its host, on that computer, said last of a shared instance.
     pub(super) fn shared_status(
         &self,
-        computer: &str,
+        computer: &ComputerId,
         reference: &SharedReference,
-        status: Option<&AccessStatus>,
+        status: &AccessStatus,
     ) -> crate::wire::status::AccessStatus {
-        render::status(status, computer, reference.as_str(), "Slave Instance", 0, self.now())
+        let (user, name) = (computer.as_str(), reference.as_str());
+        render::status(Some(status), user, name, "Slave Instance", 0, self.now())
+    }
+
+    /// What there is to say of a shared instance that lost its host.
+    pub(super) fn without_host(&self, reference: &SharedReference) -> crate::wire::status::AccessStatus {
+        let text = "#error its host was destroyed: the next request for it looks for another".to_owned();
+        let now = self.now();
+        let status = AccessStatus {
+            text,
+            state: String::new(),
+            created_at: now,
+            since: now,
+            log: String::new(),
+            about: 0,
+        };
+        render::status(Some(&status), "", reference.as_str(), "Slave Instance", 0, now)
     }
 
     /// What was last heard of a computer: its own reads, or a bang after them.

@@ -4,7 +4,7 @@
 use super::{Master, decisions::Refusal, form::Form};
 use crate::{
     store::{self, Place, Subject},
-    vocabulary::{ComputerId, InstanceTitle},
+    vocabulary::{ComputerId, InstanceTitle, PartitionId},
     wire::{
         hateoas::{
             ComputerInformation, Query, Row, Service, computer_document, computer_path, root_document,
@@ -127,29 +127,45 @@ fn service(master: &Master, title: &str, shared: bool) -> Result<Response, Refus
     })))
 }
 
-/// The last report about an instance.
+/// The last report about an instance. Of a shared one nobody but its host speaks, and only of errors: so it is well when its
+/// host was well after the last of them, and saw its list.
 fn news(
     master: &Master,
     connection: &Connection,
     instance: &store::Instance,
 ) -> rusqlite::Result<Option<Json>> {
-    match &instance.place {
+    let (reference, host) = match &instance.place {
         Place::Partition(computer, partition) => {
-            let status = store::access_status(connection, Subject::Partition(computer, partition))?;
-            let partition = store::partition(connection, computer, partition)?;
-            Ok(partition.map(|partition| master.partition_status(&partition, status.as_ref()).to_json()))
+            return of_partition(master, connection, computer, partition);
         }
-        Place::Shared { reference, host } => {
-            let status = store::access_status(connection, Subject::Shared(reference))?;
-            let host = match host {
-                Some(host) => store::instance(connection, *host)?,
-                None => None,
-            };
-            let computer = host.as_ref().and_then(store::Instance::partition);
-            let computer = computer.map(|(computer, _)| computer.as_str()).unwrap_or_default();
-            Ok(Some(master.shared_status(computer, reference, status.as_ref()).to_json()))
+        Place::Shared { reference, host } => (reference, host),
+    };
+    let host = match host {
+        Some(host) => store::instance(connection, *host)?,
+        None => None,
+    };
+    let Some((computer, partition)) = host.as_ref().and_then(store::Instance::partition) else {
+        return Ok(Some(master.without_host(reference).to_json()));
+    };
+    let own = store::access_status(connection, Subject::Shared(reference))?;
+    let of_host = store::access_status(connection, Subject::Partition(computer, partition))?;
+    match &own {
+        Some(own) if of_host.is_none_or(|of_host| of_host.created_at <= own.created_at) => {
+            Ok(Some(master.shared_status(computer, reference, own).to_json()))
         }
+        _ => of_partition(master, connection, computer, partition),
     }
+}
+
+fn of_partition(
+    master: &Master,
+    connection: &Connection,
+    computer: &ComputerId,
+    partition: &PartitionId,
+) -> rusqlite::Result<Option<Json>> {
+    let status = store::access_status(connection, Subject::Partition(computer, partition))?;
+    let partition = store::partition(connection, computer, partition)?;
+    Ok(partition.map(|partition| master.partition_status(&partition, status.as_ref()).to_json()))
 }
 
 fn computer(master: &Master, reference: &str) -> Result<Response, Refusal> {

@@ -49,7 +49,8 @@ pub struct Configuration {
     pub log_file: Option<PathBuf>,
 }
 
-/// A running master.
+/// A running master. Over sockets it answers with [`Master::run`]; in the same process it is asked as a
+/// [`Handler`](crate::wire::http::server::Handler), and what it keeps is read with [`Master::read`].
 pub struct Master {
     env: Env,
     store: Rc<dyn Store>,

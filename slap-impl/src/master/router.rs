@@ -48,7 +48,7 @@ const ENDPOINTS: [(&str, Method); 27] = [
 /// What other masters serve and this one does not.
 const ELSEWHERE: [(&str, &str); 9] = [
     ("generateComputerCertificate", "this master has no certificates: every node on its network is trusted"),
-    ("getHostingSubscriptionIpList", "instances have no children here yet"),
+    ("getHostingSubscriptionIpList", "the addresses of a whole tree are not served here"),
     ("http_proxy", "relaying other servers' pages is not served here"),
     ("panel", "there is no panel here: use `slap service list` and `slap computer list`"),
     ("requestComputer", "a computer registers itself here with `slap node format`"),

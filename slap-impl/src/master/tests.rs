@@ -1,5 +1,7 @@
 //! The whole master over HTTP, on the real system, and its commit queue on a store that fails.
 
+mod trees;
+
 use super::*;
 use crate::{
     env::{Batch, LocalFuture, StoreError, Verdict, join_all, real},

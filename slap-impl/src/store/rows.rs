@@ -84,7 +84,7 @@ pub struct Instance {
     pub place: Place,
     /// Its software release.
     pub release: SoftwareUrl,
-    /// Its software type; of a shared one as it was requested, so perhaps empty.
+    /// Its software type; of a shared one that was requested without, its host's.
     pub software_type: String,
     /// Its parameters, as an instance document.
     pub parameters: String,

@@ -13,3 +13,4 @@ mod kills;
 mod life;
 mod settings;
 mod support;
+mod trees;

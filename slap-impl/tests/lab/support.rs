@@ -203,12 +203,26 @@ pub(crate) fn until<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
 
 /// A page, as a browser gets it: status and body.
 pub(crate) fn get(url: &str) -> Option<(u16, String)> {
+    ask("GET", url, "")
+}
+
+/// The answer to a form, as curl sends it: status and body.
+pub(crate) fn post(url: &str, fields: &[(&str, &str)]) -> Option<(u16, String)> {
+    ask("POST", url, &form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish())
+}
+
+fn ask(method: &str, url: &str, body: &str) -> Option<(u16, String)> {
     let rest = url.strip_prefix("http://")?;
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let mut stream = TcpStream::connect(host).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let path = if path.is_empty() { "/" } else { path };
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").ok()?;
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     let status = text.split(' ').nth(1)?.parse().ok()?;

@@ -41,7 +41,7 @@ impl Desk<'_> {
         // A report about an earlier state, from before the instance was asked to change, comes late: it is kept as such.
         let about = about.unwrap_or(partition.timestamp).min(partition.timestamp);
         let (text, state, log) = match report {
-            InstanceReport::Destroyed => return self.free(&partition, instance),
+            InstanceReport::Destroyed => return self.free(&partition, instance, about),
             InstanceReport::Started => ("#access Instance correctly started".to_owned(), "started", ""),
             InstanceReport::Stopped => ("#access Instance correctly stopped".to_owned(), "stopped", ""),
             InstanceReport::Error { log } => (error_text(log), "", tail(log, LOG_BYTES_MAX)),
@@ -59,7 +59,7 @@ impl Desk<'_> {
         Ok(Answer::Text("OK".to_owned()))
     }
 
-    fn free(&mut self, partition: &Partition, instance: &Instance) -> Decision {
+    fn free(&mut self, partition: &Partition, instance: &Instance, about: i64) -> Decision {
         let (computer, reference) = (&partition.computer, &partition.reference);
         if instance.state != RequestedState::Destroyed {
             // slapproxy frees it all the same, and so loses an instance that was asked for again meanwhile.
@@ -73,6 +73,10 @@ impl Desk<'_> {
             )
             .hint("the node puts the instance back into place at its next pass")
             .into());
+        }
+        if about < partition.timestamp {
+            // What was emptied then may have been another instance, or this one before it came back for a while.
+            return Ok(Answer::Text("Ignored: the report is about an earlier state".to_owned()));
         }
         if instance.root.is_none() && store::has_children(self.connection, instance.number)? {
             return self.not_yet(instance);

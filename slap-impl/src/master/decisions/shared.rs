@@ -33,9 +33,10 @@ impl Desk<'_> {
             .hint("a reference is made of the root's title and the instance's: give it another title")
             .into());
         }
-        let host = self.find_host(wish, wish.software_type)?;
-        let place = Place::Shared { reference, host: Some(host) };
-        let wanted = wish.wanted(asker, state);
+        let host = self.find_host(wish)?;
+        let place = Place::Shared { reference, host: Some(host.number) };
+        let mut wanted = wish.wanted(asker, state);
+        wanted.software_type = type_of(wish, &host.software_type);
         let number =
             store::insert_instance(self.connection, wish.title, asker.root_number(), &place, wanted)?;
         let given = self.given(number)?;
@@ -59,16 +60,17 @@ impl Desk<'_> {
             return Ok(given);
         }
         self.refuse_other_service(before, wish)?;
-        let software_type =
-            if wish.software_type.is_empty() { &before.software_type } else { wish.software_type };
-        if before.host().is_none() {
-            let host = self.find_host(wish, software_type)?;
-            store::set_host(self.connection, before.number, host)?;
-        }
         let mut wanted = wish.wanted(asker, state);
-        wanted.software_type = software_type;
+        let found = if before.host().is_none() { Some(self.find_host(wish)?) } else { None };
+        if let Some(host) = &found {
+            store::set_host(self.connection, before.number, host.number)?;
+        }
+        // Where it is served, its type stays; a new host is one of the type that is asked for now.
+        let host_type = found.as_ref().map_or(&before.software_type, |host| &host.software_type);
+        wanted.software_type = type_of(wish, host_type);
         let is_same = state == before.state
             && wish.release == &before.release
+            && wanted.software_type == before.software_type
             && wish.parameters == before.parameters
             && asker.number() == before.requester;
         if !is_same {
@@ -117,32 +119,27 @@ impl Desk<'_> {
         })
     }
 
-    /// A shared instance keeps what serves it.
+    /// A shared instance keeps what serves it, as long as that is there.
     fn refuse_other_service(&self, before: &Instance, wish: &Wish<'_>) -> Decision<()> {
         let refuse = |what: &str, is: &str, wanted: &str| {
             let title = before.title.as_str();
             Refusal::new(409, format!("the {what} of the shared instance {title:?} is {is}, not {wanted}"))
                 .hint("destroy it first, or ask for one with another title")
         };
-        if let Some(host) = before.host() {
-            let host = self.linked(host)?;
-            if &host.release != wish.release {
-                return Err(refuse("release", host.release.as_str(), wish.release.as_str()).into());
-            }
+        let Some(host) = before.host() else { return Ok(()) };
+        let host = self.linked(host)?;
+        if &host.release != wish.release {
+            return Err(refuse("release", host.release.as_str(), wish.release.as_str()).into());
         }
-        if !wish.software_type.is_empty() && wish.software_type != before.software_type {
-            return Err(refuse(
-                "type",
-                &format!("{:?}", before.software_type),
-                &format!("{:?}", wish.software_type),
-            )
-            .into());
+        if type_of(wish, &before.software_type) != before.software_type {
+            return Err(refuse("type", &before.software_type, wish.software_type).into());
         }
         Ok(())
     }
 
-    fn find_host(&self, wish: &Wish<'_>, software_type: &str) -> Decision<i64> {
-        let software_type = Some(software_type).filter(|text| !text.is_empty());
+    /// The first instance that can host it; of any type where none is asked for.
+    fn find_host(&self, wish: &Wish<'_>) -> Decision<Instance> {
+        let software_type = Some(wish.software_type).filter(|text| !text.is_empty());
         let guid = wish.filter.get("instance_guid");
         let computers = self.candidates(wish)?;
         for computer in &computers {
@@ -154,8 +151,8 @@ impl Desk<'_> {
             let found =
                 store::host_for(self.connection, computer, only.as_ref(), wish.release, software_type)?;
             let Some(host) = found else { continue };
-            if store::count_hosted(self.connection, host)? >= HOSTED_MAX {
-                let host = self.linked(host)?;
+            let host = self.linked(host)?;
+            if store::count_hosted(self.connection, host.number)? >= HOSTED_MAX {
                 let message =
                     format!("{:?} hosts {HOSTED_MAX} shared instances already", host.title.as_str());
                 return Err(Refusal::new(403, message).hint("destroy those that are not needed").into());
@@ -174,6 +171,11 @@ impl Desk<'_> {
             .hint("request an instance of the release without shared first: it becomes the host")
             .into())
     }
+}
+
+/// The type that is asked for, or else this one.
+fn type_of<'a>(wish: &Wish<'a>, otherwise: &'a str) -> &'a str {
+    if wish.software_type.is_empty() { otherwise } else { wish.software_type }
 }
 
 fn reference_of(wish: &Wish<'_>, asker: &Asker) -> Result<SharedReference, Refusal> {

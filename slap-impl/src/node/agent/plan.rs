@@ -320,6 +320,26 @@ mod tests {
         assert_eq!(plan(&computer, &facts, &memory, 11.0).jobs, [Job::Destroy(id())]);
     }
 
+    /// The root of a tree that goes is reported destroyed before its children are gone: the master keeps it, and renews its
+    /// timestamp when the last of them went.
+    #[test]
+    fn a_root_that_is_kept_is_tried_again_when_it_is_renewed_and_later_and_later_before() {
+        let (mut computer, facts, mut memory) = world();
+        computer.software_releases.clear();
+        computer.partitions[0].requested_state = RequestedState::Destroyed;
+        let mut now = 10.0;
+        for pause in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
+            assert_eq!(plan(&computer, &facts, &memory, now).jobs, [Job::Destroy(id())], "{now}");
+            let work = memory.entry(Subject::Partition(id())).or_default();
+            work.end(false, Some(wanted(&computer.partitions[0])), now);
+            let waiting = plan(&computer, &facts, &memory, now);
+            assert_eq!((waiting.jobs, waiting.wake_at), (vec![], Some(now + pause)));
+            now += pause;
+        }
+        computer.partitions[0].instance.as_mut().unwrap().timestamp = Some("8".to_owned());
+        assert_eq!(plan(&computer, &facts, &memory, now - 59.0).jobs, [Job::Destroy(id())]);
+    }
+
     #[test]
     fn a_partition_that_is_up_to_date_is_watched() {
         let (computer, mut facts, mut memory) = world();

@@ -48,7 +48,10 @@ fn the_first_that_fits_is_the_host() {
         user requests v shared => p2 started +p2
         user requests s shared instance_guid=COMP-1-slappart2 => p1 started",
     );
-    assert_eq!((world.listed("p1"), world.listed("p2")), ("_s".into(), "_tdefault _u _v".into()));
+    assert_eq!(
+        (world.listed("p1"), world.listed("p2")),
+        ("_sx".into(), "_tdefault _udefault _vdefault".into())
+    );
 }
 
 #[test]
@@ -60,7 +63,7 @@ fn it_is_listed_while_it_is_started() {
         user requests s shared => p0 started
         user requests s shared parameters=<x/> => p0 started +p0",
     );
-    assert_eq!(world.listed("p0"), "_s<x/>");
+    assert_eq!(world.listed("p0"), "_sdefault<x/>");
     world.play(
         "user requests s shared parameters=<x/> stopped => p0 stopped +p0
         user requests s shared parameters=<y/> => p0 stopped
@@ -84,7 +87,8 @@ fn it_keeps_what_serves_it() {
         "user requests a type=x => p0 started +p0
         user requests s shared => p0 started +p0
         user requests t shared type=x => p0 started +p0
-        user requests s shared type=x => 409
+        user requests s shared type=x => p0 started
+        user requests s shared type=y => 409
         user requests t shared => p0 started
         user requests t shared type=y => 409
         user requests s shared release=/new.cfg => 409
@@ -117,7 +121,7 @@ fn references_are_unique_and_stay() {
         p0 renames x_y of=x_y_y_z => 409
         p0 renames other of=nobody => 404",
     );
-    assert_eq!(world.listed("p0"), "x_y_y_z x_y_z");
+    assert_eq!(world.listed("p0"), "x_y_y_zdefault x_y_zdefault");
     assert_eq!(
         world.instances(),
         "w@p0 started, x_y@p1 started, other@p0(x_y_z)<w started, other@p0(x_y_y_z)<x_y started, x@p2 started"
@@ -161,11 +165,13 @@ fn it_outlives_its_host() {
     assert_eq!(instance.connection, "");
     world.play(
         "user requests s shared parameters=<z/> => 404
-        user requests b release=/new.cfg => p0 started +p0
+        user requests b release=/new.cfg type=x => p0 started +p0
         p0 publishes <c/> of=_s => 404
         user requests s shared parameters=<y/> => 404
+        user requests s shared parameters=<y/> release=/new.cfg type=default => 404
         user requests s shared parameters=<y/> release=/new.cfg => p0 started +p0
-        user requests b destroyed release=/new.cfg => p0 destroyed +p0
+        user requests s shared parameters=<y/> release=/new.cfg type=default => 409
+        user requests b destroyed release=/new.cfg type=x => p0 destroyed +p0
         p0 reports destroyed => OK
         user requests s shared destroyed => - destroyed",
     );

@@ -202,3 +202,30 @@ fn the_nodes_of_the_children_see_a_renamed_root() {
     world.play("p0 reports bang => OK +p0");
     assert!(world.partition("COMP-2", "slappart0").timestamp > timestamp);
 }
+
+/// A report that was on its way while the partition got another instance, or its own one came back.
+#[test]
+fn a_late_report_frees_nothing() {
+    let mut world = World::with(1);
+    world.play(
+        "user requests a => p0 started +p0
+        user requests a destroyed => p0 destroyed +p0",
+    );
+    let about = world.partition("COMP-1", "slappart0").timestamp;
+    world.play(
+        "user requests a started => p0 started +p0
+        user requests a destroyed => p0 destroyed +p0",
+    );
+    let mut late = report("COMP-1", "slappart0", InstanceReport::Destroyed);
+    let mut send = |world: &mut World, timestamp| {
+        if let Command::ReportInstance { about, .. } = &mut late {
+            *about = Some(timestamp);
+        }
+        world.text(&late)
+    };
+    assert_eq!(send(&mut world, about), "Ignored: the report is about an earlier state");
+    assert_eq!(world.instances(), "a@p0 destroyed");
+    let about = world.partition("COMP-1", "slappart0").timestamp;
+    assert_eq!(send(&mut world, about), "OK");
+    assert_eq!(world.instances(), "");
+}
