@@ -83,7 +83,8 @@ fn refusal(status: u16, text: &str) -> Result<Refusal, String> {
 }
 
 fn told(text: &str) -> Result<Reply, String> {
-    const KEPT: &str = "done, but these partitions stay until their instances are destroyed, and are not given away again: ";
+    const KEPT: &str =
+        "done, but these partitions stay until their instances are destroyed, and are not given away again: ";
     const NOT_YET: &str = "Not destroying yet, because it has child partitions: ";
     if let Some(names) = text.strip_prefix(KEPT) {
         let is_kept = |partition: &Partition| names.contains(&format!("{} (instance ", partition.text()));
@@ -96,7 +97,9 @@ fn told(text: &str) -> Result<Reply, String> {
         "OK" | "done" => Ok(Reply::Done),
         _ if text.starts_with("Supplied ") => Ok(Reply::Done),
         "Ignored: the partition is free" => Ok(Reply::Ignored(Ignored::Free)),
-        "Ignored: a newer state was reported already" => Ok(Reply::Ignored(Ignored::Late)),
+        "Ignored: a newer state was reported already" | "Ignored: the report is about an earlier state" => {
+            Ok(Reply::Ignored(Ignored::Late))
+        }
         "Ignored: the release is not supplied to this computer" => Ok(Reply::Ignored(Ignored::NotSupplied)),
         other => Err(format!("an unknown text: {other}")),
     }

@@ -31,7 +31,11 @@ impl Failure {
             .map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' })
             .collect();
         let file_name = file_name.split('-').filter(|word| !word.is_empty()).take(12).collect::<Vec<_>>();
-        Some(Failure { events: short, text: difference.to_string(), file_name: format!("{}.jsonl", file_name.join("-")) })
+        Some(Failure {
+            events: short,
+            text: difference.to_string(),
+            file_name: format!("{}.jsonl", file_name.join("-")),
+        })
     }
 
     /// The file.

@@ -201,7 +201,10 @@ mod tests {
             let title = Title(number);
             assert_eq!(Name::find(&title.text()), Ok(title));
             for root in [None, Some(Title(1))] {
-                assert_eq!(reference(&reference_text(Reference { root, title })), Ok(Reference { root, title }));
+                assert_eq!(
+                    reference(&reference_text(Reference { root, title })),
+                    Ok(Reference { root, title })
+                );
             }
             let text = |found: BTreeMap<String, String>| {
                 found.into_iter().map(|(key, value)| (key, Some(value))).collect::<BTreeMap<_, _>>()

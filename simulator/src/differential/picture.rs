@@ -135,13 +135,14 @@ impl Tables {
                 let status = self.take(computer.reference.as_str(), "release", supply.url.as_str());
                 let status = status.map(|row| release_word(&row.status.text)).transpose()?;
                 let wanted = supply.state == SupplyState::Available;
-                registered
-                    .supplies
-                    .insert(Name::find(supply.url.as_str())?, Supplied { wanted, status });
+                registered.supplies.insert(Name::find(supply.url.as_str())?, Supplied { wanted, status });
             }
             for partition in &partitions {
-                let status = self.take(computer.reference.as_str(), "partition", partition.reference.as_str());
-                registered.partitions.insert(Name::find(partition.reference.as_str())?, slot(partition, status)?);
+                let status =
+                    self.take(computer.reference.as_str(), "partition", partition.reference.as_str());
+                registered
+                    .partitions
+                    .insert(Name::find(partition.reference.as_str())?, slot(partition, status)?);
             }
             registered.banged = self.take(computer.reference.as_str(), "computer", "").is_some();
             picture.computers.insert(name, registered);
@@ -211,9 +212,7 @@ fn slot(partition: &Partition, status: Option<StatusRow>) -> Result<Slot, String
     let addresses: Vec<(String, String)> =
         partition.addresses.iter().map(|it| (it.address.clone(), it.netmask.clone())).collect();
     let status = match status {
-        Some(row) => {
-            Some(Status { about: names::rank(row.status.about)?, word: word(&row.status.text)? })
-        }
+        Some(row) => Some(Status { about: names::rank(row.status.about)?, word: word(&row.status.text)? }),
         None => None,
     };
     Ok(Slot {

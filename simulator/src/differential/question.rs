@@ -1,9 +1,7 @@
 //! Events as questions to a master: the fields that slapos.core's client sends (slapos/slap/slap.py), marshalled where it
 //! marshals them.
 
-use super::names::{
-    Name, addresses, connection, kind_text, parameters, reference_text, timestamp_text,
-};
+use super::names::{Name, addresses, connection, kind_text, parameters, reference_text, timestamp_text};
 use slap_impl::wire::{
     http::client,
     marshal::{Value, encode},
@@ -38,7 +36,12 @@ pub(super) fn of(state: &State, event: &Event) -> Option<Question> {
         Event::Format { computer, partitions } => Some(format(*computer, partitions)),
         Event::Publish { place, shared, connection: published } => {
             let document = dictionary(connection(*published));
-            Some(about(*place, "setComputerPartitionConnectionXml", *shared, vec![("connection_xml", document)]))
+            Some(about(
+                *place,
+                "setComputerPartitionConnectionXml",
+                *shared,
+                vec![("connection_xml", document)],
+            ))
         }
         Event::Rename { place, shared, title } => {
             Some(about(*place, "softwareInstanceRename", *shared, vec![("new_name", title.text())]))
@@ -197,4 +200,3 @@ fn report_instance(report: &Report) -> Question {
     question.fields.extend(report.about.map(|rank| ("timestamp", timestamp_text(rank))));
     question
 }
-

@@ -20,6 +20,9 @@ pub fn shrink(events: &[Event], mut shows: impl FnMut(&[Event]) -> bool) -> Vec<
             if !shorter.is_empty() && shows(&shorter) {
                 best = shorter;
                 has_shrunk = true;
+            } else if chunk == 1 && lower(&mut shorter[begin..]) && shows(&shorter) {
+                best = shorter;
+                has_shrunk = true;
             }
             end = begin;
         }
@@ -32,19 +35,40 @@ pub fn shrink(events: &[Event], mut shows: impl FnMut(&[Event]) -> bool) -> Vec<
     }
 }
 
+/// Makes reports one timestamp older: an event before them, which may have renewed what they are about, is gone.
+fn lower(events: &mut [Event]) -> bool {
+    let abouts = events.iter_mut().filter_map(|event| match event {
+        Event::Report(report) => report.about.as_mut().filter(|about| **about > 0),
+        _ => None,
+    });
+    abouts.map(|about| *about -= 1).count() > 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use slap_model::names::Computer;
+    use slap_model::{
+        event::{Report, Word},
+        names::{Computer, Partition, Place},
+    };
 
     #[test]
     fn what_does_not_matter_goes() {
         let events: Vec<Event> = (0..100).map(|number| Event::Look(Computer(number))).collect();
-        let shows = |list: &[Event]| {
-            [17, 18, 70].iter().all(|number| list.contains(&Event::Look(Computer(*number))))
-        };
+        let shows =
+            |list: &[Event]| [17, 18, 70].iter().all(|number| list.contains(&Event::Look(Computer(*number))));
         let expected: Vec<Event> = [17, 18, 70].map(|number| Event::Look(Computer(number))).to_vec();
         assert_eq!(shrink(&events, shows), expected);
         assert_eq!(shrink(&events[..1], |_| true), events[..1].to_vec());
+    }
+
+    #[test]
+    fn reports_follow_what_they_are_about() {
+        let place = Place { computer: Computer(0), partition: Partition(0) };
+        let report = |about| Event::Report(Report { place, word: Word::Started, about: Some(about) });
+        let mut events = vec![Event::BangComputer(Computer(0)); 9];
+        events.push(report(9));
+        let is_last = |list: &[Event]| list.last() == Some(&report(list.len() as u32 - 1));
+        assert_eq!(shrink(&events, is_last), [report(0)]);
     }
 }

@@ -24,7 +24,13 @@ use network::MemoryNetwork;
 use processes::Table;
 pub(crate) use random::Random;
 use slap_impl::env::{Clock, Command, Env, Exit, Identity, LocalFuture, Output};
-use std::{cell::{Cell, RefCell}, collections::BTreeMap, path::PathBuf, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    path::PathBuf,
+    rc::Rc,
+    time::Duration,
+};
 use store::MemoryStores;
 use tokio::time::Instant;
 

@@ -9,8 +9,8 @@ use super::{
     random::Random,
 };
 use slap_impl::env::{
-    Child, Clock, Command, Console, Context, Ended, Env, EnvParts, Exit, Identity, LocalFuture, Output, Process,
-    Processes, Signal, Spawned, Start, Tasks,
+    Child, Clock, Command, Console, Context, Ended, Env, EnvParts, Exit, Identity, LocalFuture, Output,
+    Process, Processes, Signal, Spawned, Start, Tasks,
 };
 use std::{
     cell::{Cell, RefCell},
