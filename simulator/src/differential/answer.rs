@@ -38,8 +38,8 @@ pub(super) fn reply(event: &Event, response: &Response) -> Result<Reply, String>
     }
     match event {
         Event::Deliver(mail) | Event::LoseAnswer(mail) => reply(&mail.event(), response),
-        Event::Request(_) => given(&response.body).map(Reply::Given),
-        Event::Look(_) => view(&response.body).map(Reply::View),
+        Event::Request(_) => given(&response.body, None).map(Reply::Given),
+        Event::Look(_) => view(&response.body, true).map(Reply::View),
         Event::BangComputer(_) => match decode(&response.body) {
             Ok(Value::Text(text)) if text.is_empty() => Ok(Reply::Done),
             other => Err(format!("{other:?} instead of an empty text")),
@@ -82,7 +82,8 @@ fn refusal(status: u16, text: &str) -> Result<Refusal, String> {
     Ok(refusal)
 }
 
-fn told(text: &str) -> Result<Reply, String> {
+/// The reply that a text of a report is.
+pub(super) fn told(text: &str) -> Result<Reply, String> {
     const KEPT: &str =
         "done, but these partitions stay until their instances are destroyed, and are not given away again: ";
     const NOT_YET: &str = "Not destroying yet, because it has child partitions: ";
@@ -114,7 +115,8 @@ pub(super) fn wanted(state: RequestedState) -> Wanted {
     }
 }
 
-fn given(body: &[u8]) -> Result<Given, String> {
+/// Reads the answer to a request. One that does not say which state is wanted is taken for `unsaid`, or is refused.
+pub(super) fn given(body: &[u8], unsaid: Option<Wanted>) -> Result<Given, String> {
     let value = decode(body).map_err(|error| error.to_string())?;
     let found = SoftwareInstance::from_value(&value).map_err(|error| error.to_string())?;
     if found.own.as_ref().is_some_and(|own| {
@@ -130,12 +132,13 @@ fn given(body: &[u8]) -> Result<Given, String> {
         kind: Name::find(found.software_type.as_deref().unwrap_or_default())?,
         parameters: find_parameters(&found.parameters)?,
         connection: find_connection(&found.connection)?,
-        state: wanted(found.requested_state.ok_or("it does not say which state is wanted")?),
+        state: found.requested_state.map(wanted).or(unsaid).ok_or("it does not say which state is wanted")?,
         rank: found.timestamp.as_deref().map(find_rank).transpose()?,
     })
 }
 
-fn view(body: &[u8]) -> Result<View, String> {
+/// Reads a computer's full information. slapproxy does not sort shared instances.
+pub(super) fn view(body: &[u8], is_sorted: bool) -> Result<View, String> {
     let value = decode(body).map_err(|error| error.to_string())?;
     let computer = objects::Computer::from_value(&value).map_err(|error| error.to_string())?;
     let mut view = View::default();
@@ -147,7 +150,13 @@ fn view(body: &[u8]) -> Result<View, String> {
         let seen = match &found.instance {
             None if found.requested_state == RequestedState::Destroyed && !found.need_modification => None,
             None => return Err(format!("a free partition that is to be processed: {found:?}")),
-            Some(instance) => Some(seen(found, instance)?),
+            Some(instance) => {
+                let references = instance.shared_instances.iter().map(|it| it.reference.as_str());
+                if is_sorted && !references.is_sorted() {
+                    return Err(format!("shared instances out of order: {:?}", instance.shared_instances));
+                }
+                Some(seen(found, instance)?)
+            }
         };
         view.partitions.insert(Name::find(found.partition_id.as_str())?, seen);
     }
@@ -158,9 +167,8 @@ fn seen(partition: &objects::ComputerPartition, instance: &objects::Instance) ->
     let entries = instance.shared_instances.iter().map(entry);
     let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
     let set: BTreeSet<Entry> = entries.iter().cloned().collect();
-    let in_order: Vec<&str> = instance.shared_instances.iter().map(|it| it.reference.as_str()).collect();
-    if set.len() != entries.len() || !in_order.is_sorted() {
-        return Err(format!("shared instances out of order, or twice: {in_order:?}"));
+    if set.len() != entries.len() {
+        return Err(format!("shared instances twice: {entries:?}"));
     }
     Ok(Seen {
         title: Name::find(&instance.title)?,
@@ -175,7 +183,8 @@ fn seen(partition: &objects::ComputerPartition, instance: &objects::Instance) ->
     })
 }
 
-fn entry(shared: &SharedInstance) -> Result<Entry, String> {
+/// Reads an entry of a host's list.
+pub(super) fn entry(shared: &SharedInstance) -> Result<Entry, String> {
     if shared.title != shared.reference {
         return Err(format!("{shared:?} has another title than reference"));
     }
