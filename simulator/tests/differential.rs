@@ -1,7 +1,11 @@
 //! The model and the real master, event by event: generated lists, and every list that once showed a difference.
 //!
 //! `SLAP_DIFFERENTIAL_CASES=N` runs N lists instead of 256 (half of them of bytes, half of seeds).
-#![allow(clippy::disallowed_methods, reason = "a test reads its environment and writes what it found")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test reads its environment and writes what it found"
+)]
 
 use proptest::{collection::vec, prelude::*, test_runner::Config};
 use simulator::differential::{
@@ -15,7 +19,7 @@ use slap_model::{
     Event,
     worlds::{World, everything, everything_with_nodes},
 };
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 /// Events of a list of a seed.
 const LENGTH: usize = 120;
@@ -34,7 +38,7 @@ fn check(events: &[Event]) -> Coverage {
     if outcome.difference.is_some() {
         let failure = Failure::of(events).expect("what differed once differs again");
         let path = regressions().join(&failure.file_name);
-        fs::write(&path, failure.file()).unwrap();
+        fs::write(&path, failure.file()).expect("it can be written");
         panic!("written to {}\n{}", path.display(), failure.file());
     }
     outcome.coverage
@@ -56,7 +60,7 @@ fn lists_of_seeds_do_the_same_on_both_sides_until_everything_occurred() {
         coverage.add(&check(&seeded(world, seed, LENGTH)));
     }
     println!("{} events: {coverage:#?}", coverage.total());
-    assert_eq!(coverage.missing(), Vec::<&str>::new(), "never occurred in {} events", coverage.total());
+    assert_eq!(coverage.missing(), Vec::<String>::new(), "never occurred in {} events", coverage.total());
 }
 
 proptest! {
@@ -81,4 +85,29 @@ fn what_once_differed_is_the_same_now() {
         let (lines, exit) = replay::steps(events);
         assert_eq!(exit, Exit::DONE, "{}\n{}", path.display(), lines.join("\n"));
     }
+}
+
+#[test]
+fn a_list_can_be_stepped_through() {
+    let directory = tempfile::tempdir().unwrap();
+    let replay = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        let simulator = env!("CARGO_BIN_EXE_simulator");
+        let done = Command::new(simulator).arg("replay").arg(&path).output().unwrap();
+        let text = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+        (done.status.code(), text)
+    };
+    let (code, text) = replay("good", "# a comment\n{\"look\":\"c0\"}\n{\"bang-computer\":\"c1\"}\n");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains(
+            "2: {\"bang-computer\":\"c1\"}\n   model:  Refused(UnknownComputer)\n   master: Refused"
+        ),
+        "{text}"
+    );
+    assert!(text.ends_with("equal after each of 2 events\n"), "{text}");
+    let (code, text) = replay("bad", "{\"lok\":\"c0\"}");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("line 1: unknown variant `lok`"), "{text}");
 }

@@ -1,6 +1,10 @@
 //! What to do with a list that shows a difference: make it short, and write it as a file that can be read and replayed.
 
-use super::{file, run::run, shrink::shrink};
+use super::{
+    file,
+    run::run,
+    shrink::{shrink, simplify},
+};
 use slap_model::Event;
 
 /// A short list that shows what a long one showed.
@@ -22,7 +26,7 @@ impl Failure {
         let is_same = |list: &[Event]| run(list).difference.is_some_and(|found| found.kind == first.kind);
         let mut short = events[..until].to_vec();
         if is_same(&short) {
-            short = shrink(&short, is_same);
+            short = simplify(&shrink(&short, is_same), is_same);
         }
         let difference = run(&short).difference.unwrap_or(first);
         let file_name: String = difference

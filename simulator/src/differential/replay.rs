@@ -1,4 +1,4 @@
-//! `simulator model replay FILE`: steps through a list of events with both sides shown.
+//! `simulator replay FILE`: steps through a list of events with both sides shown.
 
 use super::{
     file::{self, FILE_BYTES_MAX},

@@ -2,8 +2,8 @@
 
 use super::{choices, difference::Difference, picture::Picture, real::Real};
 use crate::world::World;
-use slap_model::{Event, Reply, State, names::Computer};
-use std::collections::BTreeMap;
+use slap_model::{Event, Refusal, Reply, State, names::Computer, reply::Ignored, state::View};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How often each kind of event that reaches a master, and of reply, occurred.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,39 +43,48 @@ pub const EVENT_KINDS: [&str; 25] = [
     "supply",
 ];
 
-/// The kinds of replies that a master gives.
-pub const REPLY_KINDS: [&str; 24] = [
-    "done",
-    "given",
-    "ignored: Free",
-    "ignored: Late",
-    "ignored: NotSupplied",
-    "local",
-    "not yet",
-    "partitions kept",
-    "refused: BadFilter",
-    "refused: Cycle",
-    "refused: FreePartition",
-    "refused: NoHost",
-    "refused: NoRoom",
-    "refused: NothingToDestroy",
-    "refused: OtherRelease",
-    "refused: OtherSharing",
-    "refused: ReferenceTaken",
-    "refused: RequesterDestroyed",
-    "refused: RootTitle",
-    "refused: StillWanted",
-    "refused: TitleTaken",
-    "refused: UnknownComputer",
-    "refused: UnknownPartition",
-    "refused: UnknownShared",
-];
+/// Replies of every kind that a master gives, besides [`Reply::Given`].
+fn replies() -> Vec<Reply> {
+    use Refusal::{
+        BadFilter, Cycle, FreePartition, NoHost, NoRoom, NothingToDestroy, OtherRelease, OtherSharing,
+        ReferenceTaken, RequesterDestroyed, RootTitle, StillWanted, TitleTaken, UnknownComputer,
+        UnknownPartition, UnknownShared,
+    };
+    let refusals = [
+        BadFilter,
+        Cycle,
+        FreePartition,
+        NoHost,
+        NoRoom,
+        NothingToDestroy,
+        OtherRelease,
+        OtherSharing,
+        ReferenceTaken,
+        RequesterDestroyed,
+        RootTitle,
+        StillWanted,
+        TitleTaken,
+        UnknownComputer,
+        UnknownPartition,
+        UnknownShared,
+    ];
+    let mut replies = vec![
+        Reply::Done,
+        Reply::Kept(BTreeSet::new()),
+        Reply::NotYet(BTreeSet::new()),
+        Reply::View(View::default()),
+        Reply::Local,
+    ];
+    replies.extend([Ignored::Free, Ignored::Late, Ignored::NotSupplied].map(Reply::Ignored));
+    replies.extend(refusals.map(Reply::Refused));
+    replies
+}
 
 impl Coverage {
     /// An event with its reply occurred.
     pub fn count(&mut self, event: &Event, reply: &Reply) {
         *self.events.entry(event.kind()).or_default() += 1;
-        *self.replies.entry(reply.kind()).or_default() += 1;
+        *self.replies.entry(reply.kind().to_string()).or_default() += 1;
     }
 
     /// Adds another coverage.
@@ -89,10 +98,11 @@ impl Coverage {
     }
 
     /// The kinds that never occurred.
-    pub fn missing(&self) -> Vec<&'static str> {
+    pub fn missing(&self) -> Vec<String> {
         let events = EVENT_KINDS.iter().filter(|kind| !self.events.contains_key(*kind));
-        let replies = REPLY_KINDS.iter().filter(|kind| !self.replies.contains_key(**kind));
-        events.chain(replies).copied().collect()
+        let replies = replies().into_iter().map(|reply| reply.kind().to_string());
+        let replies = replies.chain(["given".to_owned()]).filter(|kind| !self.replies.contains_key(kind));
+        events.map(|kind| (*kind).to_owned()).chain(replies).collect()
     }
 
     /// How many events there were.

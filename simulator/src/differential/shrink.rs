@@ -1,7 +1,11 @@
 //! Makes a list short that shows a difference: events are taken away as long as the same difference remains. An event that no
-//! longer applies is answered with a refusal, so every part of a list is a list.
+//! longer applies is answered with a refusal, so every part of a list is a list. What remains is made as plain as it can be.
 
-use slap_model::Event;
+use slap_model::{
+    Event,
+    event::{Filter, Wanted},
+    names::{Address, DEFAULT_KIND, Parameters, Release},
+};
 
 /// A shorter list for which `shows` still says yes. It is asked a bounded number of times.
 pub fn shrink(events: &[Event], mut shows: impl FnMut(&[Event]) -> bool) -> Vec<Event> {
@@ -17,10 +21,9 @@ pub fn shrink(events: &[Event], mut shows: impl FnMut(&[Event]) -> bool) -> Vec<
             let mut shorter = best.clone();
             shorter.drain(begin..end);
             tries += 1;
-            if !shorter.is_empty() && shows(&shorter) {
-                best = shorter;
-                has_shrunk = true;
-            } else if chunk == 1 && lower(&mut shorter[begin..]) && shows(&shorter) {
+            let is_shown = !shorter.is_empty()
+                && (shows(&shorter) || (chunk == 1 && lower(&mut shorter[begin..]) && shows(&shorter)));
+            if is_shown {
                 best = shorter;
                 has_shrunk = true;
             }
@@ -32,6 +35,51 @@ pub fn shrink(events: &[Event], mut shows: impl FnMut(&[Event]) -> bool) -> Vec<
         if !has_shrunk || chunk > best.len() {
             chunk = (chunk / 2).max(1);
         }
+    }
+}
+
+/// The same list with plainer events, as long as `shows` says yes.
+pub fn simplify(events: &[Event], mut shows: impl FnMut(&[Event]) -> bool) -> Vec<Event> {
+    let mut best = events.to_vec();
+    for at in 0..best.len() {
+        for plainer in PLAINER {
+            let mut list = best.clone();
+            plainer(&mut list[at]);
+            if list != best && shows(&list) {
+                best = list;
+            }
+        }
+    }
+    best
+}
+
+/// Each makes one thing of an event plainer.
+const PLAINER: [fn(&mut Event); 8] = [
+    |event| of_request(event, |request| request.kind = Some(DEFAULT_KIND)),
+    |event| of_request(event, |request| request.release = Release(0)),
+    |event| of_request(event, |request| request.parameters = Parameters(0)),
+    |event| of_request(event, |request| request.filter = Filter::Anywhere),
+    |event| of_request(event, |request| request.state = Some(Wanted::Started)),
+    |event| {
+        if let Event::Format { partitions, .. } = event {
+            partitions.values_mut().for_each(|address| *address = Address(0));
+        }
+    },
+    |event| {
+        if let Event::Format { partitions, .. } = event {
+            partitions.retain(|partition, _| partition.0 < 2);
+        }
+    },
+    |event| {
+        if let Event::Format { partitions, .. } = event {
+            partitions.retain(|partition, _| partition.0 < 1);
+        }
+    },
+];
+
+fn of_request(event: &mut Event, change: impl FnOnce(&mut slap_model::event::Request)) {
+    if let Event::Request(request) = event {
+        change(request);
     }
 }
 
@@ -60,6 +108,20 @@ mod tests {
         let expected: Vec<Event> = [17, 18, 70].map(|number| Event::Look(Computer(number))).to_vec();
         assert_eq!(shrink(&events, shows), expected);
         assert_eq!(shrink(&events[..1], |_| true), events[..1].to_vec());
+    }
+
+    #[test]
+    fn what_is_not_plain_has_a_reason() {
+        let world = slap_model::worlds::everything();
+        let events = crate::differential::choices::seeded(&world, 1, 40);
+        let is_shown = |list: &[Event]| {
+            list.iter().any(|event| matches!(event, Event::Request(it) if it.release == Release(1)))
+        };
+        assert!(is_shown(&events));
+        let plain = simplify(&shrink(&events, is_shown), is_shown);
+        let [Event::Request(request)] = plain.as_slice() else { panic!("{plain:?}") };
+        assert_eq!((request.kind, request.release), (Some(DEFAULT_KIND), Release(1)));
+        assert_eq!((request.parameters, request.filter), (Parameters(0), Filter::Anywhere));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "a test starts the program that it compares with, and writes what it found"
+    clippy::print_stderr,
+    reason = "a test starts the program that it compares with, writes what it found, and says what did not run"
 )]
 
 mod python;
@@ -14,7 +15,7 @@ use python::Python;
 use simulator::differential::{
     choices::{Seeded, prelude},
     file,
-    shrink::shrink,
+    shrink::{shrink, simplify},
     slapproxy::{Shown, run},
 };
 use slap_model::{Choices, Decision, Event, State, worlds::everything};
@@ -102,6 +103,7 @@ fn every_decision_can_be_seen() {
         missing.remove(&decision);
     }
     let wanted = missing.clone();
+    let mut rewritten = Vec::new();
     for decision in wanted {
         let path = directory().join(format!("{}.jsonl", decision.name()));
         let Ok(text) = fs::read_to_string(&path) else { continue };
@@ -116,7 +118,13 @@ fn every_decision_can_be_seen() {
             shown.difference
         );
         missing.remove(&decision);
+        let expected = written(decision, &shown, &events);
+        if text != expected {
+            fs::write(&path, expected).expect("it can be written");
+            rewritten.push(path);
+        }
     }
+    assert!(rewritten.is_empty(), "these say something else now, and were written again: {rewritten:?}");
     if missing.is_empty() {
         return;
     }
@@ -124,6 +132,12 @@ fn every_decision_can_be_seen() {
     panic!(
         "lists are missing for {missing:?}; written: {found:?}; commit them, or say in UNSHOWN why there is none"
     );
+}
+
+/// The file of a list that shows a decision.
+fn written(decision: Decision, shown: &Shown, events: &[Event]) -> String {
+    let difference = shown.difference.as_ref().map(ToString::to_string).unwrap_or_default();
+    file::write(&format!("{}: {}\n{difference}", decision.name(), decision.sentence()), events)
 }
 
 /// Looks for lists that show decisions, and writes them.
@@ -141,7 +155,9 @@ fn search(python: &mut Python, missing: &BTreeSet<Decision>) -> BTreeSet<Decisio
         if !shows(&run(python, begin(), &events), &events, decision) {
             continue;
         }
-        let short = shrink(&events, |list| shows(&run(python, begin(), list), list, decision));
+        let mut shows = |list: &[Event]| shows(&run(python, begin(), list), list, decision);
+        let short = shrink(&events, &mut shows);
+        let short = simplify(&short, &mut shows);
         let difference = run(python, begin(), &short).difference.map(|it| it.to_string()).unwrap_or_default();
         let text =
             file::write(&format!("{}: {}\n{difference}", decision.name(), decision.sentence()), &short);
