@@ -7,7 +7,7 @@ use super::{
     real::Real,
 };
 use crate::world::World;
-use slap_model::{Event, Refusal, Reply, State, names::Computer, reply::Ignored, state::View};
+use slap_model::{Event, Refusal, Reply, State, reply::Ignored, state::View};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often each kind of event that reaches a master, and of reply, occurred.
