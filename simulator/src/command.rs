@@ -6,7 +6,7 @@ use crate::{
     lab,
 };
 use slap_impl::env::{Env, Exit};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const USAGE: &str = "usage: simulator run [--seed N] [--nodes N] [--trace]
        simulator histories [--seed N] [--clients N] [--operations N] [--kills N] [--rounds N]
@@ -84,7 +84,7 @@ async fn many(env: &Env, arguments: &[String]) -> Result<Exit, String> {
 }
 
 /// Makes the directory and, unless something failed, removes it.
-async fn in_scratch(env: &Env, scratch: &PathBuf, plan: &Plan) -> Result<histories::Outcomes, String> {
+async fn in_scratch(env: &Env, scratch: &Path, plan: &Plan) -> Result<histories::Outcomes, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", scratch.display());
     env.files().create_directory(scratch, 0o700).map_err(failed)?;
     let outcomes = histories::run(env, scratch, plan).await?;
@@ -102,7 +102,12 @@ fn read(
         let (name, value, range) = option.ok_or_else(|| format!("{:?} is not understood", pair[0]))?;
         let given = pair.get(1).and_then(|text| number(text)).filter(|given| range.contains(given));
         **value = given.ok_or_else(|| {
-            format!("{name} {}: expected a number from {} to {}", pair.get(1).unwrap_or(&""), range.start(), range.end())
+            format!(
+                "{name} {}: expected a number from {} to {}",
+                pair.get(1).unwrap_or(&""),
+                range.start(),
+                range.end()
+            )
         })?;
     }
     Ok(())

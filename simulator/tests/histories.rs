@@ -9,8 +9,7 @@ fn run(plan: &Plan) -> Outcomes {
     let directory = tempfile::tempdir().unwrap();
     let scratch = directory.path().canonicalize().unwrap();
     let env = real::env_with_executable(Path::new(env!("CARGO_BIN_EXE_simulator")));
-    let outcomes =
-        real::block_on_env(env, |env| async move { histories::run(&env, &scratch, plan).await });
+    let outcomes = real::block_on_env(env, |env| async move { histories::run(&env, &scratch, plan).await });
     let outcomes = outcomes.unwrap_or_else(|problem| panic!("{plan:?}: {problem}"));
     println!("{plan:?}\n{outcomes}");
     assert!(outcomes.violations.is_empty(), "{plan:?}\n{}", outcomes.violations.join("\n"));
@@ -27,7 +26,10 @@ fn sixty_four_clients_see_one_cloud() {
         ["request", "request by a partition", "request of a shared instance", "destroyed", "format", "rename"]
     {
         for outcome in ["answered", "unknown"] {
-            assert!(outcomes.counts.contains_key(&(action, outcome)), "no {action} was {outcome}: {outcomes}");
+            assert!(
+                outcomes.counts.contains_key(&(action, outcome)),
+                "no {action} was {outcome}: {outcomes}"
+            );
         }
     }
 }

@@ -185,7 +185,10 @@ pub struct View {
 impl Operation {
     /// Whether it may have changed something: it was not refused, and did not only read.
     pub fn may_have_happened(&self) -> bool {
-        !matches!(self.outcome, Outcome::Refused { .. } | Outcome::Answer(Answer::Ignored(_) | Answer::NotYet(_)))
+        !matches!(
+            self.outcome,
+            Outcome::Refused { .. } | Outcome::Answer(Answer::Ignored(_) | Answer::NotYet(_))
+        )
     }
 
     /// Whether the master said that it is done.
@@ -333,8 +336,11 @@ impl fmt::Display for Outcome {
                 Answer::Given(Given { place: Some(place), seen }) => write!(formatter, "{place}: {seen}"),
                 Answer::Given(Given { place: None, seen }) => write!(formatter, "nowhere: {seen}"),
                 Answer::View(view) => {
-                    let busy = view.partitions.values().flatten().count();
-                    write!(formatter, "{} with {busy} of {} busy", view.tag, view.partitions.len())
+                    let shown =
+                        |seen: &Option<Seen>| seen.as_ref().map_or("free".to_owned(), Seen::to_string);
+                    let partitions =
+                        view.partitions.iter().map(|(name, seen)| format!("{name}: {}", shown(seen)));
+                    write!(formatter, "{} {}", view.tag, partitions.collect::<Vec<String>>().join("; "))
                 }
                 Answer::Unchanged => formatter.write_str("unchanged"),
                 Answer::Partition(Some(seen)) => write!(formatter, "{seen}"),

@@ -48,6 +48,11 @@ impl Master {
         self.door.subscribe()
     }
 
+    /// Whether it was killed, and the next is not there yet.
+    pub(super) fn is_away(&self) -> bool {
+        self.door.borrow().is_none()
+    }
+
     /// Kills it with signal 9 and starts another on the same database.
     pub(super) async fn kill_and_start(&mut self) -> Result<(), String> {
         self.door.send_replace(None);
@@ -76,7 +81,8 @@ impl Master {
         let address = async {
             loop {
                 let log = self.log();
-                let line = log.lines().find_map(|line| line.split_once("listening on ")?.1.parse::<Url>().ok());
+                let line =
+                    log.lines().find_map(|line| line.split_once("listening on ")?.1.parse::<Url>().ok());
                 if let Some(url) = line.filter(|_| log.ends_with('\n')) {
                     return Ok(url);
                 }

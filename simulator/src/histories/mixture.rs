@@ -25,6 +25,8 @@ pub(super) struct Shape {
     pub(super) shared: u8,
     /// Values of one client: more than it has operations.
     pub(super) values: Value,
+    /// Whether reports tell their timestamp.
+    pub(super) dated: bool,
     /// Whether a request may leave the computer open.
     pub(super) anywhere: bool,
     /// How often what is done.
@@ -145,7 +147,7 @@ impl Mixture {
             }
             Kind::Free => {
                 let (place, seen) = self.one(|seen| seen.state == Wanted::Destroyed)?;
-                let about = seen.timestamp.filter(|_| self.random.below(4) > 0);
+                let about = seen.timestamp.filter(|_| self.shape.dated && self.random.below(4) > 0);
                 Action::Destroyed { place, about }
             }
             Kind::FreeAny => Action::Destroyed { place: self.place()?, about: None },
@@ -208,8 +210,12 @@ impl Mixture {
 
     /// One of the instances that the client has seen.
     fn one(&mut self, is_it: impl Fn(&Seen) -> bool) -> Option<(Place, Seen)> {
-        let found: Vec<(Place, Seen)> =
-            self.seen.iter().filter(|(_, seen)| is_it(seen)).map(|(place, seen)| (*place, seen.clone())).collect();
+        let found: Vec<(Place, Seen)> = self
+            .seen
+            .iter()
+            .filter(|(_, seen)| is_it(seen))
+            .map(|(place, seen)| (*place, seen.clone()))
+            .collect();
         let index = self.below(found.len())?;
         Some(found[index].clone())
     }

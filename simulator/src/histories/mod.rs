@@ -25,13 +25,12 @@ use client::Client;
 use history::{Action, Operation, Outcome, Recorder};
 use master::Master;
 use mixture::{Kind, Mixture, Shape};
-use slap_impl::env::{Either, Env, race};
+use slap_impl::env::{Either, Env, LocalFuture, join_all, race};
 use slap_model::names::Computer;
 use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
-    rc::Rc,
     time::Duration,
 };
 use tokio::sync::oneshot;
@@ -67,14 +66,10 @@ pub struct Outcomes {
     pub violations: Vec<String>,
 }
 
-/// Operations of a client in a small history.
-const ROUND_OPERATIONS: u32 = 5;
-/// Clients in a small history.
-const ROUND_CLIENTS: u32 = 4;
-/// Every so many small histories have a master of their own, and the next is killed on the way.
+/// Clients of small histories, and operations of each: in turn, those where every order can be tried, and larger ones.
+const ROUND_SIZES: [(u32, u32); 2] = [(3, 3), (4, 6)];
+/// So many small histories share a master. The first has it for itself; one of ten kills it on the way.
 const ROUNDS_OF_A_MASTER: u32 = 20;
-/// How far apart small histories' clients are numbered, in the lives that lost answers begin.
-const OPEN_MAX: usize = 4;
 
 const LARGE: Shape = Shape {
     computers: Vec::new(),
@@ -84,6 +79,7 @@ const LARGE: Shape = Shape {
     children: 8,
     shared: 10,
     values: 1 << 22,
+    dated: true,
     anywhere: true,
     weights: &[
         (Kind::Request, 26),
@@ -110,6 +106,7 @@ const SMALL: Shape = Shape {
     children: 2,
     shared: 1,
     values: 16,
+    dated: false,
     anywhere: false,
     weights: &[
         (Kind::Request, 32),
@@ -254,7 +251,9 @@ async fn small(env: &Env, directory: &Path, plan: &Plan, outcomes: &mut Outcomes
         let shape = Shape { computers, anywhere: is_fresh, ..SMALL };
         let prefix = if is_fresh { String::new() } else { format!("n{round}-") };
         let random = random.child(&format!("round-{round}"));
-        let history = one_round(env, &mut running, &shape, Names { prefix }, &random, is_killed).await?;
+        let size = ROUND_SIZES[round as usize % ROUND_SIZES.len()];
+        let moment = is_killed.then(|| 1 + random.below(u64::from(size.0 * size.1)));
+        let history = one_round(env, &mut running, &shape, Names { prefix }, (&random, size), moment).await?;
         outcomes.rounds.0 += 1;
         outcomes.rounds.1 += history.len();
         if let Err(violation) = linearizable::check(&history, &format!("small history {round}")) {
@@ -274,46 +273,42 @@ async fn one_round(
     master: &mut Master,
     shape: &Shape,
     names: Names,
-    random: &Random,
-    is_killed: bool,
+    (random, (clients, operations)): (&Random, (u32, u32)),
+    kill_at: Option<u64>,
 ) -> Result<Vec<Operation>, String> {
     let recorder = Recorder::default();
     let new = |number| Client::new(env, number, master.door(), names.clone(), recorder.clone());
-    format_all(&mut new(ROUND_CLIENTS), shape).await?;
-    let mut clients: Vec<slap_impl::env::LocalFuture<'_, Result<(), String>>> = Vec::new();
-    let lost = Rc::new(std::cell::Cell::new(0));
-    for number in 0..ROUND_CLIENTS {
+    format_all(&mut new(clients), shape).await?;
+    let mut living: Vec<LocalFuture<'_, Result<(), String>>> = Vec::new();
+    for number in 0..clients {
         let mut client = new(number);
         let random = random.child(&format!("client-{number}"));
         let mut mixture = Mixture::new(shape, random.child("mixture"), number);
-        let lost = lost.clone();
-        clients.push(Box::pin(async move {
-            for _ in 0..ROUND_OPERATIONS {
+        living.push(Box::pin(async move {
+            for _ in 0..operations {
                 let action = mixture.next();
-                // Each open operation multiplies the orders that the judge has to try.
-                let cut = cut(&random, 12).filter(|_| lost.get() < OPEN_MAX);
-                let outcome = client.ask(&action, cut).await?;
-                lost.set(lost.get() + usize::from(outcome == Outcome::Unknown));
+                let outcome = client.ask(&action, cut(&random, 12)).await?;
                 mixture.learn(&action, &outcome);
             }
             Ok(())
         }));
     }
-    let living = slap_impl::env::join_all(clients);
-    let setup = shape.computers.len() as u64;
-    let moment = setup + 1 + random.below(u64::from(ROUND_CLIENTS * ROUND_OPERATIONS) - 1);
     let killing = async {
-        if is_killed {
-            recorder.reached(moment).await;
+        if let Some(count) = kill_at {
+            recorder.reached(count).await;
             if let Err(problem) = master.kill_and_start().await {
                 return problem;
             }
         }
         master.broken().await
     };
-    match race(living, killing).await {
+    match race(join_all(living), killing).await {
         Either::First(results) => results.into_iter().collect::<Result<(), String>>()?,
         Either::Second(problem) => return Err(problem),
+    }
+    // The last clients may have been done before the next master was there.
+    if master.is_away() {
+        master.kill_and_start().await?;
     }
     Ok(recorder.take())
 }
@@ -355,10 +350,6 @@ impl fmt::Display for Outcomes {
             writeln!(formatter, "  {count:>7} {action}, {outcome}")?;
         }
         let (rounds, operations) = self.rounds;
-        write!(
-            formatter,
-            "small histories: {rounds} with {operations} operations in {:.1} s",
-            self.seconds.1
-        )
+        write!(formatter, "small histories: {rounds} with {operations} operations in {:.1} s", self.seconds.1)
     }
 }

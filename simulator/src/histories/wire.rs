@@ -59,9 +59,10 @@ pub(super) fn request(url: &Url, names: &Names, action: &Action) -> Result<Reque
             let document = encode(&formatted(names, *computer, partitions).to_value());
             ("loadComputerConfigurationFromXML", vec![("xml", document)])
         }
-        Action::Rename { place, title } => {
-            ("softwareInstanceRename", [names.of_place(*place), vec![("new_name", names.text(title))]].concat())
-        }
+        Action::Rename { place, title } => (
+            "softwareInstanceRename",
+            [names.of_place(*place), vec![("new_name", names.text(title))]].concat(),
+        ),
         Action::Publish { place, connection } => {
             let document = encode(&dictionary("y", &connection.to_string()));
             let fields = [names.of_place(*place), vec![("connection_xml", document)]].concat();
@@ -233,7 +234,9 @@ fn told(names: &Names, text: &str) -> Result<Answer, String> {
         return Ok(Answer::Kept(kept.collect::<Result<_, _>>()?));
     }
     if let Some(list) = text.strip_prefix(NOT_YET) {
-        return Ok(Answer::NotYet(list.split(", ").map(|title| names.find(title)).collect::<Result<_, _>>()?));
+        return Ok(Answer::NotYet(
+            list.split(", ").map(|title| names.find(title)).collect::<Result<_, _>>()?,
+        ));
     }
     if text.starts_with("Ignored: ") {
         return Ok(Answer::Ignored(text.to_owned()));

@@ -73,7 +73,9 @@ pub(super) fn sights<'a>(history: &'a [Operation]) -> BTreeMap<Place, Sights<'a>
 /// What was done to each partition.
 pub(super) fn deeds(history: &[Operation]) -> BTreeMap<Place, Deeds> {
     let mut deeds: BTreeMap<Place, Deeds> = BTreeMap::new();
-    for (index, operation) in history.iter().enumerate().filter(|(_, operation)| operation.may_have_happened()) {
+    for (index, operation) in
+        history.iter().enumerate().filter(|(_, operation)| operation.may_have_happened())
+    {
         match operation.action {
             Action::Destroyed { place, .. } => {
                 let deeds = deeds.entry(place).or_default();
@@ -254,7 +256,8 @@ impl<'a> Partitioned<'a, '_> {
     fn does_not_come_back(&self, version: &Version<'a>, sights: &Sights<'a>, found: &mut Found<'a>) {
         let history = self.history;
         let between = |index: &&usize| {
-            history[**index].invoked > version.first_returned && history[**index].returned < version.last_invoked
+            history[**index].invoked > version.first_returned
+                && history[**index].returned < version.last_invoked
         };
         let start = sights.free.partition_point(|index| history[*index].invoked <= version.first_returned);
         let later =
@@ -297,7 +300,8 @@ impl<'a> Partitioned<'a, '_> {
             self.add(Promise::ReadYourWrites, what, &shown_by, found);
         }
         titles.extend(after.sights.iter().map(|(_, seen)| seen.title));
-        let between = |windows: Option<&Windows>| windows.is_some_and(|windows| windows.any_between(from, to));
+        let between =
+            |windows: Option<&Windows>| windows.is_some_and(|windows| windows.any_between(from, to));
         let own = titles.iter().any(|title| between(self.wishes.by_state.get(&(other.state, *title))));
         if one.state != other.state && !is_freed && !own && !between(self.wishes.roots.get(&other.state)) {
             let what = format!("it became {:?}, and nobody can have wished that then", other.state);

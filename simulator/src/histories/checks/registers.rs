@@ -24,9 +24,13 @@ pub(super) fn check(found: &mut Found<'_>) {
 fn connections(found: &mut Found<'_>) {
     let history = found.history;
     let mut writes: BTreeMap<Place, Vec<(usize, Value)>> = BTreeMap::new();
-    for (index, operation) in history.iter().enumerate().filter(|(_, operation)| operation.may_have_happened()) {
+    for (index, operation) in
+        history.iter().enumerate().filter(|(_, operation)| operation.may_have_happened())
+    {
         match operation.action {
-            Action::Publish { place, connection } => writes.entry(place).or_default().push((index, connection)),
+            Action::Publish { place, connection } => {
+                writes.entry(place).or_default().push((index, connection))
+            }
             Action::Destroyed { place, .. } => writes.entry(place).or_default().push((index, 0)),
             _ => {}
         }
@@ -63,7 +67,9 @@ type Wished<'a> = (usize, &'a Wish);
 fn shared(found: &mut Found<'_>) {
     let history = found.history;
     let mut wishes: BTreeMap<Title, Vec<Wished<'_>>> = BTreeMap::new();
-    for (index, operation) in history.iter().enumerate().filter(|(_, operation)| operation.may_have_happened()) {
+    for (index, operation) in
+        history.iter().enumerate().filter(|(_, operation)| operation.may_have_happened())
+    {
         if let Action::Request(wish) = &operation.action
             && wish.shared
             && wish.by.is_none()
@@ -133,7 +139,7 @@ impl Shared<'_> {
         let (_, wish) = self.wishes.iter().find(|(index, _)| *index == by)?;
         let host = history[by].given()?.place?;
         let is_freed = self.deeds.get(&host).is_some_and(|it| it.freed.any_between(from, read.returned));
-        let is_alone = wish.state == Some(Wanted::Started) && !self.wishes.iter().any(|it| is_later(it));
+        let is_alone = wish.state == Some(Wanted::Started) && !self.wishes.iter().any(is_later);
         (is_alone && !is_freed).then_some(host)
     }
 

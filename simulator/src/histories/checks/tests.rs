@@ -38,7 +38,14 @@ fn request(when: When, title: u8, parameters: Value, partition: u8, timestamp: u
     request_for(Wanted::Started, when, title, parameters, partition, timestamp)
 }
 
-fn request_for(state: Wanted, when: When, title: u8, parameters: Value, partition: u8, timestamp: u64) -> Row {
+fn request_for(
+    state: Wanted,
+    when: When,
+    title: u8,
+    parameters: Value,
+    partition: u8,
+    timestamp: u64,
+) -> Row {
     let seen = Seen { root: None, ..seen(title, parameters, state, timestamp) };
     let given = Given { place: Some(at(partition)), seen };
     (1, when, Action::Request(wish(title, parameters, state)), Outcome::Answer(Answer::Given(given)))
@@ -254,7 +261,8 @@ fn a_failing_master_is_told() {
 
 #[test]
 fn a_failure_shows_its_operations_in_columns() {
-    let rows = vec![request((1, 2), 1, 11, 0, 100), request((3, 14), 2, 12, 0, 101), destroyed((15, OPEN), 0)];
+    let rows =
+        vec![request((1, 2), 1, 11, 0, 100), request((3, 14), 2, 12, 0, 101), destroyed((15, OPEN), 0)];
     let violations = check(&history(rows), OPEN);
     let expected = "\
 one-tenant: c1/p0: another instance has it, and nobody can have reported the one before destroyed
@@ -303,5 +311,8 @@ fn a_history_without_order_ends_with_the_answer_that_has_none() {
     ];
     let violation = linearizable::check(&history(rows), "small history 3").unwrap_err();
     assert_eq!((violation.promise.name(), violation.shown_by.as_slice()), ("linearizable", &[2][..]));
-    assert!(violation.table.lines().count() == 3 && violation.table.contains("> client 1  5..6"), "{violation}");
+    assert!(
+        violation.table.lines().count() == 3 && violation.table.contains("> client 1  5..6"),
+        "{violation}"
+    );
 }

@@ -36,9 +36,7 @@ pub(super) fn check(found: &mut Found<'_>) {
 
 fn is_what_was_asked(found: &mut Found<'_>, index: usize, wish: &Wish, seen: &Seen) {
     // In a stopped tree, started means stopped.
-    let is_forced = wish.by.is_some()
-        && wish.state == Some(Wanted::Started)
-        && seen.state == Wanted::Stopped;
+    let is_forced = wish.by.is_some() && wish.state == Some(Wanted::Started) && seen.state == Wanted::Stopped;
     let state = wish.state.is_none_or(|state| state == seen.state) || is_forced;
     // A shared instance that is destroyed is answered as it was.
     let is_gone = wish.shared && wish.state == Some(Wanted::Destroyed);
@@ -66,7 +64,8 @@ fn stays(
         deeds.get(&at).is_some_and(|it| it.freed.any_between(from, to) || it.renamed.any_between(from, to))
     };
     // A freed requester's place may be another tree's by then.
-    let other_tree = wish.by.is_some_and(|by| deeds.get(&by).is_some_and(|it| it.freed.any_between(from, to)));
+    let other_tree =
+        wish.by.is_some_and(|by| deeds.get(&by).is_some_and(|it| it.freed.any_between(from, to)));
     if moved(at) || moved(place) || other_tree {
         return;
     }
