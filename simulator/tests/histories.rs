@@ -1,13 +1,17 @@
 //! Many clients against a real master, some of whose answers are lost, and whether what they saw can be.
-#![allow(clippy::disallowed_methods, reason = "a test makes its own directory")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test makes its own directory, and prints"
+)]
 
 use simulator::histories::{self, Outcomes, Plan};
 use slap_impl::env::real;
 use std::path::Path;
 
 fn run(plan: &Plan) -> Outcomes {
-    let directory = tempfile::tempdir().unwrap();
-    let scratch = directory.path().canonicalize().unwrap();
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let scratch = directory.path().canonicalize().expect("it was just made");
     let env = real::env_with_executable(Path::new(env!("CARGO_BIN_EXE_simulator")));
     let outcomes = real::block_on_env(env, |env| async move { histories::run(&env, &scratch, plan).await });
     let outcomes = outcomes.unwrap_or_else(|problem| panic!("{plan:?}: {problem}"));
