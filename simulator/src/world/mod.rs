@@ -12,7 +12,7 @@ mod files;
 mod network;
 mod processes;
 mod programs;
-mod random;
+pub(crate) mod random;
 mod shell;
 mod store;
 mod trace;
