@@ -1,14 +1,18 @@
 //! The program `simulator`: runs a lab in a world of a seed and prints what happened, line by line. Two runs of
-//! the same seed print the same lines.
+//! the same seed print the same lines. `simulator explore` stands in [`crate::explore::command`].
 
-use crate::lab;
+use crate::{explore, lab};
 use slap_impl::env::{Env, Exit};
 
 const USAGE: &str = "usage: simulator run [--seed N] [--nodes N] [--trace]\n\n\
-    Runs a lab's life in a world in memory: up, changes, kills, destruction, down. --trace prints every event.";
+    Runs a lab's life in a world in memory: up, changes, kills, destruction, down. --trace prints every event.\n\n\
+    `simulator explore` explores the worlds of slap-model instead: see `simulator explore --help`.";
 
 /// Runs the program.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
+    if let Some(("explore", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return explore::command::run(&env, rest);
+    }
     let mut seed: u64 = 1;
     let mut nodes: u32 = 3;
     let mut trace = false;

@@ -83,9 +83,9 @@ impl Desk<'_> {
                 node.deployed.remove(&place.partition);
                 Some(Word::Destroyed)
             }
-            _ if !is_built => Some(Word::Error),
-            // Once for each change: what exits in between waits for its bang.
+            // Once for each change: what exits in between waits for its bang, and nobody misses a release that went since.
             _ if before.is_some_and(|before| before.rank == rank) => None,
+            _ if !is_built => Some(Word::Error),
             _ => {
                 let started = wanted == Wanted::Started;
                 let passes = before.is_none_or(|before| before.passes);
@@ -101,17 +101,17 @@ impl Desk<'_> {
 
     fn check(&mut self, place: Place) {
         let Some(node) = self.state.nodes.get(&place.computer) else { return };
-        if seen(node, place).is_none() {
-            return;
-        }
-        let Some(deployed) = node.deployed.get(&place.partition) else { return };
+        let Some(rank) = seen(node, place).map(|seen| seen.rank) else { return };
+        // What was not processed yet is told of by its processing.
+        let deployed = node.deployed.get(&place.partition).filter(|deployed| deployed.rank == rank);
+        let Some(deployed) = deployed else { return };
         let word = match deployed {
             Deployed { started: false, .. } => Word::Stopped,
             Deployed { services: 0, .. } => Word::Bang,
             Deployed { passes: false, .. } => Word::Error,
             _ => Word::Started,
         };
-        self.tell(place, deployed.rank, word);
+        self.tell(place, rank, word);
     }
 
     fn tell(&mut self, place: Place, rank: u32, word: Word) {
