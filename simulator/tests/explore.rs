@@ -50,20 +50,14 @@ fn late_reports_free(state: &mut State, event: &Event) -> Reply {
     }
 }
 
-/// Processing starts one more service each time.
-fn services_pile_up(state: &mut State, event: &Event) -> Reply {
-    let services = |state: &State, event: &Event| match event {
-        Event::Process(place) => {
-            state.nodes[&place.computer].deployed.get(&place.partition).map(|it| it.services)
-        }
-        _ => None,
-    };
-    let before = services(state, event);
+/// A release is there, and its instance runs twice.
+fn services_run_twice(state: &mut State, event: &Event) -> Reply {
     let reply = state.step(event);
-    if let (Event::Process(place), Some(before), Some(_)) = (event, before, services(state, event)) {
-        let node = state.nodes.get_mut(&place.computer).expect("it was just seen");
-        let deployed = node.deployed.get_mut(&place.partition).expect("it was just seen");
-        deployed.services = before + deployed.services;
+    if let Event::Process(place) = event
+        && let Some(deployed) =
+            state.nodes.get_mut(&place.computer).and_then(|it| it.deployed.get_mut(&place.partition))
+    {
+        deployed.services *= 2;
     }
     reply
 }
@@ -91,22 +85,11 @@ fn a_step_that_breaks_a_rule_is_found_with_the_shortest_list_of_events() {
 
 #[test]
 fn a_state_that_breaks_a_rule_is_found_with_the_shortest_list_of_events() {
-    let kinds = [
-        "format",
-        "supply",
-        "request by a user",
-        "look",
-        "build",
-        "process",
-        "request by a user",
-        "request by a user",
-        "look",
-        "process",
-    ];
-    check_broken("stale view", services_pile_up, Rule::RunsOnce, &kinds);
+    let kinds = ["format", "request by a user", "supply", "look", "build", "process"];
+    check_broken("stale view", services_run_twice, Rule::RunsOnce, &kinds);
 }
 
-/// What services left behind keeps a node from starting them again.
+/// A node looks, and does nothing.
 fn nothing_is_processed(state: &mut State, event: &Event) -> Reply {
     if matches!(event, Event::Process(_)) { Reply::Local } else { state.step(event) }
 }

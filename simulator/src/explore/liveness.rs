@@ -126,7 +126,7 @@ impl Graph {
             let at = places.partition_point(|(other, _)| other < digest);
             places.get(at).filter(|(other, _)| other == digest).map(|(_, place)| *place)
         };
-        // A state that was not left (there were too many) is not judged.
+        // All were left: nobody asks when there were too many.
         let mut states = steps.states;
         let mut to = Vec::with_capacity(steps.to.len());
         for at in 0..states.len() {

@@ -101,7 +101,7 @@ fn explore_world(world: World, options: &Options) -> Explored {
     let mut failure = discoveries.remove(world::RULES).map(|path| Failure::of_rules(&world, path));
     let is_whole = record.is_whole;
     let mut settling = None;
-    if failure.is_none() && !world.start.nodes.is_empty() {
+    if failure.is_none() && !record.is_cut && !world.start.nodes.is_empty() {
         match record.steps.settling(world.settles_within) {
             Ok(found) => settling = Some(found),
             Err(stuck) => failure = Some(Failure::of_liveness(&world, options, &stuck)),

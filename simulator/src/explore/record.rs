@@ -16,6 +16,8 @@ pub(super) struct Record {
     pub replies: BTreeMap<&'static str, u64>,
     /// Whether nothing was left out.
     pub is_whole: bool,
+    /// Whether there were too many states. Then not every way that the cloud takes by itself is known.
+    pub is_cut: bool,
     /// What the cloud does by itself.
     pub steps: Steps,
 }

@@ -90,8 +90,11 @@ impl Model for Walk {
 
     fn actions(&self, point: &Point, out: &mut Vec<Event>) {
         let mut record = self.record();
-        if !point.broken.is_empty() || record.states >= self.options.states_max {
-            record.is_whole = false;
+        if !point.broken.is_empty() {
+            return;
+        }
+        if record.states >= self.options.states_max {
+            (record.is_whole, record.is_cut) = (false, true);
             return;
         }
         record.states += 1;

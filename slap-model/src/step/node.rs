@@ -4,7 +4,7 @@ use super::{Answer, Desk};
 use crate::{
     event::{Event, Mail, ReleaseReport, Report, Wanted, Word},
     names::{Computer, Place, Release},
-    reply::Reply,
+    reply::{Ignored, Reply},
     state::{Deployed, Node, Seen},
 };
 use std::collections::BTreeMap;
@@ -14,7 +14,10 @@ impl Desk<'_> {
         self.require_computer(computer)?;
         let view = self.state.view(computer);
         if let Some(node) = self.state.nodes.get_mut(&computer) {
-            node.told_of_releases.retain(|release, _| view.supplies.contains_key(release));
+            // What is still, or again, to be removed though it was told to be gone is told to be gone again.
+            node.told_of_releases.retain(|release, report| {
+                view.supplies.contains_key(release) && *report != ReleaseReport::Destroyed
+            });
             node.view = Some(view.clone());
         }
         Ok(Reply::View(view))
@@ -135,6 +138,11 @@ impl Desk<'_> {
         match *mail {
             Mail::Instance(Report { place, word, about }) => {
                 node.told.insert(place.partition, (about.unwrap_or(0), word));
+            }
+            // It is not on the node's list any more: should it come back, it is told of again.
+            Mail::Release { release, .. } if answer == Ok(Reply::Ignored(Ignored::NotSupplied)) => {
+                node.told_of_releases.remove(&release);
+                node.view.iter_mut().for_each(|view| drop(view.supplies.remove(&release)));
             }
             Mail::Release { release, report, .. } => {
                 node.told_of_releases.insert(release, report);
