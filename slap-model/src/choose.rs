@@ -40,6 +40,8 @@ pub struct Bounds {
     pub connections: u8,
     /// Whether partitions request.
     pub children: bool,
+    /// Instances at most: no other is requested before one of them is gone. 0: as many as there is room for.
+    pub instances: usize,
     /// Whether shared instances are requested.
     pub shared: bool,
     /// Whether requests say where.
@@ -197,6 +199,10 @@ impl Generator<'_> {
         let bounds = self.bounds;
         let by = if bounds.children && choices.choose(2) == 1 { Some(self.place(choices)?) } else { None };
         let title = self.title(choices)?;
+        if bounds.instances > 0 && self.state.instances.len() >= bounds.instances {
+            let asker = by.and_then(|place| self.state.tenant(place)).map(|(number, _)| number);
+            self.state.titled(asker.map(|number| self.state.root_of(number)), title)?;
+        }
         let shared = bounds.shared && choices.choose(2) == 1;
         let release = Release(below(choices, bounds.releases)?);
         let kind = match bounds.kinds {

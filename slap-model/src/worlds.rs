@@ -145,7 +145,7 @@ fn tree() -> World {
         stops: true,
         claims: true,
         claims_gone_only: true,
-        connections: 2,
+        supplies: true,
         ..small()
     };
     World::new("tree", "roots and children, stopped and destroyed", bounds).formatted(0, 3)
@@ -155,6 +155,8 @@ fn shared() -> World {
     let bounds = Bounds {
         titles: 2,
         releases: 2,
+        instances: 3,
+        connections: 2,
         children: true,
         shared: true,
         stops: true,
@@ -168,15 +170,14 @@ fn shared() -> World {
 
 fn titles() -> World {
     let bounds = Bounds {
-        titles: 2,
+        titles: 3,
+        instances: 3,
         children: true,
         shared: true,
         renames: true,
         bangs: true,
         claims: true,
         claims_gone_only: true,
-        supplies: true,
-        connections: 2,
         unknown: true,
         sizes: vec![2],
         ..small()
@@ -186,11 +187,11 @@ fn titles() -> World {
 
 fn stale_view() -> World {
     let bounds = Bounds { supplies: true, stops: true, nodes: true, mail: 2, ..small() };
-    World::new("stale view", "a node acts on what it saw", bounds).with_nodes(1, 30).formatted(0, 1)
+    World::new("stale view", "a node acts on what it saw", bounds).with_nodes(1, 25).formatted(0, 1)
 }
 
 fn node_crash() -> World {
-    let bounds = Bounds { supplies: true, nodes: true, faults: true, mail: 1, ..small() };
+    let bounds = Bounds { supplies: true, nodes: true, faults: true, mail: 2, ..small() };
     let about = "builds, services, agents and reports that fail";
-    World::new("node crash", about, bounds).with_nodes(1, 30).formatted(0, 1)
+    World::new("node crash", about, bounds).with_nodes(1, 25).formatted(0, 1)
 }

@@ -71,6 +71,7 @@ impl Desk<'_> {
             if node.built[&release] { ReleaseReport::Available } else { ReleaseReport::Error }
         };
         if node.told_of_releases.get(&release) != Some(&report) {
+            node.told_of_releases.remove(&release);
             self.state.mail.insert(Mail::Release { computer, release, report });
         }
     }
@@ -118,8 +119,10 @@ impl Desk<'_> {
     }
 
     fn tell(&mut self, place: Place, rank: u32, word: Word) {
-        let told = self.state.nodes.get(&place.computer).and_then(|node| node.told.get(&place.partition));
-        if told != Some(&(rank, word)) {
+        let Some(node) = self.state.nodes.get_mut(&place.computer) else { return };
+        if node.told.get(&place.partition) != Some(&(rank, word)) {
+            // Until it is answered, nobody knows what the master knows.
+            node.told.remove(&place.partition);
             self.state.mail.insert(Mail::Instance(Report { place, word, about: Some(rank) }));
         }
     }
@@ -142,7 +145,9 @@ impl Desk<'_> {
             // It is not on the node's list any more: should it come back, it is told of again.
             Mail::Release { release, .. } if answer == Ok(Reply::Ignored(Ignored::NotSupplied)) => {
                 node.told_of_releases.remove(&release);
-                node.view.iter_mut().for_each(|view| drop(view.supplies.remove(&release)));
+                if let Some(view) = &mut node.view {
+                    view.supplies.remove(&release);
+                }
             }
             Mail::Release { release, report, .. } => {
                 node.told_of_releases.insert(release, report);
