@@ -73,7 +73,7 @@ fn check_broken(world: &str, step: fn(&mut State, &Event) -> Reply, rule: Rule, 
     let text = failure.file();
     assert!(text.contains(rule.name()), "{text}");
     let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let events: Vec<Event> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<Event> = lines.map(|line| serde_json::from_str(line).expect("a line is an event")).collect();
     assert_eq!(events, failure.events);
 }
 

@@ -231,9 +231,9 @@ impl State {
     /// What a node sees of itself.
     pub fn view(&self, computer: Computer) -> View {
         let Some(registered) = self.computers.get(&computer) else { return View::default() };
-        let mut view = View::default();
-        view.supplies =
+        let supplies =
             registered.supplies.iter().map(|(release, supply)| (*release, supply.wanted)).collect();
+        let mut view = View { supplies, partitions: BTreeMap::new() };
         for (partition, slot) in &registered.partitions {
             let seen =
                 self.tenant(Place { computer, partition: *partition }).map(|(number, instance)| Seen {
