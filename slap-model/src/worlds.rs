@@ -191,7 +191,7 @@ fn stale_view() -> World {
 }
 
 fn node_crash() -> World {
-    let bounds = Bounds { supplies: true, nodes: true, faults: true, mail: 2, ..small() };
+    let bounds = Bounds { supplies: true, nodes: true, faults: true, mail: 1, ..small() };
     let about = "builds, services, agents and reports that fail";
     World::new("node crash", about, bounds).with_nodes(1, 25).formatted(0, 1)
 }
