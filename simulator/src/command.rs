@@ -1,7 +1,7 @@
 //! The program `simulator`, one subcommand for each thing it does. Two runs of `run` with the same seed print the same lines.
 
 use crate::{
-    differential,
+    differential, explore,
     histories::{self, Plan},
     lab,
 };
@@ -9,10 +9,12 @@ use slap_impl::env::{Env, Exit};
 use std::path::Path;
 
 const USAGE: &str = "usage: simulator run [--seed N] [--nodes N] [--trace]
+       simulator explore [--help]
        simulator replay FILE
        simulator histories [--seed N] [--clients N] [--operations N] [--kills N] [--rounds N]
 
 run: a lab's life in a world in memory: up, changes, kills, destruction, down. --trace prints every event.
+explore: the model's small worlds, every state of them.
 replay: steps through a list of events (one a line, as JSON) on the model and on the real master, with both sides shown;
     exit code 1 tells of a difference.
 histories: clients against a master that is a process of its own; some answers are lost, and what they saw is judged.";
@@ -26,8 +28,9 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
             [path] if !path.starts_with('-') => Ok(differential::replay::command(&env, path).await),
             _ => Err("replay: expected one FILE".to_owned()),
         },
+        "explore" => Ok(explore::command::run(&env, rest)),
         "histories" => many(&env, rest).await,
-        _ => Err("expected run, replay or histories".to_owned()),
+        _ => Err("expected run, explore, replay or histories".to_owned()),
     };
     done.unwrap_or_else(|problem| {
         env.tell(format_args!("error: {problem}\n\n{USAGE}"));
