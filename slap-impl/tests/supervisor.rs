@@ -492,6 +492,9 @@ impl Processes for Crash {
     fn marked(&self, variable: &str, value: &str) -> Vec<Identity> {
         self.processes.marked(variable, value)
     }
+    fn is_stopped(&self, identity: Identity) -> bool {
+        self.processes.is_stopped(identity)
+    }
     fn boot(&self) -> String {
         self.processes.boot()
     }
@@ -511,6 +514,9 @@ impl Files for Crash {
             die();
         }
         Ok(())
+    }
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.files.free_bytes(path)
     }
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         self.files.read(path, limit)

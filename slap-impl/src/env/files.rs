@@ -88,6 +88,9 @@ pub trait Files {
     /// Takes the exclusive lock of `path` (which is created, 0600, if missing), or `None` if another process has it.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
 
+    /// How many bytes this user may still write to the file system of an existing path.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+
     /// Whether the name stands for something, following symbolic links.
     fn exists(&self, path: &Path) -> bool {
         self.metadata(path).is_ok()
