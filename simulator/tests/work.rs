@@ -23,7 +23,10 @@ fn in_labs(body: impl AsyncFn(Lab) + Copy + 'static) {
 
 /// The page of the first instance, as a browser gets it; `None` if nobody serves it.
 async fn page(lab: &Lab) -> Option<String> {
-    let status: serde_json::Value = serde_json::from_str(&lab.done("lab status --output json").await).ok()?;
+    // A hint may follow: of what is paused or dead.
+    let printed = lab.slap("lab status --output json").await.1;
+    let mut documents = serde_json::Deserializer::from_str(&printed).into_iter::<serde_json::Value>();
+    let status = documents.next()?.ok()?;
     let instance = &status["nodes"][0]["partitions"][0]["instance"];
     let url = instance["connection_parameters"]["url"].as_str()?;
     let address = url.strip_prefix("http://")?.trim_end_matches('/').parse().ok()?;
@@ -141,5 +144,19 @@ fn a_tree_and_a_shared_instance_go_from_the_leaves_up() {
         lab.done("lab wait").await;
         let table = lab.done("lab status").await;
         assert!(!table.contains("child") && !table.contains("guest"), "{table}");
+    });
+}
+
+/// Services that a `down` stopped run again, and nobody is told that all is well before.
+#[test]
+fn down_and_up_serve_the_pages_again() {
+    in_labs(async |lab| {
+        for _ in 0..2 {
+            lab.done("lab down").await;
+            assert_eq!(running(&lab, "hello-http"), 0);
+            lab.done("lab up").await;
+            assert!(page(&lab).await.expect("it is served").contains("Hello COMP-1!"));
+            assert_eq!(running(&lab, "hello-http"), 2);
+        }
     });
 }

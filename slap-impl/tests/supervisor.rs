@@ -521,6 +521,9 @@ impl Processes for Crash {
     fn marked_with(&self, variable: &str, wanted: &dyn Fn(&[u8]) -> bool) -> Vec<Identity> {
         self.processes.marked_with(variable, wanted)
     }
+    fn is_stopped(&self, identity: Identity) -> bool {
+        self.processes.is_stopped(identity)
+    }
     fn boot(&self) -> String {
         self.processes.boot()
     }
@@ -540,6 +543,9 @@ impl Files for Crash {
             die();
         }
         Ok(())
+    }
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.files.free_bytes(path)
     }
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         self.files.read(path, limit)

@@ -372,8 +372,9 @@ impl Tasks for ProcessEnv {
 }
 
 impl Console for ProcessEnv {
-    fn output(&self, text: &str) {
+    fn output(&self, text: &str) -> io::Result<()> {
         self.write(text);
+        Ok(())
     }
 
     fn error(&self, text: &str) {
@@ -430,6 +431,10 @@ impl Processes for ProcessEnv {
     fn find(&self, identity: Identity) -> Option<Box<dyn Process>> {
         let record = self.shared.table.borrow().find(identity)?;
         Some(Box::new(MemoryChild { record }))
+    }
+
+    fn is_stopped(&self, identity: Identity) -> bool {
+        self.shared.table.borrow().find(identity).is_some_and(|record| record.stopped.get())
     }
 
     fn signal(&self, identity: Identity, signal: Signal) -> io::Result<()> {

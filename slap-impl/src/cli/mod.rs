@@ -12,6 +12,7 @@ pub mod proxy;
 mod python_json;
 pub mod remove;
 pub mod request;
+mod room;
 mod schema;
 pub mod service;
 pub mod supply;
@@ -86,8 +87,19 @@ pub fn process(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(real::block_on(|env| run(env, words)).0)
 }
 
-/// Runs the command that `arguments` say (without the program's own name).
+/// Runs the command that `arguments` say (without the program's own name). A result that could not be written is a failure.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
+    let exit = run_command(env.clone(), arguments).await;
+    match env.take_lost_output() {
+        Some(error) => {
+            env.tell(format_args!("error: standard output: {error}"));
+            if exit == Exit::DONE { Exit::FAILED } else { exit }
+        }
+        None => exit,
+    }
+}
+
+async fn run_command(env: Env, arguments: Vec<String>) -> Exit {
     let Some((command, rest)) = arguments.split_first() else {
         env.tell(help());
         return Exit::USAGE;

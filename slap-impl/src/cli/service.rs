@@ -2,7 +2,7 @@
 
 use super::{
     connection::{ClientArguments, fail, is_absent},
-    python_json,
+    python_json, room,
     schema::{Serialisation, serialisation},
 };
 use crate::{
@@ -79,6 +79,9 @@ async fn info(env: &Env, client: &SlapClient, reference: &str, with_news: bool) 
         Err(error) if is_absent(&error) => {
             env.tell(format_args!("Instance {reference} does not exist."));
             env.tell("hint: `slap service list` shows those that there are; `slap request` makes one");
+            if let Some(shortage) = room::shortage(client).await {
+                env.tell(shortage);
+            }
             return Exit::USAGE;
         }
         Err(error) => return fail(env, &error),

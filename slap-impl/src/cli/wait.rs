@@ -86,14 +86,21 @@ async fn wait(env: &Env, client: &SlapClient, title: &str, condition: Condition,
     let mut pause = PAUSE.0;
     let mut told = String::new();
     loop {
+        let mut is_absent = false;
         let look = match look(client, title).await {
-            Ok(seen) => judge(condition, seen.as_ref()),
+            Ok(seen) => {
+                is_absent = seen.is_none();
+                judge(condition, seen.as_ref())
+            }
             Err(error) => Look::NotYet(error.to_string()),
         };
         let reason = match look {
             Look::True => return Exit::DONE,
             Look::Never(reason) => {
                 env.tell(format_args!("error: {title} cannot become {}: {reason}", word(condition)));
+                if is_absent && let Some(shortage) = super::room::shortage(client).await {
+                    env.tell(shortage);
+                }
                 return Exit::IMPOSSIBLE;
             }
             Look::NotYet(reason) => reason,

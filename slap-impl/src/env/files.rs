@@ -91,6 +91,9 @@ pub trait Files {
     /// A hint: where it means nothing, nothing happens.
     fn spread(&self, _directory: &Path) {}
 
+    /// How many bytes this user may still write to the file system of an existing path.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+
     /// Whether the name stands for something, following symbolic links.
     fn exists(&self, path: &Path) -> bool {
         self.metadata(path).is_ok()

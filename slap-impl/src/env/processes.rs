@@ -173,6 +173,8 @@ pub trait Processes {
     fn spawn(&self, command: &Command) -> io::Result<Spawned>;
     /// The process of that identity, if it still runs (a zombie does not).
     fn find(&self, identity: Identity) -> Option<Box<dyn Process>>;
+    /// Whether a process runs and was made to stand still.
+    fn is_stopped(&self, identity: Identity) -> bool;
     /// Sends a signal to a process; one that is gone, or whose number now is another's, is no error.
     fn signal(&self, identity: Identity, signal: Signal) -> io::Result<()>;
     /// Sends a signal to all of the group that a process leads; nothing happens when its leader is gone and its number

@@ -166,6 +166,11 @@ impl Files for RealFiles {
         Ok(utimensat(CWD, path, &times, AtFlags::empty())?)
     }
 
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let space = rustix::fs::statvfs(path)?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
         Ok(try_lock(path)?.map(|lock| Box::new(lock) as Box<dyn Lock>))
     }

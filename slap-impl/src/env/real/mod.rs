@@ -143,10 +143,12 @@ impl Drop for EndOnPanic {
 struct RealConsole;
 
 impl Console for RealConsole {
-    fn output(&self, text: &str) {
-        // Whoever reads may have gone (`slap ... | head`): that is no error of ours.
+    fn output(&self, text: &str) -> io::Result<()> {
         let mut output = io::stdout().lock();
-        let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+        match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
     }
 
     fn error(&self, text: &str) {

@@ -85,6 +85,11 @@ impl Processes for RealProcesses {
         proc::runs(identity).then(|| Box::new(FoundProcess { handle }) as Box<dyn Process>)
     }
 
+    fn is_stopped(&self, identity: Identity) -> bool {
+        let stat = proc::stat(identity.pid).filter(|stat| stat.start_time == identity.start_time);
+        stat.is_some_and(|stat| matches!(stat.state, 'T' | 't'))
+    }
+
     fn signal(&self, identity: Identity, signal: Signal) -> io::Result<()> {
         let Some(pid) = number(identity.pid) else { return Ok(()) };
         match pidfd_open(pid, PidfdFlags::empty()) {
