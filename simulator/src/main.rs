@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // As the contract's real arm starts processes, this program is its shim.
-    if let Some(exit) = exec::run_if_asked(std::env::args_os()) {
-        return ExitCode::from(exit.0);
-    }
-    let arguments = std::env::args().skip(1).collect();
+    let arguments = match exec::begin(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(exit) => return ExitCode::from(exit.0),
+    };
+    let arguments = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let exit: Exit = real::block_on(|env| simulator::command::run(env, arguments));
     ExitCode::from(exit.0)
 }

@@ -157,6 +157,17 @@ fn an_anomaly_counts_after_three_failures_and_promises_keep_their_period() {
 }
 
 #[test]
+fn again_means_those_that_failed() {
+    let partition = partition(&[], &[("bad", "echo x >> bad; exit 1"), ("good", "echo x >> good")]);
+    let times = |name: &str| fs::read_to_string(partition.path().join(name)).unwrap().lines().count();
+    let first = run(partition.path(), &Options::new(Mode::Test, true));
+    let again = run(partition.path(), &Options { again: true, ..Options::new(Mode::Test, false) });
+    assert_eq!((times("bad"), times("good")), (2, 1));
+    assert_eq!(seen(&again), seen(&first));
+    assert_eq!(again.outcomes.iter().map(|outcome| outcome.ran).collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
 fn what_is_gone_leaves_nothing_and_links_are_not_followed() {
     let partition = partition(&[], &[("old", "true"), ("new", "echo new")]);
     let outside = tempfile::tempdir().unwrap();

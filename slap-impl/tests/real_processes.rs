@@ -196,6 +196,47 @@ fn signals_reach_the_group_and_no_stranger() {
     });
 }
 
+/// What would be started through an exec of its own file goes on without one: nothing else may differ.
+#[test]
+fn the_program_itself_starts_as_any_other() {
+    world(async |env, place| {
+        let program = env.context().executable.clone();
+        let spawn = |start| {
+            let command = Command::new(&program).arguments(["--version"]);
+            env.processes().spawn(&Command { start, output: Output::Capture(1000), ..command }).unwrap()
+        };
+        let expected = format!("slap {}\n", env!("CARGO_PKG_VERSION"));
+        let mut at_once = spawn(Start::AtOnce);
+        assert_eq!(at_once.child.wait().await.unwrap().output, expected.as_bytes());
+        let mut released = spawn(Start::Held);
+        released.release().unwrap();
+        assert_eq!(released.child.wait().await.unwrap().output, expected.as_bytes());
+        let mut dropped = spawn(Start::Held);
+        drop(dropped.hold.take());
+        let ended = dropped.child.wait().await.unwrap();
+        assert_eq!((ended.code, ended.output), (Some(75), vec![]));
+
+        let arguments = ["supervisor", "--directory", place.to_str().unwrap()];
+        let command = Command { umask: 0o027, ..Command::new(&program).arguments(arguments) };
+        let mut spawned =
+            env.processes().spawn(&Command { start: Start::Held, session: true, ..command }).unwrap();
+        let identity = spawned.identity;
+        spawned.release().unwrap();
+        let client = slap_impl::node::supervisor::SupervisorClient::new(env.clone(), place);
+        while client.status().await.is_err() {
+            env.sleep(Duration::from_millis(1)).await;
+        }
+        assert!(env.processes().session(identity).contains(&identity));
+        let process = Path::new("/proc").join(identity.pid.to_string());
+        assert_eq!(fs::read_link(process.join("exe")).unwrap(), program.canonicalize().unwrap());
+        assert_eq!(fs::read_link(process.join("fd/0")).unwrap(), Path::new("/dev/null"));
+        let status = fs::read_to_string(process.join("status")).unwrap();
+        assert!(status.contains("Umask:\t0027\n"), "{status}");
+        client.shutdown(false).await.unwrap();
+        spawned.child.wait().await.unwrap();
+    });
+}
+
 #[test]
 fn marked_processes_are_found() {
     world(async |env, _| {

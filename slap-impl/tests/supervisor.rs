@@ -319,6 +319,35 @@ fn one_directory_has_one_supervisor() {
 }
 
 #[test]
+fn a_state_is_begun_empty_only_where_nothing_runs() {
+    world(async |w| {
+        let begin = || supervisor::begin_empty(&w.env, &[w.directory()]).unwrap();
+        let state = w.directory().join("supervisor.json");
+        begin();
+        let begun = fs::read_to_string(&state).unwrap();
+        let supervisor = w.start().await;
+        assert_eq!(w.client.status().await.unwrap(), []);
+        assert_eq!(fs::read_to_string(&state).unwrap(), begun, "it says already what is to be said");
+        fs::remove_file(&state).unwrap();
+        begin();
+        assert!(!state.exists(), "the supervisor runs and has the lock");
+        w.client.apply("g", vec![w.sleeper("a")]).await.unwrap();
+        w.until(async || w.starts("a") == 1).await;
+        let with_service = fs::read_to_string(&state).unwrap();
+        begin();
+        assert_eq!(fs::read_to_string(&state).unwrap(), with_service);
+        w.kill(supervisor).await;
+        fs::remove_file(&state).unwrap();
+        begin();
+        assert!(!state.exists(), "the service still runs");
+        let mut supervisor = w.start().await;
+        assert_eq!((w.client.status().await.unwrap(), w.marked()), (vec![], vec![]));
+        w.client.shutdown(true).await.unwrap();
+        supervisor.child.wait().await.unwrap();
+    });
+}
+
+#[test]
 fn a_damaged_state_runs_nothing_twice() {
     world(async |w| {
         for damage in ["", "{\"format\":1,\"boot\":", "missing"] {
@@ -489,8 +518,8 @@ impl Processes for Crash {
     fn session(&self, leader: Identity) -> Vec<Identity> {
         self.processes.session(leader)
     }
-    fn marked(&self, variable: &str, value: &str) -> Vec<Identity> {
-        self.processes.marked(variable, value)
+    fn marked_with(&self, variable: &str, wanted: &dyn Fn(&[u8]) -> bool) -> Vec<Identity> {
+        self.processes.marked_with(variable, wanted)
     }
     fn boot(&self) -> String {
         self.processes.boot()

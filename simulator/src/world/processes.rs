@@ -452,12 +452,14 @@ impl Processes for ProcessEnv {
             .collect()
     }
 
-    fn marked(&self, variable: &str, value: &str) -> Vec<Identity> {
+    fn marked_with(&self, variable: &str, wanted: &dyn Fn(&[u8]) -> bool) -> Vec<Identity> {
         let table = self.shared.table.borrow();
         table
             .records
             .values()
-            .filter(|record| record.context.variables.get(variable).is_some_and(|other| other == value))
+            .filter(|record| {
+                record.context.variables.get(variable).is_some_and(|value| wanted(value.as_bytes()))
+            })
             .map(|record| record.identity)
             .filter(|identity| *identity != self.record.identity)
             .collect()

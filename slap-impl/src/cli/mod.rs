@@ -78,10 +78,10 @@ const COMMANDS: [Entry; 13] = [
 /// A whole process: the shim if `arguments` (with the program's own name) ask for it, else the command that they say, on the
 /// real system. The shim starts every service: it comes first, must be quick and needs no event loop.
 pub fn process(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
-    if let Some(exit) = programs::exec::run_if_asked(arguments.iter().cloned()) {
-        return ExitCode::from(exit.0);
-    }
+    let arguments = match programs::exec::begin(arguments) {
+        Ok(arguments) => arguments,
+        Err(exit) => return ExitCode::from(exit.0),
+    };
     let words = arguments.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
     ExitCode::from(real::block_on(|env| run(env, words)).0)
 }

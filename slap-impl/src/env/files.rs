@@ -87,6 +87,9 @@ pub trait Files {
     fn set_modified(&self, path: &Path, seconds: i64) -> io::Result<()>;
     /// Takes the exclusive lock of `path` (which is created, 0600, if missing), or `None` if another process has it.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
+    /// Says that the subdirectories of a directory have nothing to do with each other, so that a file system may put them apart.
+    /// A hint: where it means nothing, nothing happens.
+    fn spread(&self, _directory: &Path) {}
 
     /// Whether the name stands for something, following symbolic links.
     fn exists(&self, path: &Path) -> bool {

@@ -181,8 +181,13 @@ pub trait Processes {
     /// Processes of the session that `leader` leads (started with `session`), with it, without this one. When it is gone, what it
     /// left in its session; nothing when its number is another's now.
     fn session(&self, leader: Identity) -> Vec<Identity>;
-    /// Processes of this user (for root: of all users), without this one, that have `variable` set to `value` in the environment they started with.
-    fn marked(&self, variable: &str, value: &str) -> Vec<Identity>;
+    /// Processes of this user (for root: of all users), without this one, that have `variable` set in the environment they
+    /// started with, to a value that is `wanted`. All processes are looked at, once: ask for several values together.
+    fn marked_with(&self, variable: &str, wanted: &dyn Fn(&[u8]) -> bool) -> Vec<Identity>;
+    /// Those that have `variable` set to `value`.
+    fn marked(&self, variable: &str, value: &str) -> Vec<Identity> {
+        self.marked_with(variable, &|found| found == value.as_bytes())
+    }
     /// A text that differs after each boot of the machine: identities of another boot mean nothing.
     fn boot(&self) -> String;
     /// Ends when this process is asked to end (SIGTERM, SIGINT or SIGHUP). From the first call on, these do not kill it.

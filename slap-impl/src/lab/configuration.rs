@@ -2,7 +2,7 @@
 
 use super::{
     block::{Block, MASTER_PORT},
-    layout::{Description, Layout, write_if_changed},
+    layout::{Description, Layout, renew},
 };
 use crate::{env::Env, vocabulary::ComputerId};
 use std::fmt::Write;
@@ -10,15 +10,15 @@ use std::fmt::Write;
 /// Writes all configuration files, those that differ only.
 pub(super) fn write(env: &Env, layout: &Layout, description: &Description) -> Result<(), String> {
     let master = master(layout, description);
-    write_if_changed(env, &layout.master_configuration(), master.as_bytes(), 0o600)?;
+    renew(env, &layout.master_configuration(), master.as_bytes(), 0o600)?;
     let client = client(description);
-    write_if_changed(env, &layout.client_configuration(), client.as_bytes(), 0o600)?;
+    renew(env, &layout.client_configuration(), client.as_bytes(), 0o600)?;
     for (index, computer) in (0..).zip(description.computers()) {
         let definition = definition(description.block, index, description.partitions);
         let definition_path = layout.node(&computer).join("definition.cfg");
-        write_if_changed(env, &definition_path, definition.as_bytes(), 0o600)?;
+        renew(env, &definition_path, definition.as_bytes(), 0o600)?;
         let node = node(layout, description, &computer);
-        write_if_changed(env, &layout.node_configuration(&computer), node.as_bytes(), 0o600)?;
+        renew(env, &layout.node_configuration(&computer), node.as_bytes(), 0o600)?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::block::Block;
 pub(super) use crate::node::LAB_MARK as MARK;
 use crate::{
     env::{Env, Identity},
+    node::safe,
     vocabulary::ComputerId,
 };
 use serde::{Deserialize, Serialize};
@@ -200,8 +201,22 @@ pub(super) fn computer(number: u32) -> ComputerId {
     format!("COMP-{number}").parse().expect("letters, a hyphen and digits are an id")
 }
 
-/// Writes a file of a lab, only if it would change, and makes its directory.
+/// Writes a file of a lab durably, only if it would change, and makes its directory.
 pub(super) fn write_if_changed(env: &Env, path: &Path, content: &[u8], mode: u32) -> Result<(), String> {
+    write_by(env, path, content, || env.files().replace(path, content, mode))
+}
+
+/// Like [`write_if_changed`], for what every `up` looks at and makes anew: that does not wait for the disk.
+pub(super) fn renew(env: &Env, path: &Path, content: &[u8], mode: u32) -> Result<(), String> {
+    write_by(env, path, content, || safe::put(env.files(), path, content, mode))
+}
+
+fn write_by(
+    env: &Env,
+    path: &Path,
+    content: &[u8],
+    write: impl FnOnce() -> io::Result<()>,
+) -> Result<(), String> {
     let same = env.files().read(path, content.len() as u64).is_ok_and(|old| old == content);
     if same {
         return Ok(());
@@ -209,7 +224,7 @@ pub(super) fn write_if_changed(env: &Env, path: &Path, content: &[u8], mode: u32
     let parent = path.parent().unwrap_or(Path::new("/"));
     env.files()
         .create_directory(parent, 0o700)
-        .and_then(|()| env.files().replace(path, content, mode))
+        .and_then(|()| write())
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     client::SlapClient,
     env::{Address, Either, Env, Exit, LocalFuture, Signal, join_all, race},
+    node::{safe, supervisor},
     vocabulary::{ComputerId, hex},
 };
 use clap::Args;
@@ -257,6 +258,9 @@ fn prepare_directory(env: &Env, layout: &Layout) -> Result<(), String> {
     for name in ["bin", "log", "run", "master", "nodes"] {
         make(env, &layout.root.join(name))?;
     }
+    for each_has_its_own in ["run", "nodes"] {
+        env.files().spread(&layout.root.join(each_has_its_own));
+    }
     env.files().set_mode(&layout.root, 0o700).map_err(|error| cannot_write(&layout.root, &error))
 }
 
@@ -291,6 +295,9 @@ fn prepare(
     if keeper::process(env, &description).is_none() && env.processes().marked(MARK, &mark(layout)).is_empty()
     {
         description.block = free_block(env, layout, description.block)?;
+        let directories: Vec<PathBuf> =
+            description.computers().iter().map(|computer| layout.supervisor(computer)).collect();
+        supervisor::begin_empty(env, &directories)?;
     }
     configuration::write(env, layout, &description)?;
     layout.write(env, &description)?;
@@ -322,10 +329,8 @@ fn copy_program(env: &Env, layout: &Layout) -> Result<String, String> {
     let read = |path: &Path| env.files().read(path, PROGRAM_BYTES_MAX);
     let content = read(source).map_err(|error| format!("{}: {error}", source.display()))?;
     if *source != target && read(&target).ok().as_deref() != Some(content.as_slice()) {
-        env.files()
-            .copy(source, &target)
-            .and_then(|()| env.files().set_mode(&target, 0o700))
-            .map_err(|error| cannot_write(&target, &error))?;
+        // It need not wait for the disk: a copy that a crash tore is found to be another one.
+        safe::put(env.files(), &target, &content, 0o700).map_err(|error| cannot_write(&target, &error))?;
     }
     Ok(hex(&Sha256::digest(&content)[..8]))
 }

@@ -24,10 +24,18 @@ pub async fn check(
     mode: Mode,
     force: bool,
 ) -> Result<Summary, NodeError> {
+    check_with(site, partition, promise::Options::new(mode, force)).await
+}
+
+async fn check_with(
+    site: &Site,
+    partition: &PartitionId,
+    options: promise::Options,
+) -> Result<Summary, NodeError> {
     let options = promise::Options {
         deadline: site.settings.promise_timeout,
         parallel: site.settings.parallel_promises,
-        ..promise::Options::new(mode, force)
+        ..options
     };
     let summary = promise::run(&site.env, &site.partition(partition), &options)
         .await
@@ -38,16 +46,18 @@ pub async fn check(
     Ok(summary)
 }
 
-/// Runs all promises of a partition that was just set up. They are run again for a moment as long as one fails, because a
-/// service that was just started does not listen at once.
+/// Runs all promises of a partition that was just set up. Those that fail are run again for a moment, because a service that was
+/// just started does not listen at once.
 ///
 /// # Errors
 /// [`NodeError::Promise`] when one fails in the end; also when a watched service ended at once.
 pub async fn check_started(site: &Site, partition: &PartitionId) -> Result<Summary, NodeError> {
     let start = site.env.clock().elapsed();
     let mut pause = Duration::from_millis(20);
+    let mut options = promise::Options::new(Mode::Test, true);
     loop {
-        let summary = check(site, partition, Mode::Test, true).await?;
+        let summary = check_with(site, partition, options.clone()).await?;
+        options = promise::Options { force: false, again: true, ..options };
         let statuses = site.supervisor.status().await.unwrap_or_default();
         let dead = services::dead_watched(&statuses, partition);
         let failure = summary.failure();

@@ -2,6 +2,8 @@
 //!
 //! The shim through which the door's processes start: it sets what a process can only set for itself, and becomes the
 //! program by exec, so that number and start time stay. It runs before anything else of `slap` does: no event loop, no thread.
+//! When the program is the very file that runs already (most are: agents, supervisors, engines), it goes on as that without
+//! an exec: loading a program a second time is the dearest part of a start.
 //!
 //! With `--hold` it waits for one byte on its standard input; end of file means that whoever started it died or
 //! changed its mind, and it exits with [`EXIT_NOT_RELEASED`] without having run the program.
@@ -16,8 +18,10 @@ use crate::env::Exit;
 use rustix::process::{Pid, Signal};
 use std::{
     ffi::{OsStr, OsString},
-    fs, io,
-    os::unix::process::CommandExt,
+    fs::{self, File},
+    io,
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -37,20 +41,23 @@ struct Options {
     command: Vec<OsString>,
 }
 
-/// Becomes the program if the arguments (with the program's own name first) ask for it. Returns `None` when they do not, and an exit code when
-/// it could not.
-pub fn run_if_asked(arguments: impl IntoIterator<Item = OsString>) -> Option<Exit> {
-    let mut arguments = arguments.into_iter().skip(1);
-    if arguments.next()? != "exec" {
-        return None;
+/// Becomes the program if the arguments (with the program's own name first) ask for it. Gives the arguments to go on with: those
+/// given, or what stood behind `--` when that is this program itself.
+///
+/// # Errors
+/// The exit code, when it could not or must not become the program.
+pub fn begin(arguments: impl IntoIterator<Item = OsString>) -> Result<Vec<OsString>, Exit> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.get(1).is_none_or(|word| word != "exec") {
+        return Ok(arguments);
     }
-    Some(match parse(arguments) {
-        Ok(options) => run(&options),
+    match parse(arguments.into_iter().skip(2)) {
+        Ok(options) => run(options).and_then(begin),
         Err(message) => {
             eprintln!("slap exec: {message}");
-            Exit::USAGE
+            Err(Exit::USAGE)
         }
-    })
+    }
 }
 
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Options, String> {
@@ -84,34 +91,56 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Options, String> {
     Ok(options)
 }
 
-fn run(options: &Options) -> Exit {
+fn run(options: Options) -> Result<Vec<OsString>, Exit> {
     if let Some(parent) = options.parent {
         if let Err(error) = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)) {
-            return fail("cannot be tied to its parent", &error.into());
+            return Err(fail("cannot be tied to its parent", &error.into()));
         }
         // It may have died before it was told to take this process along.
         if rustix::process::getppid() != Pid::from_raw(parent) {
-            return EXIT_NOT_RELEASED;
+            return Err(EXIT_NOT_RELEASED);
         }
     }
     if options.session
         && let Err(error) = rustix::process::setsid()
     {
-        return fail("cannot begin a session", &error.into());
+        return Err(fail("cannot begin a session", &error.into()));
     }
     if let Some(umask) = options.umask {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
     }
     if let Err(error) = close_inherited() {
-        return fail("cannot close what it inherited", &error);
+        return Err(fail("cannot close what it inherited", &error));
     }
     if options.hold && !released() {
-        return EXIT_NOT_RELEASED;
+        return Err(EXIT_NOT_RELEASED);
     }
     let (program, arguments) = options.command.split_first().expect("parse refuses an empty command");
     // Its standard input is empty from here on, and signals are as a program expects them.
+    if is_this_program(Path::new(program)) {
+        return match empty_input() {
+            Ok(()) => Ok(options.command),
+            Err(error) => Err(fail("cannot empty its standard input", &error)),
+        };
+    }
     let error = Command::new(program).args(arguments).stdin(Stdio::null()).exec();
-    describe(program, &error)
+    Err(describe(program, &error))
+}
+
+/// Whether a program, given by its path, is the very file that this process runs. A newer one that took its place is another.
+fn is_this_program(program: &Path) -> bool {
+    let file =
+        |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino(), metadata.mode()));
+    match (file(program), file(Path::new("/proc/self/exe"))) {
+        // Without a slash it is looked up in PATH. What may not be executed any more is refused by exec.
+        (Ok(wanted), Ok(own)) => program.is_absolute() && wanted == own && wanted.2 & 0o111 != 0,
+        _ => false,
+    }
+}
+
+/// Puts nothing in the place of the pipe that held this process.
+fn empty_input() -> io::Result<()> {
+    Ok(rustix::stdio::dup2_stdin(File::open("/dev/null")?)?)
 }
 
 fn describe(program: &OsStr, error: &io::Error) -> Exit {
@@ -185,9 +214,25 @@ mod tests {
     }
 
     #[test]
+    fn only_the_very_same_file_is_this_program() {
+        let own = fs::read_link("/proc/self/exe").unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let (link, copy) = (place.path().join("link"), place.path().join("copy"));
+        std::os::unix::fs::symlink(&own, &link).unwrap();
+        fs::write(&copy, "").unwrap();
+        let check = |path: &Path, expected: bool| assert_eq!(is_this_program(path), expected, "{path:?}");
+        check(&own, true);
+        check(&link, true);
+        check(&copy, false);
+        check(&place.path().join("missing"), false);
+        check(Path::new(own.file_name().unwrap()), false);
+    }
+
+    #[test]
     fn other_commands_are_not_its() {
         for line in ["slap", "slap node run", "slap execute"] {
-            assert_eq!(run_if_asked(line.split(' ').map(OsString::from)), None, "{line}");
+            let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(begin(arguments.clone()), Ok(arguments), "{line}");
         }
     }
 }

@@ -169,6 +169,15 @@ impl Files for RealFiles {
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
         Ok(try_lock(path)?.map(|lock| Box::new(lock) as Box<dyn Lock>))
     }
+
+    fn spread(&self, directory: &Path) {
+        // chattr(1), `T`. ext4 puts all below one directory into one block group otherwise, and looks there at each name
+        // removed in the last minutes whenever it makes one: that took half of the time of labs that follow each other.
+        let Ok(directory) = File::open(directory) else { return };
+        if let Ok(flags) = rustix::fs::ioctl_getflags(&directory) {
+            let _ = rustix::fs::ioctl_setflags(&directory, flags | rustix::fs::IFlags::TOPDIR);
+        }
+    }
 }
 
 fn nofollow() -> i32 {
@@ -355,6 +364,20 @@ mod tests {
         drop(lock);
         assert!(RealFiles.lock(&path).unwrap().is_some());
         assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn a_directory_is_spread_where_that_means_something() {
+        const EXT4_SUPER_MAGIC: i64 = 0xef53;
+        let place = tempfile::tempdir().unwrap();
+        RealFiles.spread(place.path());
+        RealFiles.spread(&place.path().join("missing"));
+        RealFiles.create_directory(&place.path().join("sub"), 0o700).unwrap();
+        let flags = |path: &Path| rustix::fs::ioctl_getflags(File::open(path).unwrap());
+        if rustix::fs::statfs(place.path()).unwrap().f_type as i64 == EXT4_SUPER_MAGIC {
+            assert!(flags(place.path()).unwrap().contains(rustix::fs::IFlags::TOPDIR));
+            assert!(!flags(&place.path().join("sub")).unwrap().contains(rustix::fs::IFlags::TOPDIR));
+        }
     }
 
     #[test]

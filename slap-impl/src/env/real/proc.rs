@@ -25,7 +25,10 @@ impl Stat {
 
 /// The stat of a process, if there is one of that number.
 pub(super) fn stat(pid: u32) -> Option<Stat> {
-    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    // It is made whole at the first read, and is shorter than this.
+    let mut text = [0; 4096];
+    let length = fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut text).ok()?;
+    parse_stat(&String::from_utf8_lossy(&text[..length]))
 }
 
 /// Whether that very process still runs; a zombie does not.
@@ -48,12 +51,12 @@ pub(super) fn own_processes() -> Vec<u32> {
     pids
 }
 
-/// Whether the environment that a process started with has `variable` set to `value`.
-pub(super) fn is_marked(pid: u32, variable: &str, value: &str) -> bool {
+/// Whether the environment that a process started with has `variable` set to a value that is `wanted`.
+pub(super) fn is_marked(pid: u32, variable: &str, wanted: &dyn Fn(&[u8]) -> bool) -> bool {
     // The kernel limits an environment by a quarter of the stack's limit; what is longer than this has no mark of ours.
     const ENVIRONMENT_BYTES_MAX: u64 = 8 << 20;
     const EXEC_TRIES_MAX: u32 = 1000;
-    let mut environment = Vec::new();
+    let mut environment = Vec::with_capacity(4096);
     let mut tries = 0;
     loop {
         let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) else { return false };
@@ -69,8 +72,8 @@ pub(super) fn is_marked(pid: u32, variable: &str, value: &str) -> bool {
         std::thread::sleep(Duration::from_micros(100));
     }
     environment.split(|byte| *byte == 0).any(|entry| {
-        entry.strip_prefix(variable.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
-            == Some(value.as_bytes())
+        let value = entry.strip_prefix(variable.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+        value.is_some_and(wanted)
     })
 }
 

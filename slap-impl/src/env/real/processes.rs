@@ -2,7 +2,7 @@
 //!
 //! Almost every process starts as `slap exec` (`programs/exec.rs`), because a session, a umask, a hold and a death with the
 //! parent are set by the process itself: `unsafe` is forbidden, so nothing of ours runs between fork and exec. The shim becomes the program by
-//! exec, so number and start time stay.
+//! exec, so number and start time stay; when it is that program already (`slap` itself), it just goes on.
 //!
 //! What the contract tests check, here and in the world in memory: a held process does nothing before it is released, and nothing at
 //! all when its starter drops it; its identity is that of the program; `find` finds neither what has ended nor a number used again;
@@ -109,11 +109,14 @@ impl Processes for RealProcesses {
         if proc::stat(leader.pid).is_some_and(|stat| stat.start_time != leader.start_time) {
             return Vec::new();
         }
-        select(|_, stat| stat.session == leader.pid && stat.start_time >= leader.start_time)
+        let is_in = |_, stat: proc::Stat| stat.session == leader.pid && stat.start_time >= leader.start_time;
+        select(proc::own_processes(), is_in)
     }
 
-    fn marked(&self, variable: &str, value: &str) -> Vec<Identity> {
-        select(|pid, _| proc::is_marked(pid, variable, value))
+    fn marked_with(&self, variable: &str, wanted: &dyn Fn(&[u8]) -> bool) -> Vec<Identity> {
+        // Nearly no process has the mark, so that is asked first; and again for the very process that is given.
+        let marked = proc::own_processes().into_iter().filter(|pid| proc::is_marked(*pid, variable, wanted));
+        select(marked.collect(), |pid, _| proc::is_marked(pid, variable, wanted))
     }
 
     fn boot(&self) -> String {
@@ -275,10 +278,10 @@ fn find_program(command: &Command) -> io::Result<()> {
     Err(io::Error::new(kind, format!("{}: {message}", program.display())))
 }
 
-fn select(wanted: impl Fn(u32, proc::Stat) -> bool) -> Vec<Identity> {
+/// The processes of these numbers that are wanted and still run, without this one.
+fn select(pids: Vec<u32>, wanted: impl Fn(u32, proc::Stat) -> bool) -> Vec<Identity> {
     let own = process::id();
-    proc::own_processes()
-        .into_iter()
+    pids.into_iter()
         .filter(|pid| *pid != own)
         .filter_map(|pid| {
             let stat = proc::stat(pid)?;

@@ -44,6 +44,8 @@ pub struct Options {
     pub mode: Mode,
     /// Runs all, whatever their period; else those that are due, and the others' last result stands.
     pub force: bool,
+    /// Runs also those whose last result is a failure.
+    pub again: bool,
     /// How long each promise may take.
     pub deadline: Duration,
     /// How many run beside each other; at least 1.
@@ -55,7 +57,7 @@ pub struct Options {
 impl Options {
     /// All promises, as after a partition was set up: 20 s each, 8 at a time.
     pub fn new(mode: Mode, force: bool) -> Options {
-        Options { mode, force, deadline: Duration::from_secs(20), parallel: 8, only: None }
+        Options { mode, force, again: false, deadline: Duration::from_secs(20), parallel: 8, only: None }
     }
 }
 
@@ -186,7 +188,9 @@ impl Runner<'_> {
         let metadata = self.env.files().metadata(&job.file).ok();
         let cache = metadata.as_ref().and_then(|metadata| self.state.cache(&job.title, &job.file, metadata));
         let previous = self.state.result(&job.title);
-        if let Some(cache) = cache.filter(|cache| !self.options.force && now < cache.next_run_after) {
+        let again = self.options.again && previous.as_ref().is_none_or(|previous| previous.result.failed);
+        let stands = !self.options.force && !again;
+        if let Some(cache) = cache.filter(|cache| stands && now < cache.next_run_after) {
             // A clock that was set back must not silence a promise for longer than its period.
             if cache.timestamp <= now {
                 return last_outcome(job, previous, cache.next_run_after);

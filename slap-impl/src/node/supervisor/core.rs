@@ -57,6 +57,8 @@ impl Core {
     /// Takes over what an earlier life started. `same_boot` says whether identities still mean something.
     pub(super) fn adopt(&mut self, same_boot: bool) {
         let now = self.env.clock().elapsed();
+        // An empty state of this boot is written already.
+        self.dirty = !(same_boot && self.groups.is_empty());
         let mut found = Vec::new();
         for (group, name, record) in records(&mut self.groups) {
             let identity = record.started.as_ref().map(|started| started.identity).filter(|_| same_boot);

@@ -17,4 +17,5 @@ mod types;
 pub use client::{SOCKET, SupervisorClient, SupervisorError};
 pub use core::{MARK_VARIABLE, SUPERVISOR_VARIABLE};
 pub use run::run;
+pub use state::begin_empty;
 pub use types::{Reply, Request, Restart, Service, ServiceState, ServiceStatus};

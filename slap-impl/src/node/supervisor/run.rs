@@ -99,7 +99,7 @@ async fn supervise(env: &Env, directory: &Path) -> Result<(), String> {
     };
     env.files().create_directory(directory, 0o700).map_err(named(""))?;
     env.files().set_mode(directory, 0o700).map_err(named(""))?;
-    let _lock = lock(env, &directory.join("supervisor.lock")).await?;
+    let _lock = lock(env, &directory.join(state::LOCK)).await?;
     let (gone_sender, gone) = mpsc::unbounded_channel();
     let (groups, boot) = load(env, directory).await?;
     let mut core = Core::new(env.clone(), directory, groups, gone_sender);

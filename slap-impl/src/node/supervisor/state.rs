@@ -1,12 +1,18 @@
 //! The supervisor's durable state, `supervisor.json`: each service, what is wanted of it, and its process's identity.
 
-use super::record::Record;
-use crate::env::Env;
+use super::{core::SUPERVISOR_VARIABLE, record::Record};
+use crate::{env::Env, node::safe};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+};
 
 /// The state file's name in the supervisor's directory.
 pub(super) const STATE: &str = "supervisor.json";
+/// The lock's name in the supervisor's directory: who has it is the directory's only supervisor.
+pub(super) const LOCK: &str = "supervisor.lock";
 /// Bytes of a state file; a longer one is damaged.
 const BYTES_MAX: u64 = 256 << 20;
 /// The format that is written, and the only one that is read.
@@ -66,6 +72,41 @@ pub(super) fn load(env: &Env, path: &Path) -> io::Result<Loaded> {
 pub(super) fn save(env: &Env, path: &Path, boot: &str, groups: &Groups) -> io::Result<()> {
     let content = serde_json::to_vec(&Written { format: FORMAT, boot, groups }).map_err(io::Error::other)?;
     env.files().replace(path, &content, 0o600)
+}
+
+/// Writes, for supervisors that have no state yet, that nothing runs: of many new ones, each would look for that at all
+/// processes of the machine otherwise. That is looked for here, once; where it is not certain, nothing is written. Nor does it wait for the
+/// disk: a state that is lost is only looked for again.
+///
+/// # Errors
+/// Names the directory that cannot be written to.
+pub fn begin_empty(env: &Env, directories: &[PathBuf]) -> Result<(), String> {
+    let new: BTreeSet<&Path> = directories
+        .iter()
+        .map(PathBuf::as_path)
+        .filter(|directory| !env.files().exists(&directory.join(STATE)))
+        .collect();
+    let is_of_new =
+        |value: &[u8]| std::str::from_utf8(value).is_ok_and(|value| new.contains(Path::new(value)));
+    // Asked before the locks are taken: a supervisor that comes later still has the lock then, or left a state.
+    if new.is_empty() || !env.processes().marked_with(SUPERVISOR_VARIABLE, &is_of_new).is_empty() {
+        return Ok(());
+    }
+    let boot = env.processes().boot();
+    let content = serde_json::to_vec(&Written { format: FORMAT, boot: &boot, groups: &Groups::new() })
+        .expect("an empty state is plain data");
+    let begin = |directory: &Path| {
+        env.files().create_directory(directory, 0o700)?;
+        let lock = env.files().lock(&directory.join(LOCK))?;
+        if lock.is_some() && !env.files().exists(&directory.join(STATE)) {
+            safe::put(env.files(), &directory.join(STATE), &content, 0o600)?;
+        }
+        Ok::<(), io::Error>(())
+    };
+    for directory in new {
+        begin(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    }
+    Ok(())
 }
 
 fn parse(content: &[u8]) -> Loaded {
