@@ -5,12 +5,13 @@ use super::{
     files::{ProcessFiles, USER},
     network::ProcessNetwork,
     pause,
+    pipe::{MemoryPipe, Reader},
     programs::{self, Program},
     random::Random,
 };
 use slap_impl::env::{
-    Child, Command, Console, Context, Ended, Env, EnvParts, Exit, Identity, LocalFuture, Output, Process,
-    Processes, Signal, Spawned, Start, Tasks,
+    Child, Command, Console, Context, Ended, Env, EnvParts, Exit, Identity, LocalFuture, Output, Pipe,
+    Process, Processes, Signal, Spawned, Start, Tasks,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -65,6 +66,7 @@ enum Sink {
     Null,
     Trace,
     File(PathBuf),
+    Pipe(Rc<MemoryPipe>),
     Capture { bytes: Rc<RefCell<Vec<u8>>>, limit: usize, inherited: bool },
 }
 
@@ -287,6 +289,7 @@ impl ProcessEnv {
                 // A full disk is the reader's loss, as with a real service's log.
                 let _ = slap_impl::env::Files::append(&*self.shared.files, path, text.as_bytes(), 0o600);
             }
+            Sink::Pipe(pipe) => pipe.write(text.as_bytes()),
             Sink::Capture { bytes, limit, .. } => {
                 let mut bytes = bytes.borrow_mut();
                 bytes.extend_from_slice(text.as_bytes());
@@ -299,16 +302,18 @@ impl ProcessEnv {
         }
     }
 
-    fn sink_for(&self, output: &Output) -> Sink {
-        match output {
+    fn sink_for(&self, output: &Output) -> io::Result<Sink> {
+        Ok(match output {
             Output::Null => Sink::Null,
             Output::Inherit => match self.record.sink.clone() {
                 Sink::Capture { bytes, limit, .. } => Sink::Capture { bytes, limit, inherited: true },
                 other => other,
             },
             Output::Append(path) => Sink::File(path.clone()),
+            Output::Pipe(path) => Sink::Pipe(self.shared.files.pipe(path)?),
+            Output::Stream => Sink::Pipe(Rc::default()),
             Output::Capture(limit) => Sink::Capture { bytes: Rc::default(), limit: *limit, inherited: false },
-        }
+        })
     }
 
     async fn main(self, program: Option<Program>, command: Command, held: Option<oneshot::Receiver<()>>) {
@@ -379,7 +384,11 @@ impl Processes for ProcessEnv {
         };
         let description = format!("{} {}", command.program.display(), command.arguments.join(" "));
         let parent = self.record.identity;
-        let sink = self.sink_for(&command.output);
+        let sink = self.sink_for(&command.output)?;
+        let output = match (&command.output, &sink) {
+            (Output::Stream, Sink::Pipe(pipe)) => Some(Box::new(Reader(pipe.clone())) as Box<dyn Pipe>),
+            _ => None,
+        };
         let record = self.shared.table.borrow_mut().add(|identity| {
             let session = if command.session { identity.pid } else { self.record.session };
             Record::new(
@@ -409,7 +418,7 @@ impl Processes for ProcessEnv {
         };
         let process = ProcessEnv { shared: self.shared.clone(), record: record.clone() };
         process.add_task(Box::pin(process.clone().main(program, command.clone(), held)));
-        Ok(Spawned { identity: record.identity, child: Box::new(MemoryChild { record }), hold })
+        Ok(Spawned { identity: record.identity, child: Box::new(MemoryChild { record }), hold, output })
     }
 
     fn find(&self, identity: Identity) -> Option<Box<dyn Process>> {

@@ -5,7 +5,7 @@
 //! whoever starts it writes its identity down first and then calls [`Spawned::release`]. If the starter dies before,
 //! the process ends without having run the program. So a service is never run twice.
 
-use super::LocalFuture;
+use super::{LocalFuture, Pipe};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io, path::PathBuf};
 
@@ -27,6 +27,11 @@ pub enum Output {
     Inherit,
     /// Both to the end of this file, which is created with mode 0600.
     Append(PathBuf),
+    /// Both into this named pipe, which is made (0600) if it is missing. The process has it open for reading too, so that it never
+    /// fails to write to it: while nobody reads and the pipe is full, it waits.
+    Pipe(PathBuf),
+    /// Both into a pipe of their own, whose reading end comes with [`Spawned`].
+    Stream,
     /// Both into memory: the last so many bytes come with [`Ended`].
     Capture(usize),
 }
@@ -139,6 +144,8 @@ pub struct Spawned {
     pub child: Box<dyn Child>,
     /// The other end of the hold; `None` when started at once.
     pub hold: Option<Box<dyn FnOnce() -> io::Result<()>>>,
+    /// What it writes, with [`Output::Stream`].
+    pub output: Option<Box<dyn Pipe>>,
 }
 
 impl Spawned {

@@ -9,10 +9,10 @@
 //! the end comes with code or signal; a capture keeps the last bytes and does not wait for grandchildren; a
 //! missing program is `NotFound`; signalling what is gone is no error; an environment is given whole.
 
-use super::{capture::Capture, files, proc};
+use super::{capture::Capture, files, pipe, proc};
 use crate::env::{
-    Child, Command, Either, Ended, Identity, LocalFuture, Output, Process, Processes, Signal, Spawned, Start,
-    race,
+    Child, Command, Either, Ended, Identity, LocalFuture, Output, Pipe, Process, Processes, Signal, Spawned,
+    Start, race,
 };
 use rustix::process::{Pid, PidfdFlags, kill_process_group, pidfd_open, pidfd_send_signal};
 use std::{
@@ -52,7 +52,7 @@ impl Processes for RealProcesses {
         started.env_clear().envs(&command.variables).current_dir(&command.directory);
         let held = command.start == Start::Held;
         started.stdin(if held { Stdio::piped() } else { Stdio::null() });
-        let capture = redirect(&mut started, &command.output)?;
+        let Redirected { capture, output } = redirect(&mut started, &command.output)?;
         let mut child = started.spawn()?;
         drop(started);
         let pid = child.id();
@@ -76,7 +76,12 @@ impl Processes for RealProcesses {
         let (sender, end) = watch::channel(None);
         let ends_group = command.ends_group && command.session;
         tokio::task::spawn_local(reap(child, handle, capture, ends_group, sender));
-        Ok(Spawned { identity: Identity { pid, start_time }, child: Box::new(RealChild { end }), hold })
+        Ok(Spawned {
+            identity: Identity { pid, start_time },
+            child: Box::new(RealChild { end }),
+            hold,
+            output,
+        })
     }
 
     fn find(&self, identity: Identity) -> Option<Box<dyn Process>> {
@@ -222,7 +227,14 @@ async fn reap(
     }));
 }
 
-fn redirect(started: &mut process::Command, output: &Output) -> io::Result<Option<Capture>> {
+/// The reading ends of a process's output.
+#[derive(Default)]
+struct Redirected {
+    capture: Option<Capture>,
+    output: Option<Box<dyn Pipe>>,
+}
+
+fn redirect(started: &mut process::Command, output: &Output) -> io::Result<Redirected> {
     match output {
         Output::Null => {
             started.stdout(Stdio::null()).stderr(Stdio::null());
@@ -235,10 +247,19 @@ fn redirect(started: &mut process::Command, output: &Output) -> io::Result<Optio
         Output::Capture(bytes_max) => {
             let (capture, output, error) = Capture::new(*bytes_max)?;
             started.stdout(output).stderr(error);
-            return Ok(Some(capture));
+            return Ok(Redirected { capture: Some(capture), output: None });
+        }
+        Output::Pipe(path) => {
+            let pipe = pipe::open_named(path).map_err(|error| named(path, &error))?;
+            started.stdout(pipe.try_clone()?).stderr(pipe);
+        }
+        Output::Stream => {
+            let (reader, writer) = io::pipe()?;
+            started.stdout(writer.try_clone()?).stderr(writer);
+            return Ok(Redirected { capture: None, output: Some(pipe::read_stream(reader)?) });
         }
     }
-    Ok(None)
+    Ok(Redirected::default())
 }
 
 /// Finds out what would fail after the fork, where it could only be told by an exit code.
