@@ -11,7 +11,7 @@ use super::{
 };
 use slap_impl::env::{
     Child, Command, Console, Context, Ended, Env, EnvParts, Exit, Identity, LocalFuture, Output, Pipe,
-    Process, Processes, Signal, Spawned, Start, Tasks,
+    Process, Processes, RUN_VARIABLE, Signal, Spawned, Start, Tasks,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -153,10 +153,15 @@ fn finish(shared: &Rc<Shared>, record: &Rc<Record>, mut ended: Ended) {
     }
     record.end.notify_waiters();
     if record.ends_group.get() {
-        let group: Vec<Rc<Record>> = {
-            let table = shared.table.borrow();
-            table.records.values().filter(|other| other.session == record.identity.pid).cloned().collect()
+        let mark = record.context.variables.get(RUN_VARIABLE);
+        let is_its = |other: &&Rc<Record>| {
+            let found = other.context.variables.get(RUN_VARIABLE);
+            other.session == record.identity.pid
+                || mark.zip(found).is_some_and(|(mark, found)| {
+                    found.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                })
         };
+        let group: Vec<Rc<Record>> = shared.table.borrow().records.values().filter(is_its).cloned().collect();
         for other in group {
             finish(shared, &other, Ended { code: None, signal: Some(9), output: Vec::new() });
         }
@@ -389,7 +394,13 @@ impl Processes for ProcessEnv {
             (Output::Stream, Sink::Pipe(pipe)) => Some(Box::new(Reader(pipe.clone())) as Box<dyn Pipe>),
             _ => None,
         };
+        let ends_group = command.ends_group && command.session;
         let record = self.shared.table.borrow_mut().add(|identity| {
+            let mut variables = command.variables.clone();
+            if ends_group {
+                let outer = variables.get(RUN_VARIABLE).map(|outer| format!("{outer}/")).unwrap_or_default();
+                variables.insert(RUN_VARIABLE.to_owned(), format!("{outer}{}", identity.pid));
+            }
             let session = if command.session { identity.pid } else { self.record.session };
             Record::new(
                 identity,
@@ -398,7 +409,7 @@ impl Processes for ProcessEnv {
                 command.dies_with_parent,
                 description,
                 command.directory.clone(),
-                command.variables.clone(),
+                variables,
                 sink,
                 &self.shared.random,
             )
@@ -406,7 +417,7 @@ impl Processes for ProcessEnv {
         self.shared
             .trace
             .event(self.record.who(), format_args!("starts {}: {}", record.who(), record.description));
-        record.ends_group.set(command.ends_group && command.session);
+        record.ends_group.set(ends_group);
         let (release, held) = oneshot::channel();
         let (hold, held) = match command.start {
             Start::AtOnce => (None, None),

@@ -19,7 +19,9 @@ mod store;
 
 pub use files::{FileKind, Files, Lock, Metadata, Pipe};
 pub use network::{Address, BoxListener, BoxStream, Listener, Network, Stream};
-pub use processes::{Child, Command, Ended, Identity, Output, Process, Processes, Signal, Spawned, Start};
+pub use processes::{
+    Child, Command, Ended, Identity, Output, Process, Processes, RUN_VARIABLE, Signal, Spawned, Start,
+};
 pub use store::{Batch, Store, StoreError, Stores, Verdict, Write};
 
 use std::{

@@ -9,6 +9,9 @@ use super::{LocalFuture, Pipe};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io, path::PathBuf};
 
+/// The variable that marks all that a command with [`Command::ends_group`] starts.
+pub const RUN_VARIABLE: &str = "SLAP_RUN";
+
 /// A process: its number, and when it started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity {
@@ -64,7 +67,8 @@ pub struct Command {
     pub session: bool,
     /// It is killed when the process that started it dies.
     pub dies_with_parent: bool,
-    /// When it ends, whatever is left of its group is killed; it needs `session` for that.
+    /// When it ends, whatever is left of its group is killed, and whatever else it started that has its mark ([`RUN_VARIABLE`]) in
+    /// the environment, in whatever session; only then its end is told. It needs `session` for that.
     pub ends_group: bool,
     /// Permission bits that files made by it shall not have.
     pub umask: u32,

@@ -3,7 +3,8 @@
 //! * this file: [`env()`], [`block_on`], clock, entropy, tasks, console
 //! * `files.rs` files, `pipe.rs` pipes, and `tree.rs` the removal of whole trees
 //! * `network.rs` sockets
-//! * `processes.rs` processes, `proc.rs` what /proc says of them, `capture.rs` their output in memory
+//! * `processes.rs` processes, `proc.rs` what /proc says of them, `capture.rs` their output in memory,
+//!   `orphans.rs` what they leave behind
 //! * `store.rs` SQLite
 //!
 //! Only here the names that clippy.toml bans are allowed: this is what they are banned in favour of.
@@ -18,6 +19,7 @@
 mod capture;
 mod files;
 mod network;
+mod orphans;
 mod pipe;
 mod proc;
 mod processes;
