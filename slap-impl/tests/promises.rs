@@ -162,6 +162,17 @@ fn what_a_promise_starts_in_sessions_of_its_own_is_ended() {
 }
 
 #[test]
+fn promises_whose_names_differ_in_the_extension_only_have_results_of_their_own() {
+    let partition = partition(&[], &[("same.a", "echo broken; exit 1"), ("same.b", "echo fine")]);
+    let summary = run(partition.path(), &Options::new(Mode::Test, true));
+    assert_eq!(seen(&summary), [("same.a", true, "broken"), ("same.b", false, "fine")]);
+    assert!(summary.warnings[0].contains("same.b"), "{:?}", summary.warnings);
+    let results = read_results(real::env().files(), partition.path());
+    let results: Vec<_> = results.iter().map(|one| (one.title.as_str(), one.result.failed)).collect();
+    assert_eq!(results, [("same.b", false), ("same", true)]);
+}
+
+#[test]
 fn an_anomaly_counts_after_three_failures_and_promises_keep_their_period() {
     let partition = partition(&[("up.py", "check_socket_listening", "'pathname': '/no/such/socket'")], &[]);
     let anomaly = |force| run(partition.path(), &Options::new(Mode::Anomaly, force));

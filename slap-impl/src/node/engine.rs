@@ -11,6 +11,8 @@ use std::{
 /// How much of a log's end is told to a user.
 const TOLD_BYTES_MAX: u64 = 6 << 10;
 const TOLD_LINES_MAX: usize = 40;
+/// How each run begins in a log that has several; a date follows.
+pub const RUN_BEGINS: &str = "\n--- 2";
 
 /// A run of the engine.
 pub struct Run<'a> {
@@ -110,6 +112,8 @@ mod tests {
     fn only_the_last_run_is_told() {
         assert_eq!(tail("--- a\nold\n--- b\nnew\nlast\n", Some("--- b\n")), "new\nlast");
         assert_eq!(tail("cut\nnew\n", Some("--- b\n")), "cut\nnew");
+        let twice = "--- 2026-01-01 10:00:00 a\nold\n--- 2026-01-01 10:00:01 a\nnew\n--- a diff\n";
+        assert_eq!(tail(twice, Some(RUN_BEGINS)).lines().skip(1).collect::<Vec<_>>(), ["new", "--- a diff"]);
         assert_eq!(tail("", None), "");
         let many: String = (0..100).map(|number| format!("{number}\n")).collect();
         assert!(tail(&many, None).starts_with("60\n"));

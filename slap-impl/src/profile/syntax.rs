@@ -93,6 +93,7 @@ pub fn parse(text: &str, file: &str) -> Result<Document, RecipeError> {
         skipped: false,
         option: None,
         block: false,
+        nearest: None,
         errors: Vec::new(),
     };
     for (index, line) in lines(text).into_iter().enumerate() {
@@ -135,7 +136,15 @@ struct Parser {
     option: Option<(Key, String, u32)>,
     /// The open option's first line had no value.
     block: bool,
-    errors: Vec<(u32, String)>,
+    /// The section of the last line that looks like a header, read or not: errors are about that one.
+    nearest: Option<Rc<str>>,
+    errors: Vec<ParseError>,
+}
+
+struct ParseError {
+    line: u32,
+    section: Option<Rc<str>>,
+    message: String,
 }
 
 impl Parser {
@@ -148,6 +157,9 @@ impl Parser {
         }
         if is_space(first) && (self.skipped || self.option.is_some()) {
             return self.continuation(line);
+        }
+        if first == '[' {
+            self.nearest = begun_name(line).map(Rc::from);
         }
         match header(line) {
             Some((name, condition)) => self.header(name, condition, number),
@@ -170,7 +182,7 @@ impl Parser {
     }
 
     fn error(&mut self, number: u32, message: String) {
-        self.errors.push((number, message));
+        self.errors.push(ParseError { line: number, section: self.nearest.clone(), message });
     }
 
     fn continuation(&mut self, line: &str) {
@@ -258,27 +270,28 @@ impl Parser {
                 }
             }
         }
-        let Some((line, first)) = self.errors.first() else { return Ok(self.document) };
-        let mut message = first.clone();
-        for (line, error) in self.errors.iter().take(ERRORS_MAX).skip(1) {
-            message.push_str(&format!("\n  line {line}: {error}"));
+        let Some(first) = self.errors.first() else { return Ok(self.document) };
+        let mut message = first.message.clone();
+        for error in self.errors.iter().take(ERRORS_MAX).skip(1) {
+            message.push_str(&format!("\n  line {}: {}", error.line, error.message));
         }
         if self.errors.len() > ERRORS_MAX {
             message.push_str(&format!("\n  and {} more", self.errors.len() - ERRORS_MAX));
         }
-        let section = self.section_of(*line);
-        let error = RecipeError::new(message).at(Place { file: Rc::clone(&self.file), line: *line });
-        Err(match section {
-            Some(section) => error.section(&section),
+        let error = RecipeError::new(message).at(Place { file: Rc::clone(&self.file), line: first.line });
+        Err(match &first.section {
+            Some(section) => error.section(section),
             None => error,
         })
     }
+}
 
-    /// The section whose header is the last one above `line`.
-    fn section_of(&self, line: u32) -> Option<Rc<str>> {
-        let above = self.document.sections.iter().filter(|(_, section)| section.place.line <= line);
-        above.max_by_key(|(_, section)| section.place.line).map(|(name, _)| Rc::clone(name))
-    }
+/// The name in what looks like a header, whole or not; `None` when there is none.
+fn begun_name(line: &str) -> Option<&str> {
+    let inner = line.strip_prefix('[')?.trim_start_matches(is_space);
+    let end = inner.find(|character| is_space(character) || "#[]:;{}".contains(character));
+    let name = &inner[..end.unwrap_or(inner.len())];
+    (!name.is_empty()).then_some(name)
 }
 
 /// A header's section name and condition.
@@ -452,10 +465,13 @@ mod tests {
         check_error("x = 1\n", 1, None, "before the first section header");
         check_error("[a]\nx\n\ny z\n", 2, Some("a"), "line 4: \"y z\"");
         check_error("[a]\n  x = 1\n", 2, Some("a"), "neither a header");
-        check_error("[a:frobnicate()]\n", 1, None, "frobnicate");
+        check_error("[b]\nx = 1\n[a:frobnicate()]\n", 3, Some("a"), "frobnicate");
+        check_error("[b]\n[a:python2]\n[c : frobnicate()]\n", 3, Some("c"), "frobnicate");
         check_error("[a]\n=> b\n", 2, Some("a"), "part dependencies");
         check_error("[a]\n+= b\n", 2, Some("a"), "needs a name");
-        check_error("[a]\n[b\n", 2, Some("a"), "[b");
+        check_error("[a]\n[b\n", 2, Some("b"), "[b");
+        check_error("[a]\n[ b.c x]\ny z\n", 2, Some("b.c"), "line 3: \"y z\"");
+        check_error("[a]\n[]\n", 2, None, "[]");
     }
 
     #[test]
