@@ -74,6 +74,10 @@ async fn output(env: &Env, scratch: &Path) {
     let reading = spawned.output.take().unwrap();
     end(spawned).await;
     assert_eq!(reading.take(100).unwrap(), b"hello\n");
+    assert!(
+        env.timeout(Duration::from_millis(20), reading.readable()).await.is_err(),
+        "the end is nothing to take"
+    );
     let mut in_directory = shell("test -f log");
     in_directory.directory = scratch.to_owned();
     assert!(end(env.processes().spawn(&in_directory).unwrap()).await.succeeded());

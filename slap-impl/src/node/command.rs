@@ -121,9 +121,8 @@ pub async fn run(
         _ => None,
     };
     let watch = async {
-        match &log {
-            Some(log) => log.follow().await,
-            None => {}
+        if let Some(log) = &log {
+            log.follow().await;
         }
         std::future::pending::<()>().await
     };

@@ -75,6 +75,10 @@ impl Pipe for RealPipe {
                 if ioctl_fionread(self.file.get_ref())? > 0 {
                     return Ok(());
                 }
+                if is_at_end(self.file.get_ref()) {
+                    // The event loop would say "ready" for ever.
+                    std::future::pending::<()>().await;
+                }
                 ready.clear_ready();
             }
         })
@@ -94,6 +98,14 @@ impl Pipe for RealPipe {
             }
         }
     }
+}
+
+/// Whether nobody can write to a pipe any more, and all was taken.
+fn is_at_end(pipe: &File) -> bool {
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut asked = [PollFd::new(pipe, PollFlags::IN)];
+    let _ = poll(&mut asked, Some(&now));
+    asked[0].revents().contains(PollFlags::HUP) && !asked[0].revents().contains(PollFlags::IN)
 }
 
 /// Whether a descriptor is a pipe that is open for reading too, as [`open_named`] gives it.
