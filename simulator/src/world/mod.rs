@@ -10,6 +10,7 @@
 
 mod files;
 mod network;
+mod pipe;
 mod processes;
 mod programs;
 pub(crate) mod random;

@@ -106,7 +106,8 @@ fn tell_errors(env: &Env, reference: &str, service: &Service) {
     let errors: Vec<AccessStatus> =
         statuses.filter(|status| status.kind() == StatusKind::Error && !status.no_data).collect();
     for status in &errors {
-        env.tell(format_args!("{reference}: {}", status.described()));
+        let age = if status.up_to_date { "" } else { "before the last change, " };
+        env.tell(format_args!("{reference}: {age}{}", status.described()));
     }
     if !errors.is_empty() {
         env.tell("hint: the node tries again by itself; `slap lab logs` has the whole logs of a lab");

@@ -167,8 +167,9 @@ fn judge(condition: Condition, seen: Option<&Seen>) -> Look {
     }
     match status.kind() {
         _ if status.no_data => Look::NotYet("its node did not report yet".to_owned()),
-        StatusKind::Error => Look::NotYet(status.described()),
+        // What was reported is about an earlier wish.
         _ if !status.up_to_date => Look::NotYet("its node is processing it".to_owned()),
+        StatusKind::Error => Look::NotYet(status.described()),
         StatusKind::Access => Look::True,
         _ => Look::NotYet(status.text.clone()),
     }
@@ -192,6 +193,11 @@ mod tests {
             };
             assert_eq!(found, expected, "{condition:?} {seen:?}");
         };
+        let overtaken = seen("started", "#error broken", false);
+        assert_eq!(
+            judge(Condition::Green, overtaken.as_ref()),
+            Look::NotYet("its node is processing it".to_owned())
+        );
         use Condition::*;
         check(Green, None, "never");
         check(Destroyed, None, "true");

@@ -17,9 +17,11 @@ mod processes;
 pub mod real;
 mod store;
 
-pub use files::{FileKind, Files, Lock, Metadata};
+pub use files::{FileKind, Files, Lock, Metadata, Pipe};
 pub use network::{Address, BoxListener, BoxStream, Listener, Network, Stream};
-pub use processes::{Child, Command, Ended, Identity, Output, Process, Processes, Signal, Spawned, Start};
+pub use processes::{
+    Child, Command, Ended, Identity, Output, Process, Processes, RUN_VARIABLE, Signal, Spawned, Start,
+};
 pub use store::{Batch, Store, StoreError, Stores, Verdict, Write};
 
 use std::{
@@ -162,6 +164,11 @@ pub trait Console {
     fn output(&self, text: &str) -> io::Result<()>;
     /// Writes progress, a warning or an error to standard error, as it is.
     fn error(&self, text: &str);
+    /// Writes a line of a daemon's log to standard error, like `error`; but where standard error is a pipe that this process itself keeps
+    /// open ([`Output::Pipe`]) and that nobody reads, the line is lost rather than waited with: a daemon goes on.
+    fn log(&self, text: &str) {
+        self.error(text);
+    }
     /// Whether standard error is a terminal.
     fn is_terminal(&self) -> bool;
 }
@@ -328,6 +335,6 @@ impl Env {
     /// Writes a dated line of a daemon's log to standard error.
     pub fn log(&self, line: impl fmt::Display) {
         let now = self.clock().now();
-        self.parts.console.error(&format!("{now:.3} {line}\n"));
+        self.parts.console.log(&format!("{now:.3} {line}\n"));
     }
 }

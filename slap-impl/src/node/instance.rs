@@ -372,7 +372,7 @@ async fn install(site: &Site, partition: &ComputerPartition) -> Result<(), NodeE
         )));
     }
     if !site.is_built(url) {
-        let lines = engine::last_lines(&site.env, &site.release_log(url), None);
+        let lines = engine::last_lines(&site.env, &site.release_log(url), Some(engine::RUN_BEGINS));
         return Err(NodeError::Failed(format!("Software Release {url} is not built.\n{lines}")));
     }
     let path = site.partition(id);
