@@ -1,6 +1,7 @@
 //! Each rule can break: for each there is a change of one line of `step` (or of what a node sees) that breaks exactly that rule.
 //! The mutated model is compiled with a bare rustc, and random walks look for what breaks.
 #![expect(clippy::disallowed_types, reason = "a test compiles, and there is no env to ask")]
+#![allow(clippy::unwrap_used, reason = "in a test that is as good as an assertion")]
 #![expect(clippy::disallowed_methods, reason = "a test compiles, and there is no env to ask")]
 
 use slap_model::Rule;

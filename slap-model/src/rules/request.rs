@@ -30,10 +30,10 @@ fn places(Transition { before, event, reply, after }: &Transition<'_>, found: &m
     for (number, instance) in &after.instances {
         if let Some(old) = before.instances.get(number) {
             found.expect(old.place == instance.place, Rule::NeverMoves, instance.title);
-        } else if let Some(place) = instance.place {
-            if let Event::Request(Request { filter: Filter::Computer(computer), .. }) = event {
-                found.expect(place.computer == *computer, Rule::FilterIsObeyed, place);
-            }
+        } else if let Some(place) = instance.place
+            && let Event::Request(Request { filter: Filter::Computer(computer), .. }) = event
+        {
+            found.expect(place.computer == *computer, Rule::FilterIsObeyed, place);
         }
     }
     if let (Event::Request(request), Reply::Refused(Refusal::NoRoom)) = (event, reply) {
