@@ -5,15 +5,15 @@ use slap_impl::{cli, env::Exit, env::real, programs::exec};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // As histories start it, it is `slap`.
-    if std::env::args_os().nth(1).is_some_and(|word| word == "slap") {
-        return cli::process(std::env::args_os().skip(1));
-    }
     // As the contract's real arm starts processes, this program is its shim.
     let arguments = match exec::begin(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(exit) => return ExitCode::from(exit.0),
     };
+    // As histories start it, it is `slap`.
+    if arguments.get(1).is_some_and(|word| word == "slap") {
+        return cli::process(arguments.into_iter().skip(1));
+    }
     let arguments = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let exit: Exit = real::block_on(|env| simulator::command::run(env, arguments));
     ExitCode::from(exit.0)
