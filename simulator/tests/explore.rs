@@ -73,7 +73,8 @@ fn check_broken(world: &str, step: fn(&mut State, &Event) -> Reply, rule: Rule, 
     let text = failure.file();
     assert!(text.contains(rule.name()), "{text}");
     let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let events: Vec<Event> = lines.map(|line| serde_json::from_str(line).expect("a line is an event")).collect();
+    let events: Vec<Event> =
+        lines.map(|line| serde_json::from_str(line).expect("a line is an event")).collect();
     assert_eq!(events, failure.events);
 }
 
@@ -117,6 +118,14 @@ fn a_cloud_that_does_not_settle_is_found_with_who_waits_for_what() {
     let Problem::Stuck { reason: Reason::Endless, steps } = failure.problem else { panic!("{failure:?}") };
     let cycle: Vec<&str> = failure.events[failure.events.len() - steps..].iter().map(Event::kind).collect();
     assert!(cycle.contains(&"deliver"), "{cycle:?}");
+}
+
+#[test]
+fn too_many_states_are_told_and_nothing_is_said_of_what_was_not_seen() {
+    let options = Options { states_max: 1000, ..Options::default() };
+    let explored = explore(vec![one("node crash")], &options).remove(0);
+    assert!(explored.is_cut && !explored.is_whole && explored.failure.is_none(), "{explored:?}");
+    assert_eq!(explored.settling, None);
 }
 
 fn run(arguments: &[&str]) -> (i32, Output) {
