@@ -120,6 +120,14 @@ fn a_cloud_that_does_not_settle_is_found_with_who_waits_for_what() {
     assert!(cycle.contains(&"deliver"), "{cycle:?}");
 }
 
+#[test]
+fn too_many_states_are_told_and_nothing_is_said_of_what_was_not_seen() {
+    let options = Options { states_max: 1000, ..Options::default() };
+    let explored = explore(vec![one("node crash")], &options).remove(0);
+    assert!(explored.is_cut && !explored.is_whole && explored.failure.is_none(), "{explored:?}");
+    assert_eq!(explored.settling, None);
+}
+
 fn run(arguments: &[&str]) -> (i32, Output) {
     let output = Command::new(env!("CARGO_BIN_EXE_simulator"))
         .arg("explore")

@@ -60,18 +60,21 @@ pub fn worlds() -> Vec<World> {
 /// Larger worlds, each explored as deep as it says.
 pub fn larger() -> Vec<World> {
     let deep = |name, world: World, depth| World { name, depth: Some(depth), ..world };
-    let wide = |world: World, titles| {
-        let bounds = Bounds { titles, stops: true, claims_gone_only: false, ..world.bounds };
+    let wide = |world: World| {
+        let bounds = Bounds { titles: 3, instances: 0, stops: true, claims_gone_only: false, ..world.bounds };
         World { bounds, ..world }
     };
-    let mail = |world: World, mail| World { bounds: Bounds { titles: 2, mail, ..world.bounds }, ..world };
+    let mail = |world: World| World { bounds: Bounds { titles: 2, mail: 3, ..world.bounds }, ..world };
+    let crash = Bounds { titles: 2, stops: true, ..node_crash().bounds };
+    let many = Bounds { sizes: vec![2, 1, 0], ..allocation().bounds };
     vec![
-        deep("everything", everything(), 3),
-        deep("larger shared", wide(shared(), 3), 5),
-        deep("larger rename and bang", wide(titles(), 3), 5),
-        deep("everything with nodes", everything_with_nodes(), 4),
-        deep("larger stale view", mail(stale_view(), 3), 14),
-        deep("larger node crash", mail(node_crash(), 3), 10),
+        deep("larger allocation", World { bounds: many, ..allocation() }, 6),
+        deep("larger tree", wide(tree()), 5),
+        deep("larger shared", wide(shared()), 4),
+        deep("larger rename and bang", wide(titles()), 6),
+        deep("larger stale view", World { settles_within: 40, ..mail(stale_view()) }, 14),
+        deep("larger node crash", World { bounds: crash, ..node_crash() }, 16),
+        deep("trees on a node", trees_on_a_node(), 6),
     ]
 }
 
@@ -190,8 +193,28 @@ fn stale_view() -> World {
     World::new("stale view", "a node acts on what it saw", bounds).with_nodes(1, 25).formatted(0, 1)
 }
 
+/// One report on its way at a time: of two on the same object the older may arrive last, when its answer is lost, and is kept, because reports
+/// say of which timestamp they are, but not which of them is newer.
 fn node_crash() -> World {
     let bounds = Bounds { supplies: true, nodes: true, faults: true, mail: 1, ..small() };
     let about = "builds, services, agents and reports that fail";
     World::new("node crash", about, bounds).with_nodes(1, 25).formatted(0, 1)
+}
+
+fn trees_on_a_node() -> World {
+    let bounds = Bounds {
+        titles: 2,
+        connections: 2,
+        children: true,
+        shared: true,
+        stops: true,
+        bangs: true,
+        renames: true,
+        supplies: true,
+        nodes: true,
+        mail: 2,
+        ..small()
+    };
+    let about = "a root that waits for its children, and hosts, with the node that they are on";
+    World::new("trees on a node", about, bounds).with_nodes(1, 60).formatted(0, 2)
 }

@@ -104,3 +104,30 @@ fn states_that_behave_alike_have_one_canonical_form() {
         }
     }
 }
+
+/// Whether an event names a timestamp, which differs between a state and its canonical form.
+fn names_a_timestamp(event: &Event) -> bool {
+    matches!(event, Event::Report(_) | Event::Deliver(_) | Event::LoseAnswer(_) | Event::Drop(_))
+}
+
+#[test]
+fn what_happens_to_a_state_happens_to_its_canonical_form() {
+    let mut compared = 0;
+    for (world, seed) in worlds().iter().chain(&[everything_with_nodes()]).zip(0..).cycle().take(200) {
+        let mut numbers = Numbers(seed + compared);
+        let mut state: State = world.start.clone();
+        for _ in 0..80 {
+            let Some(event) = world.bounds.generate(&state, &mut numbers) else { continue };
+            let mut canonical = state.clone().canonical();
+            let reply = state.step(&event);
+            if !names_a_timestamp(&event) {
+                assert_eq!(canonical.step(&event).kind(), reply.kind(), "{event:?}");
+                // How far a clock was set back is forgotten; it changes no order of timestamps.
+                let forms = [canonical, state.clone()].map(|it| State { now: 0, ..it.canonical() });
+                assert_eq!(forms[0], forms[1], "{event:?}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 5_000, "{compared}");
+}

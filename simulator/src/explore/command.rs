@@ -60,7 +60,7 @@ pub fn run(env: &Env, arguments: &[String]) -> Exit {
         env.tell(format_args!("error: never occurred in any world: {}", report.never.join(", ")));
     }
     for one in &explored {
-        if !one.is_whole && settings.is_all && one.failure.is_none() {
+        if one.is_cut {
             env.tell(format_args!("error: {}: more states than {}", one.world, settings.options.states_max));
             is_well = false;
         }

@@ -57,6 +57,8 @@ pub struct Explored {
     pub depth: usize,
     /// Whether nothing was left out for depth or number.
     pub is_whole: bool,
+    /// Whether there were more states than were allowed.
+    pub is_cut: bool,
     /// How long it took.
     pub took: Duration,
     /// How often each kind of event occurred.
@@ -99,7 +101,6 @@ fn explore_world(world: World, options: &Options) -> Explored {
     let record = checker.model().take_record();
     let mut discoveries = checker.discoveries();
     let mut failure = discoveries.remove(world::RULES).map(|path| Failure::of_rules(&world, path));
-    let is_whole = record.is_whole;
     let mut settling = None;
     if failure.is_none() && !record.is_cut && !world.start.nodes.is_empty() {
         match record.steps.settling(world.settles_within) {
@@ -112,7 +113,8 @@ fn explore_world(world: World, options: &Options) -> Explored {
         states: checker.unique_state_count(),
         transitions: record.transitions,
         depth: checker.max_depth().saturating_sub(1),
-        is_whole,
+        is_whole: record.is_whole,
+        is_cut: record.is_cut,
         took: start.elapsed(),
         events: record.events,
         replies: record.replies,
