@@ -3,7 +3,7 @@
 use super::{
     engine,
     evaluate::Evaluation,
-    recipe::{Nested, OptionMap, Options, Place, RecipeError},
+    recipe::{Derive, Nested, OptionMap, Options, Place, RecipeError},
 };
 use crate::env::{Env, LocalFuture};
 use std::{path::Path, rc::Rc};
@@ -91,6 +91,24 @@ impl Options for Context<'_> {
         if let Some(section) = self.evaluation.state.borrow_mut().sections.get_mut(&*self.section) {
             section.hidden.insert(option.to_owned());
         }
+    }
+
+    fn derive(&self, rule: Derive) {
+        if let Some(section) = self.evaluation.state.borrow_mut().sections.get_mut(&*self.section) {
+            section.derive = Some(rule);
+        }
+    }
+
+    fn other_option<'a>(
+        &'a self,
+        section: &'a str,
+        option: &'a str,
+    ) -> LocalFuture<'a, Result<Option<String>, RecipeError>> {
+        Box::pin(async move {
+            self.evaluation.section(section, Some(&self.section)).await?;
+            let found = self.evaluation.option(section, option).await?;
+            Ok(found.map(|value| unescape(&value)))
+        })
     }
 
     fn other<'a>(&'a self, section: &'a str) -> LocalFuture<'a, Result<OptionMap, RecipeError>> {

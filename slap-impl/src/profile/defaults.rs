@@ -14,7 +14,7 @@ use std::{
     rc::Rc,
 };
 
-const DEFAULTS: [(&str, &str); 25] = [
+const DEFAULTS: [(&str, &str); 24] = [
     ("allow-hosts", "*"),
     ("allow-picked-versions", "true"),
     ("allow-unknown-extras", "false"),
@@ -31,7 +31,6 @@ const DEFAULTS: [(&str, &str); 25] = [
     ("log-level", "INFO"),
     ("newest", "true"),
     ("offline", "false"),
-    ("parts", ""),
     ("parts-directory", "parts"),
     ("prefer-final", "true"),
     ("python", "buildout"),

@@ -244,7 +244,12 @@ fn lock(env: &Env, directory: &Path) -> Result<Box<dyn crate::env::Lock>, Recipe
 /// Evaluates the parts and all that they need; returns what is to be installed, in order.
 async fn evaluate_parts(evaluation: &Evaluation, only: &[String]) -> Result<Vec<String>, RecipeError> {
     evaluation.section("buildout", None).await?;
-    let listed = evaluation.option("buildout", "parts").await?.unwrap_or_default();
+    let listed = evaluation.option("buildout", "parts").await?.ok_or_else(|| {
+        RecipeError::new("Missing option: buildout:parts")
+            .at(evaluation.place("buildout", None))
+            .section("buildout")
+            .hint("`parts =` is a profile that installs nothing")
+    })?;
     let wanted: Vec<String> =
         if only.is_empty() { listed.split_whitespace().map(str::to_owned).collect() } else { only.to_vec() };
     for part in &wanted {

@@ -12,7 +12,7 @@
 
 use super::{
     merge::{self, Sections, VALUE_BYTES_MAX},
-    recipe::{NothingToInstall, OptionMap, Place, Recipe, RecipeError},
+    recipe::{Derive, NothingToInstall, OptionMap, Place, Recipe, RecipeError},
     reference::{Piece, pieces},
     registry::Registry,
     syntax::{Section, Value},
@@ -79,6 +79,8 @@ pub(super) struct Evaluated {
     pub(super) used: BTreeSet<Rc<str>>,
     /// Sections that were asked for while this one was evaluated.
     depends: BTreeSet<Rc<str>>,
+    /// Makes options that nobody set.
+    pub(super) derive: Option<Derive>,
     /// The evaluation has ended.
     pub(super) done: bool,
 }
@@ -232,6 +234,7 @@ impl Evaluation {
             hidden: BTreeSet::new(),
             used: BTreeSet::new(),
             depends: BTreeSet::new(),
+            derive: None,
             done: false,
         };
         let presets = state.presets.remove(name);
@@ -313,6 +316,7 @@ impl Evaluation {
         chain: &mut Chain,
     ) -> Result<Option<Rc<str>>, RecipeError> {
         let value = match self.find(section, option) {
+            Found::Value(None) => return self.derived(section, option),
             Found::Value(value) => return Ok(value),
             Found::Unsubstituted(value) => value,
         };
@@ -331,6 +335,18 @@ impl Evaluation {
         chain.pop();
         self.store(section, &option, Rc::clone(&text), false)?;
         Ok(Some(text))
+    }
+
+    /// An option that the section's recipe makes because it is asked for.
+    fn derived(&self, section: &str, option: &str) -> Result<Option<Rc<str>>, RecipeError> {
+        let rule = self.state.borrow().sections.get(section).and_then(|section| section.derive.clone());
+        let Some(made) = rule.and_then(|rule| rule(&self.env, option)) else { return Ok(None) };
+        let value: Rc<str> = made.map_err(RecipeError::new)?.into();
+        self.store(section, &option.into(), Rc::clone(&value), false)?;
+        if let Some(section) = self.state.borrow_mut().sections.get_mut(section) {
+            section.hidden.insert(option.to_owned());
+        }
+        Ok(Some(value))
     }
 
     /// An option's text with its references followed.

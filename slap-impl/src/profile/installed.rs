@@ -113,11 +113,10 @@ impl Installed {
         self.options.remove(part);
     }
 
-    /// Remembers a part as the last one, or where it is.
+    /// Remembers a part as the last one: what was installed or updated last is uninstalled first.
     pub fn remember(&mut self, part: &str, options: OptionMap) {
-        if !self.parts.iter().any(|other| other == part) {
-            self.parts.push(part.to_owned());
-        }
+        self.parts.retain(|other| other != part);
+        self.parts.push(part.to_owned());
         self.options.insert(part.to_owned(), options);
     }
 }

@@ -21,6 +21,9 @@ use std::{
 /// Options of one section, by name.
 pub type OptionMap = BTreeMap<String, String>;
 
+/// Makes an option when it is first asked for: `None` when there is none of that name, or why it cannot be made.
+pub type Derive = Rc<dyn Fn(&Env, &str) -> Option<Result<String, String>>>;
+
 /// Makes the recipe of a section, when the section is evaluated: reads and completes its options, may ask the
 /// master, but changes no file. All `${}` of the section's own options were substituted before.
 pub type Construct = for<'a> fn(&'a dyn Options) -> LocalFuture<'a, Result<Box<dyn Recipe>, RecipeError>>;
@@ -99,6 +102,16 @@ pub trait Options {
     /// anew: for secrets and for what changes in each run.
     fn hide(&self, option: &str);
 
+    /// Has options made that nobody set, when something outside of this section refers to them. They are hidden.
+    fn derive(&self, rule: Derive);
+
+    /// An option of another section, which is evaluated first; this part then depends on it. Such as
+    /// [`Options::derive`] makes are found here, and not in [`Options::other`].
+    fn other_option<'a>(
+        &'a self,
+        section: &'a str,
+        option: &'a str,
+    ) -> LocalFuture<'a, Result<Option<String>, RecipeError>>;
     /// All options of another section, which is evaluated first (and its recipe constructed). This part
     /// then depends on it: it is installed after it, and anew when that section's options change.
     fn other<'a>(&'a self, section: &'a str) -> LocalFuture<'a, Result<OptionMap, RecipeError>>;

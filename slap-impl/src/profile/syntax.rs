@@ -216,24 +216,9 @@ impl Parser {
         self.block = value.is_empty();
         let key = (Rc::from(name), operation);
         let Some(section) = self.open_section() else { return };
-        let before = section.options.remove(&key);
-        let mut text = String::new();
-        match (operation, before) {
-            (Operation::Set, _) => {
-                section.options.remove(&(Rc::from(name), Operation::Add));
-                section.options.remove(&(Rc::from(name), Operation::Remove));
-                text.push_str(value);
-            }
-            (_, None) => text.push_str(value),
-            (_, Some(before)) => {
-                // A second `+=` in one file goes on where the first ended.
-                text.push_str(trim_end(&before.text));
-                if !value.is_empty() {
-                    text.push('\n');
-                    text.push_str(value);
-                }
-            }
-        }
+        // `x = 1` and `x += 2` stand side by side, in any order; of two with one sign the later one counts.
+        section.options.remove(&key);
+        let text = value.to_owned();
         self.option = Some((key, text, number));
     }
 
@@ -351,7 +336,7 @@ impl fmt::Display for Document {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (name, section)) in self.sections.iter().enumerate() {
             writeln!(formatter, "{}[{name}]", if index == 0 { "" } else { "\n" })?;
-            // `=` goes before `+=` and `-=`, which it would replace.
+            // `=` goes before what is added to it and taken from it.
             let is_set = |key: &Key| key.1 == Operation::Set;
             let sets = section.options.iter().filter(|(key, _)| is_set(key));
             for ((name, operation), value) in
@@ -426,10 +411,10 @@ mod tests {
     fn repeated_sections_and_operations() {
         check("[a]\nx = 1\n[b]\n[a]\nx = 2\n", &[("a", "x", "2"), ("b", "", "")]);
         check("[a]\nx = 1\nx += 2\n", &[("a", "x+", "2"), ("a", "x", "1")]);
-        check("[a]\nx+=2\nx += 3\n", &[("a", "x+", "2\n3")]);
-        check("[a]\nx += 2\nx = 3\n", &[("a", "x", "3")]);
+        check("[a]\nx+=2\nx += 3\n", &[("a", "x+", "3")]);
+        check("[a]\nx += 2\nx = 3\n", &[("a", "x+", "2"), ("a", "x", "3")]);
         check("[a]\nx -= 2\n", &[("a", "x-", "2")]);
-        check("[a]\nx +=\n  1\n  2\nx +=\n  3\n", &[("a", "x+", "1\n2\n3")]);
+        check("[a]\nx +=\n  1\n  2\nx +=\n  3\n", &[("a", "x+", "3")]);
     }
 
     #[test]

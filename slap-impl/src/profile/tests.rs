@@ -287,7 +287,7 @@ fn parts_live_and_die() {
     real::env().files().remove_file(&house.path("fa")).expect("removed");
     house.check(&changed, "a", "a", "b");
     // Not wanted any more, last one first.
-    house.check("[buildout]\nparts =\n", "a b", "", "");
+    house.check("[buildout]\nparts =\n", "b a", "", "");
     assert_eq!((house.read("fa"), house.read("fb2"), house.read(".installed.cfg")), (None, None, None));
 }
 

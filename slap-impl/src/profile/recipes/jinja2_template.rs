@@ -109,7 +109,7 @@ async fn key(options: &dyn Options, option: &str, expression: &str) -> Result<St
         return Err(options.error(Some(option), format!("{expression:?}: expected section:option")));
     };
     let found =
-        if section.is_empty() { options.get(name) } else { options.other(section).await?.remove(name) };
+        if section.is_empty() { options.get(name) } else { options.other_option(section, name).await? };
     found.ok_or_else(|| {
         let section = if section.is_empty() { options.section() } else { section };
         options.error(Some(option), format!("section [{section}] has no option {name:?}"))

@@ -2,7 +2,7 @@
 //!
 //! Every option but `recipe` and `mode` is a path; missing directories are made with `mode` (0777) without the umask,
 //! those above with 0777 without it. They hold data, so they belong to no part and are never removed
-//! (slapos/recipe/mkdirectory.py). Options that buildout itself adds (their names begin with `_`) are no paths.
+//! (slapos/recipe/mkdirectory.py). `_profile_base_location_`, which buildout itself adds, is no path.
 
 use super::common::{self, Constructed, Done};
 use crate::profile::recipe::{Options, Part, Recipe, RecipeError};
@@ -25,7 +25,7 @@ impl Directories {
         let mut paths: Vec<(String, String)> = options
             .all()
             .into_iter()
-            .filter(|(option, _)| option != "recipe" && option != "mode" && !option.starts_with('_'))
+            .filter(|(option, _)| !["recipe", "mode", "_profile_base_location_"].contains(&&**option))
             .map(|(option, path)| (path, option))
             .collect();
         paths.sort();

@@ -11,6 +11,7 @@ mod free_port;
 mod jinja2_template;
 mod mkdirectory;
 mod password;
+mod password_scheme;
 mod pretty;
 mod promise_plugin;
 mod publish;

@@ -3,18 +3,24 @@
 //! `bytes` (16) letters and digits, kept in `storage-path` (`${buildout:parts-directory}/SECTION`; empty: nowhere) as the
 //! JSON object `{"": PASSWORD}`; a file with a bare password is read too. `create-once` (true) keeps the file when the
 //! part goes; `passwd` given wins (slapos/recipe/random.py, `Password`). `passwd` stays out of the installed file.
-//! Native difference: hashes `passwd-SCHEME` are not made yet; those that stand in the file are set as options, any
-//! other is a missing option where a profile asks for it. The file is put in place whole and durably.
+//! An option `passwd-SCHEME` is made when something refers to it, and kept in the file (`password_scheme.rs`).
+//! Native differences: schemes that are not served are refused where they are asked for; a hash that is asked for later is
+//! stored then, too, where upstream makes another one in each run; the file is put in place whole and durably.
 
-use super::common::{self, Constructed, Done};
+use super::{
+    common::{self, Constructed, Done},
+    password_scheme as scheme,
+};
 use crate::{
     env::Env,
     profile::recipe::{Options, Part, Recipe, RecipeError},
 };
 use std::{
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 const ALPHABET: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
@@ -29,9 +35,9 @@ struct Password {
     storage: Option<PathBuf>,
     create_once: bool,
     /// The password under the empty name, and hashes.
-    secrets: BTreeMap<String, String>,
-    /// Whether it was made in this run.
-    is_new: bool,
+    secrets: Rc<RefCell<BTreeMap<String, String>>>,
+    /// Whether one of them was made in this run.
+    is_new: Rc<Cell<bool>>,
 }
 
 /// Makes the recipe.
@@ -64,11 +70,21 @@ pub(super) fn construct(options: &dyn Options) -> Constructed<'_> {
             secrets.insert(String::new(), generate(options)?);
             is_new = true;
         }
-        for (name, secret) in &secrets {
-            let option = if name.is_empty() { "passwd" } else { name };
-            options.set(option, secret);
-            options.hide(option);
-        }
+        let password = secrets.get("").cloned().unwrap_or_default();
+        options.set("passwd", &password);
+        options.hide("passwd");
+        let (secrets, is_new) = (Rc::new(RefCell::new(secrets)), Rc::new(Cell::new(is_new)));
+        let (kept, made) = (Rc::clone(&secrets), Rc::clone(&is_new));
+        options.derive(Rc::new(move |env, option| {
+            let name = option.strip_prefix("passwd-")?;
+            if let Some(hash) = kept.borrow().get(option) {
+                return Some(Ok(hash.clone()));
+            }
+            Some(scheme::hash(env, name, &password).inspect(|hash| {
+                kept.borrow_mut().insert(option.to_owned(), hash.clone());
+                made.set(true);
+            }))
+        }));
         Ok(Box::new(Password { storage, create_once, secrets, is_new }) as Box<dyn Recipe>)
     })
 }
@@ -108,6 +124,7 @@ impl Password {
         let Some(path) = &self.storage else { return Ok(Vec::new()) };
         let entries: Vec<String> = self
             .secrets
+            .borrow()
             .iter()
             .map(|(name, secret)| format!("{}: {}", json_text(name), json_text(secret)))
             .collect();
@@ -148,6 +165,6 @@ impl Recipe for Password {
     }
 
     fn update<'a>(&'a mut self, part: &'a Part<'a>) -> Done<'a> {
-        Box::pin(async move { if self.is_new { self.store(&**part) } else { Ok(Vec::new()) } })
+        Box::pin(async move { if self.is_new.get() { self.store(&**part) } else { Ok(Vec::new()) } })
     }
 }

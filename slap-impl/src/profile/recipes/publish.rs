@@ -60,8 +60,7 @@ impl Publish {
             let names: Vec<String> = match section.get("-publish") {
                 Some(names) => names.split_whitespace().map(str::to_owned).collect(),
                 None => {
-                    let hidden =
-                        |name: &str| name == "recipe" || name.starts_with('-') || name.starts_with("__");
+                    let hidden = |name: &str| name == "recipe" || name.starts_with('-');
                     section.keys().filter(|name| !hidden(name)).cloned().collect()
                 }
             };

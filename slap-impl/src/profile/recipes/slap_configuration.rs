@@ -113,8 +113,11 @@ fn storage(options: &dyn Options, partition: &str) -> Result<(), RecipeError> {
             if !files.is_directory(&target) {
                 continue;
             }
-            let link = options.directory().join("DATA").join(&disk);
-            common::make_parent(options, &link)?;
+            let data = options.directory().join("DATA");
+            let link = data.join(&disk);
+            // As slapos.util's `mkdir_p` makes it.
+            let made = files.create_directory(&data, 0o700);
+            made.map_err(|error| common::failed(options, "made", &data, &error))?;
             if files.symlink_metadata(&link).is_err() {
                 let made = files.symlink(&target, &link);
                 made.map_err(|error| common::failed(options, "made", &link, &error))?;
