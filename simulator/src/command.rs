@@ -1,14 +1,26 @@
 //! The program `simulator`: runs a lab in a world of a seed and prints what happened, line by line. Two runs of
-//! the same seed print the same lines.
+//! the same seed print the same lines. `simulator replay` stands in [`crate::differential::replay`].
 
-use crate::lab;
+use crate::{differential, lab};
 use slap_impl::env::{Env, Exit};
 
 const USAGE: &str = "usage: simulator run [--seed N] [--nodes N] [--trace]\n\n\
-    Runs a lab's life in a world in memory: up, changes, kills, destruction, down. --trace prints every event.";
+    Runs a lab's life in a world in memory: up, changes, kills, destruction, down. --trace prints every event.\n\n\
+    usage: simulator replay FILE\n\n\
+    Steps through a list of events (one a line, as JSON) on the model and on the real master, with both sides shown;\n\
+    exit code 1 tells of a difference.";
 
 /// Runs the program.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
+    if let Some(("replay", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return match rest {
+            [path] if !path.starts_with('-') => differential::replay::command(&env, path).await,
+            _ => {
+                env.tell(format_args!("error: expected one FILE\n\n{USAGE}"));
+                Exit::USAGE
+            }
+        };
+    }
     let mut seed: u64 = 1;
     let mut nodes: u32 = 3;
     let mut trace = false;

@@ -3,9 +3,11 @@
 //! * [`world`]: the second `Env`: paused clock, streams in memory, files in memory, programs as groups of tasks
 //! * [`command`]: the program `simulator`
 //! * [`contract`]: what any `Env` must do; the same suite runs on the world and on the real system
+//! * [`differential`]: the model and the real master, event by event
 //! * [`lab`]: a master and nodes in a world, until all promises are green
 
 pub mod command;
 pub mod contract;
+pub mod differential;
 pub mod lab;
 pub mod world;

@@ -276,7 +276,7 @@ impl Generator<'_> {
 
     fn report_shared_error(&self, choices: &mut dyn Choices) -> Option<Event> {
         let place = self.place(choices)?;
-        Some(Event::ReportSharedError { place, shared: self.reference(choices)? })
+        Some(Event::ReportSharedError { place, shared: self.reference(choices, place)? })
     }
 
     fn clock_back(&self, choices: &mut dyn Choices) -> Option<Event> {
@@ -369,17 +369,18 @@ impl Generator<'_> {
                     .map(|partition| Place { computer: *computer, partition: *partition })
             })
             .collect();
-        pick(choices, &places).copied()
+        // Not much can happen to a free partition.
+        pick_likely(choices, &places, |place| self.state.tenant(*place).is_some())
     }
 
     /// The instance in a partition, or a shared one; which may be hosted elsewhere.
     fn target(&self, choices: &mut dyn Choices) -> Option<(Place, Option<Reference>)> {
         let place = self.place(choices)?;
         let of_shared = self.bounds.shared && choices.choose(2) == 1;
-        Some((place, if of_shared { Some(self.reference(choices)?) } else { None }))
+        Some((place, if of_shared { Some(self.reference(choices, place)?) } else { None }))
     }
 
-    fn reference(&self, choices: &mut dyn Choices) -> Option<Reference> {
+    fn reference(&self, choices: &mut dyn Choices, place: Place) -> Option<Reference> {
         let references: Vec<Reference> = self
             .state
             .instances
@@ -391,12 +392,21 @@ impl Generator<'_> {
             let unknown = Reference { root: None, title: self.title(choices)? };
             return (!references.contains(&unknown)).then_some(unknown);
         }
-        pick(choices, &references).copied()
+        pick_likely(choices, &references, |reference| self.state.shared_at(place, *reference).is_some())
     }
 }
 
 fn pick<'a, T>(choices: &mut dyn Choices, from: &'a [T]) -> Option<&'a T> {
     if from.is_empty() { None } else { from.get(choices.choose(from.len())) }
+}
+
+/// One of them; those that are likely, more often.
+fn pick_likely<T: Copy>(choices: &mut dyn Choices, from: &[T], is_likely: impl Fn(&T) -> bool) -> Option<T> {
+    if from.is_empty() {
+        return None;
+    }
+    let weights: Vec<u32> = from.iter().map(|it| if is_likely(it) { 6 } else { 1 }).collect();
+    from.get(choices.choose_weighted(&weights)).copied()
 }
 
 fn below(choices: &mut dyn Choices, count: u8) -> Option<u8> {

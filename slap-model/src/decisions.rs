@@ -18,7 +18,7 @@ macro_rules! decisions {
 
             /// What is decided.
             pub fn sentence(self) -> &'static str {
-                match self { $(Decision::$variant => concat!($($doc,)*),)* }
+                match self { $(Decision::$variant => concat!($($doc,)*).trim_ascii(),)* }
             }
         }
     };
@@ -33,7 +33,8 @@ decisions! {
     UnknownFilterIsRefused "unknown-filter-is-refused"
     /// A request for destroyed of what is not there is refused; slapproxy takes a partition only to have it emptied.
     NothingIsMadeToBeDestroyed "nothing-is-made-to-be-destroyed"
-    /// A request without type is one for the default type, always; slapproxy forgets that when it is repeated.
+    /// A request without type is one for the default type, or for the host's when it is shared, always; slapproxy forgets that
+    /// when it is repeated, and leaves it empty for a shared one.
     NoTypeIsTheDefaultType "no-type-is-the-default-type"
     /// A destroyed or stopped root takes its tree along at once, and nothing is started or made started below a stopped one;
     /// slapproxy waits until the root's node reports, and lets new ones start.
@@ -50,6 +51,14 @@ decisions! {
     ReferencesAreUnique "references-are-unique"
     /// The release and the type of a shared instance stay; slapproxy enters it with another host as well.
     SharedKeepsRelease "shared-keeps-release"
+    /// A shared instance stays with its host, whatever filter it is asked for with; slapproxy searches each time, and enters it
+    /// with each host that it finds.
+    SharedKeepsHost "shared-keeps-host"
+    /// A shared instance keeps its reference when its root is renamed; slapproxy looks for the one that the titles make by then,
+    /// and makes another.
+    ReferencesStay "references-stay"
+    /// The answer to a request says what is wanted of the instance; slapproxy says `started` where no state was asked for.
+    AnswerSaysWhatIsWanted "answer-says-what-is-wanted"
     /// A shared instance that is to be destroyed is gone at once; slapproxy keeps a row of it for ever.
     SharedGoesAtOnce "shared-goes-at-once"
     /// A stopped shared instance is not in its host's list.

@@ -40,8 +40,8 @@ data! {
         pub parameters: Parameters,
         /// Its connection parameters.
         pub connection: Connection,
-        /// What is wanted of it; a shared instance's answer does not say.
-        pub state: Option<Wanted>,
+        /// What is wanted of it; slapproxy does not say it of a shared one.
+        pub state: Wanted,
         /// Its partition's timestamp; a shared instance's answer has none.
         pub rank: Option<Rank>,
     }

@@ -13,6 +13,7 @@ usage: cargo xtask COMMAND
 
   cluster VERB [ARGS]   build slap (release) and run `slap lab VERB`: up, status, wait, logs, kill, pause, resume, down
   sim [ARGS]            build the simulator (release) and run it
+  model replay FILE     build the simulator (release) and step through a list of events on the model and on the real master
   bench [ARGS]          build and run the benchmarks
   ci [--nightly]        what CI does: format, lints, tests, documentation; with --nightly what takes longer, too
 ";
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["cluster", rest @ ..] => program("slap-impl", "slap", &[&["lab"], rest].concat()),
         ["sim", rest @ ..] => program("simulator", "simulator", rest),
+        ["model", "replay", rest @ ..] => program("simulator", "simulator", &[&["replay"], rest].concat()),
         ["bench", rest @ ..] => code(bench(rest)),
         ["ci"] => ci(false),
         ["ci", "--nightly"] => ci(true),

@@ -22,9 +22,15 @@ pub use trace::Trace;
 use files::MemoryFiles;
 use network::MemoryNetwork;
 use processes::Table;
-use random::Random;
+pub(crate) use random::Random;
 use slap_impl::env::{Clock, Command, Env, Exit, Identity, LocalFuture, Output};
-use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    path::PathBuf,
+    rc::Rc,
+    time::Duration,
+};
 use store::MemoryStores;
 use tokio::time::Instant;
 
@@ -103,6 +109,19 @@ impl World {
         processes::user(&self.shared, directory.into(), variables)
     }
 
+    /// As [`World::user`], with a wall clock that stands still until it is set.
+    pub fn user_with_clock(&self, directory: impl Into<PathBuf>, clock: Rc<SetClock>) -> Env {
+        processes::user_with_clock(&self.shared, directory.into(), BTreeMap::new(), clock)
+    }
+
+    /// A wall clock that stands still until it is set; time as it passes is the world's.
+    pub fn set_clock(&self, microseconds: i64) -> Rc<SetClock> {
+        Rc::new(SetClock {
+            clock: WorldClock { start: self.shared.start },
+            microseconds: Cell::new(microseconds),
+        })
+    }
+
     /// Starts a program and waits for its end. What it printed goes to the trace and into the answer.
     pub async fn command(&self, env: &Env, program: &str, arguments: &[&str]) -> (Exit, String) {
         let command = Command {
@@ -131,6 +150,33 @@ impl World {
 
     fn end(&self) {
         processes::end_all(&self.shared);
+    }
+}
+
+/// A wall clock that stands still until it is set, also back.
+pub struct SetClock {
+    clock: WorldClock,
+    microseconds: Cell<i64>,
+}
+
+impl SetClock {
+    /// Sets it, to microseconds since 1970.
+    pub fn set(&self, microseconds: i64) {
+        self.microseconds.set(microseconds);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_microsecond(self.microseconds.get()).expect("a test's dates are near")
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()> {
+        self.clock.sleep(duration)
     }
 }
 

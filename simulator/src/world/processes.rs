@@ -9,8 +9,8 @@ use super::{
     random::Random,
 };
 use slap_impl::env::{
-    Child, Command, Console, Context, Ended, Env, EnvParts, Exit, Identity, LocalFuture, Output, Process,
-    Processes, Signal, Spawned, Start, Tasks,
+    Child, Clock, Command, Console, Context, Ended, Env, EnvParts, Exit, Identity, LocalFuture, Output,
+    Process, Processes, Signal, Spawned, Start, Tasks,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -109,6 +109,16 @@ impl Table {
 
 /// A process without a program: a test, or a user at a terminal.
 pub(crate) fn user(shared: &Rc<Shared>, directory: PathBuf, variables: BTreeMap<String, String>) -> Env {
+    user_with_clock(shared, directory, variables, shared.clock())
+}
+
+/// As [`user`], with a clock of its own.
+pub(crate) fn user_with_clock(
+    shared: &Rc<Shared>,
+    directory: PathBuf,
+    variables: BTreeMap<String, String>,
+    clock: Rc<dyn Clock>,
+) -> Env {
     let nobody = Identity { pid: 0, start_time: 0 };
     let record = shared.table.borrow_mut().add(|identity| {
         Record::new(
@@ -123,7 +133,8 @@ pub(crate) fn user(shared: &Rc<Shared>, directory: PathBuf, variables: BTreeMap<
             &shared.random,
         )
     });
-    ProcessEnv { shared: shared.clone(), record }.env()
+    let context = record.context.clone();
+    ProcessEnv { shared: shared.clone(), record }.env_of(context, clock)
 }
 
 /// Ends every process.
@@ -244,10 +255,14 @@ impl ProcessEnv {
 
     /// The `Env` of this process after it changed its variables or directory, as a shell does before `exec`.
     pub(crate) fn env_with(&self, context: Context) -> Env {
+        self.env_of(context, self.shared.clock())
+    }
+
+    fn env_of(&self, context: Context, clock: Rc<dyn Clock>) -> Env {
         let owner = self.record.identity;
         let entropy = self.record.entropy.clone();
         Env::new(EnvParts {
-            clock: self.shared.clock(),
+            clock,
             entropy: Rc::new(entropy),
             network: Rc::new(ProcessNetwork {
                 network: self.shared.network.clone(),

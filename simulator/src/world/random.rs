@@ -32,6 +32,11 @@ impl Random {
         least + Duration::from_nanos(self.stream.borrow_mut().next_u64() % span)
     }
 
+    /// Any number.
+    pub(crate) fn number(&self) -> u64 {
+        self.stream.borrow_mut().next_u64()
+    }
+
     fn of(path: String) -> Random {
         let seed: [u8; 32] = Sha256::digest(path.as_bytes()).into();
         Random { path, stream: Rc::new(RefCell::new(ChaCha8Rng::from_seed(seed))) }

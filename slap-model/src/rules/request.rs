@@ -110,7 +110,7 @@ fn answers(transition: &Transition<'_>, request: &Request, found: &mut Found) {
     let is_true = given.place == seat.and_then(|seat| seat.place)
         && given.parameters == instance.parameters
         && given.connection == instance.connection
-        && given.state.is_none_or(|state| state == instance.state)
+        && given.state == instance.state
         && given.rank.is_none_or(|rank| {
             instance.place.and_then(|place| after.slot(place)).is_some_and(|slot| slot.rank == rank)
         });

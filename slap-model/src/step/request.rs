@@ -84,6 +84,10 @@ impl Desk<'_> {
         if request.kind.is_none() {
             self.decide(Decision::NoTypeIsTheDefaultType);
         }
+        let is_forced = asker.root.is_some_and(|root| self.state.instances[&root].state != Wanted::Started);
+        if request.state.is_none() && state != Wanted::Started && !is_forced {
+            self.decide(Decision::AnswerSaysWhatIsWanted);
+        }
         let after = Instance {
             requester: asker.requester,
             release: request.release,
@@ -172,6 +176,12 @@ impl Desk<'_> {
             return Err(Refusal::ReferenceTaken);
         }
         let host = self.find_host(request)?;
+        if request.kind.is_none() {
+            self.decide(Decision::NoTypeIsTheDefaultType);
+        }
+        if state == Wanted::Stopped {
+            self.decide(Decision::StoppedSharedIsUnlisted);
+        }
         let number = self.insert(Instance {
             title: request.title,
             root: asker.root,
@@ -223,15 +233,29 @@ impl Desk<'_> {
     ) -> Answer {
         let before = self.state.instances[&number].clone();
         let shared = before.shared.expect("the caller looked");
-        let given = self.given(number);
         if state == Wanted::Destroyed {
             self.decide(Decision::SharedGoesAtOnce);
+            self.instance(number).state = state;
+            let given = self.given(number);
+            self.instance(number).state = before.state;
             self.remove_shared(number);
             return Ok(given);
         }
+        let root = asker.root.map(|root| self.state.instances[&root].title);
+        if shared.reference != (Reference { root, title: request.title }) {
+            self.decide(Decision::ReferencesStay);
+        }
+        if request.kind.is_none() {
+            self.decide(Decision::NoTypeIsTheDefaultType);
+        }
         let keeps_kind = request.kind.is_none_or(|kind| kind == before.kind);
         let host = match shared.host {
-            Some(host) if self.state.instances[&host].release == request.release && keeps_kind => host,
+            Some(host) if self.state.instances[&host].release == request.release && keeps_kind => {
+                if self.searched_host(request) != Some(host) {
+                    self.decide(Decision::SharedKeepsHost);
+                }
+                host
+            }
             Some(_) => {
                 self.decide(Decision::SharedKeepsRelease);
                 return Err(Refusal::OtherRelease);
@@ -265,6 +289,23 @@ impl Desk<'_> {
         Ok(self.given(number))
     }
 
+    /// The host that slapproxy would find: on the computer that is named, or else on the default one.
+    fn searched_host(&self, request: &Request) -> Option<Number> {
+        let computer = match request.filter {
+            Filter::Anywhere => DEFAULT_COMPUTER,
+            Filter::Computer(computer) | Filter::Host(Place { computer, .. }) => computer,
+        };
+        let partitions = self.state.computers.get(&computer)?.partitions.keys();
+        let places = partitions.map(|partition| Place { computer, partition: *partition });
+        places
+            .filter(|place| !matches!(request.filter, Filter::Host(named) if named != *place))
+            .filter_map(|place| self.state.tenant(place))
+            .find(|(_, host)| {
+                host.release == request.release && request.kind.is_none_or(|kind| kind == host.kind)
+            })
+            .map(|(number, _)| number)
+    }
+
     fn insert(&mut self, instance: Instance) -> Number {
         let instances = &mut self.state.instances;
         let number =
@@ -291,7 +332,7 @@ fn given(state: &State, number: Number) -> Reply {
         kind: seat.kind,
         parameters: instance.parameters,
         connection: instance.connection,
-        state: instance.shared.is_none().then_some(instance.state),
+        state: instance.state,
         rank,
     })
 }

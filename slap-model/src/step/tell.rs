@@ -32,6 +32,9 @@ impl Desk<'_> {
 
     pub(super) fn rename(&mut self, place: Place, shared: Option<Reference>, title: Title) -> Answer {
         let number = self.require_target(place, shared)?;
+        if shared.is_some() {
+            self.decide(Decision::SharedIsAnInstance);
+        }
         let instance = &self.state.instances[&number];
         if instance.title == title {
             return Ok(Reply::Done);
@@ -42,9 +45,6 @@ impl Desk<'_> {
         if in_tree || among_roots {
             self.decide(Decision::TitlesStayUnique);
             return Err(Refusal::TitleTaken);
-        }
-        if shared.is_some() {
-            self.decide(Decision::SharedIsAnInstance);
         }
         self.instance(number).title = title;
         Ok(Reply::Done)

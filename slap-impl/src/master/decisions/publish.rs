@@ -4,6 +4,7 @@ use super::{Answer, Decision, Desk, Refusal, require_instance};
 use crate::{
     store::{self, Instance},
     vocabulary::{ComputerId, InstanceTitle, PartitionId, RequestedState, SharedReference},
+    wire::instance_xml,
 };
 
 impl Desk<'_> {
@@ -17,7 +18,7 @@ impl Desk<'_> {
         document: &str,
     ) -> Decision {
         let instance = self.addressed(computer, partition, reference)?;
-        if instance.connection == document {
+        if is_same(&instance.connection, document) {
             return Ok(Answer::Text("done".to_owned()));
         }
         store::set_connection(self.connection, instance.number, document)?;
@@ -91,4 +92,9 @@ impl Desk<'_> {
             None => Ok(instance.clone()),
         }
     }
+}
+
+/// Whether two documents say the same; before anything was published there is none, which says as much as one without parameters.
+fn is_same(before: &str, after: &str) -> bool {
+    before == after || (before.is_empty() && instance_xml::decode(after).is_ok_and(|it| it.is_empty()))
 }

@@ -1,0 +1,25 @@
+//! The model and the real master, event by event.
+//!
+//! * `names`, `question`, `answer`: the model's names, events and replies, as the wire has them
+//! * `real`: the real master in this process; `picture`: all that it keeps, in a form in which the model's can be compared
+//! * `choices`: lists of events from bytes or from a seed; `file`: lists as files
+//! * `run`: a list on both; `difference`: in what they differ; `shrink`: makes a list short that shows a difference
+//! * `slapproxy`: the same for slapproxy, as far as it goes
+//! * `failure`: what to do when there is one; `replay`: the command that steps through a list
+//!
+//! After every event the reply and all that is kept must be equal. A failure is kept for ever, as a short list of events under
+//! `regressions/model/`.
+
+mod answer;
+pub mod choices;
+pub mod difference;
+pub mod failure;
+pub mod file;
+mod names;
+mod picture;
+mod question;
+mod real;
+pub mod replay;
+pub mod run;
+pub mod shrink;
+pub mod slapproxy;

@@ -1,0 +1,67 @@
+//! `simulator replay FILE`: steps through a list of events with both sides shown.
+
+use super::{
+    file::{self, FILE_BYTES_MAX},
+    run::Both,
+};
+use crate::world::World;
+use slap_impl::env::{Env, Exit};
+use slap_model::Event;
+
+/// Runs the command; exit code 1 tells of a difference.
+pub async fn command(env: &Env, path: &str) -> Exit {
+    let path = env.context().absolute(path);
+    let text = match env.files().read(&path, FILE_BYTES_MAX) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) => {
+            env.tell(format_args!("error: {}: {error}", path.display()));
+            return Exit::FAILED;
+        }
+    };
+    let events = match file::read(&text) {
+        Ok(events) => events,
+        Err(error) => {
+            env.tell(format_args!("error: {}: {error}", path.display()));
+            return Exit::FAILED;
+        }
+    };
+    // A world has a runtime of its own, and none can be started inside another.
+    let outcome = std::thread::scope(|scope| scope.spawn(move || steps(events)).join());
+    let Ok((lines, exit)) = outcome else { return Exit::FAILED };
+    for line in lines {
+        env.print(line);
+    }
+    exit
+}
+
+/// The lines that are shown, and how the command ends.
+pub fn steps(events: Vec<Event>) -> (Vec<String>, Exit) {
+    World::run(1, async move |world| {
+        let mut both = Both::open(&world).await;
+        let mut lines = Vec::new();
+        for (number, event) in (1..).zip(&events) {
+            let step = both.step(event).await;
+            lines.push(format!("{number}: {}", serde_json::to_string(event).unwrap_or_default()));
+            lines.push(format!("   model:  {:?}", step.model));
+            match &step.real {
+                Ok(reply) => lines.push(format!("   master: {reply:?}")),
+                Err(error) => lines.push(format!("   master: unreadable: {error}")),
+            }
+            if let Some(difference) = step.difference {
+                for part in &difference.parts {
+                    lines.push(format!("   DIFFERS {}", part.place));
+                    lines.push(format!("     model:  {}", part.model));
+                    lines.push(format!("     master: {}", part.other));
+                }
+                lines.push(format!("DIFFERENT after {number} of {} events", events.len()));
+                return (lines, Exit::FAILED);
+            }
+        }
+        if let Some(difference) = both.look_at_all().await {
+            lines.push(format!("DIFFERENT in what nodes are told at the end: {difference}"));
+            return (lines, Exit::FAILED);
+        }
+        lines.push(format!("equal after each of {} events", events.len()));
+        (lines, Exit::DONE)
+    })
+}

@@ -1,0 +1,189 @@
+//! A list of events on the model and on the real master: the first difference ends it.
+
+use super::{choices, difference::Difference, picture::Picture, real::Real};
+use crate::world::World;
+use slap_model::{Event, Refusal, Reply, State, names::Computer, reply::Ignored, state::View};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How often each kind of event that reaches a master, and of reply, occurred.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Events by kind.
+    pub events: BTreeMap<&'static str, u64>,
+    /// Replies by kind.
+    pub replies: BTreeMap<String, u64>,
+}
+
+/// The kinds of events that a master sees.
+pub const EVENT_KINDS: [&str; 25] = [
+    "bang",
+    "bang of a computer",
+    "bang of a shared instance",
+    "clock back",
+    "format",
+    "instance destroyed",
+    "instance in error",
+    "instance started",
+    "instance stopped",
+    "look",
+    "publish",
+    "publish for a shared instance",
+    "release available",
+    "release building",
+    "release destroyed",
+    "release in error",
+    "remove",
+    "rename",
+    "rename of a shared instance",
+    "request by a partition",
+    "request by a user",
+    "request of a shared instance by a partition",
+    "request of a shared instance by a user",
+    "shared instance in error",
+    "supply",
+];
+
+/// Replies of every kind that a master gives, besides [`Reply::Given`].
+fn replies() -> Vec<Reply> {
+    use Refusal::{
+        BadFilter, Cycle, FreePartition, NoHost, NoRoom, NothingToDestroy, OtherRelease, OtherSharing,
+        ReferenceTaken, RequesterDestroyed, RootTitle, StillWanted, TitleTaken, UnknownComputer,
+        UnknownPartition, UnknownShared,
+    };
+    let refusals = [
+        BadFilter,
+        Cycle,
+        FreePartition,
+        NoHost,
+        NoRoom,
+        NothingToDestroy,
+        OtherRelease,
+        OtherSharing,
+        ReferenceTaken,
+        RequesterDestroyed,
+        RootTitle,
+        StillWanted,
+        TitleTaken,
+        UnknownComputer,
+        UnknownPartition,
+        UnknownShared,
+    ];
+    let mut replies = vec![
+        Reply::Done,
+        Reply::Kept(BTreeSet::new()),
+        Reply::NotYet(BTreeSet::new()),
+        Reply::View(View::default()),
+        Reply::Local,
+    ];
+    replies.extend([Ignored::Free, Ignored::Late, Ignored::NotSupplied].map(Reply::Ignored));
+    replies.extend(refusals.map(Reply::Refused));
+    replies
+}
+
+impl Coverage {
+    /// An event with its reply occurred.
+    pub fn count(&mut self, event: &Event, reply: &Reply) {
+        *self.events.entry(event.kind()).or_default() += 1;
+        *self.replies.entry(reply.kind().to_string()).or_default() += 1;
+    }
+
+    /// Adds another coverage.
+    pub fn add(&mut self, other: &Coverage) {
+        for (kind, count) in &other.events {
+            *self.events.entry(kind).or_default() += count;
+        }
+        for (kind, count) in &other.replies {
+            *self.replies.entry(kind.clone()).or_default() += count;
+        }
+    }
+
+    /// The kinds that never occurred.
+    pub fn missing(&self) -> Vec<String> {
+        let events = EVENT_KINDS.iter().filter(|kind| !self.events.contains_key(*kind));
+        let replies = replies().into_iter().map(|reply| reply.kind().to_string());
+        let replies = replies.chain(["given".to_owned()]).filter(|kind| !self.replies.contains_key(kind));
+        events.map(|kind| (*kind).to_owned()).chain(replies).collect()
+    }
+
+    /// How many events there were.
+    pub fn total(&self) -> u64 {
+        self.events.values().sum()
+    }
+}
+
+/// What a list of events showed.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What occurred.
+    pub coverage: Coverage,
+    /// The first difference.
+    pub difference: Option<Difference>,
+}
+
+/// Runs a list in a world of its own.
+pub fn run(events: &[Event]) -> Outcome {
+    let events = events.to_vec();
+    World::run(1, async move |world| {
+        let mut both = Both::open(&world).await;
+        let mut outcome = Outcome::default();
+        for event in &events {
+            let step = both.step(event).await;
+            outcome.coverage.count(event, &step.model);
+            outcome.difference = step.difference;
+            if outcome.difference.is_some() {
+                return outcome;
+            }
+        }
+        outcome.difference = both.look_at_all().await;
+        outcome
+    })
+}
+
+/// The model and the real master, side by side.
+pub struct Both {
+    /// The model's state.
+    pub state: State,
+    real: Real,
+    count: usize,
+}
+
+/// One event on both.
+#[derive(Clone, Debug)]
+pub struct BothStep {
+    /// The model's reply.
+    pub model: Reply,
+    /// The real master's reply, or why its answer is none.
+    pub real: Result<Reply, String>,
+    /// In what they differ.
+    pub difference: Option<Difference>,
+}
+
+impl Both {
+    /// Both at their beginning.
+    pub async fn open(world: &World) -> Both {
+        Both { state: choices::empty(), real: Real::open(world).await, count: 0 }
+    }
+
+    /// Lets an event happen on both, and compares the replies and all that is kept.
+    pub async fn step(&mut self, event: &Event) -> BothStep {
+        let at = self.count;
+        self.count += 1;
+        let real = self.real.step(&self.state, event).await;
+        let model = self.state.step(event);
+        let expected = Picture::of_state(&self.state);
+        let kept = if event.reaches_master() { self.real.picture() } else { Ok(expected.clone()) };
+        let difference = Difference::of(at, event, (&model, &expected), (&real, &kept));
+        BothStep { model, real, difference }
+    }
+
+    /// What every node is told at the end, which may be older than what is kept.
+    pub async fn look_at_all(&mut self) -> Option<Difference> {
+        for computer in 0..4 {
+            let step = self.step(&Event::Look(Computer(computer))).await;
+            if step.difference.is_some() {
+                return step.difference;
+            }
+        }
+        None
+    }
+}

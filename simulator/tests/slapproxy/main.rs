@@ -1,0 +1,171 @@
+//! The model and slapproxy of slapos.core 1.24.1, event by event: they are alike, except where a named decision says otherwise;
+//! and there they are not.
+//!
+//! It needs python3 and the packages of `requirements.txt`. `SLAP_DIFFERENTIAL_CASES=N` runs N lists instead of 256.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::print_stderr,
+    reason = "a test starts the program that it compares with, writes what it found, and says what did not run"
+)]
+
+mod python;
+
+use python::Python;
+use simulator::differential::{
+    choices::{Seeded, prelude},
+    file,
+    shrink::{shrink, simplify},
+    slapproxy::{Shown, run},
+};
+use slap_model::{Choices, Decision, Event, State, worlds::everything};
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+/// Events of a list at most.
+const LENGTH: usize = 60;
+
+/// Decisions that slapproxy cannot show, and why.
+const UNSHOWN: [(Decision, &str); 0] = [];
+
+fn cases() -> u64 {
+    std::env::var("SLAP_DIFFERENTIAL_CASES").map_or(256, |text| text.parse().expect("a number of lists"))
+}
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("regressions/decisions")
+}
+
+fn begin() -> State {
+    State::new([])
+}
+
+/// A list of events that use no decision, and one at its end that does.
+fn list(seed: u64) -> Vec<Event> {
+    let world = everything();
+    let mut choices = Seeded::new(seed);
+    let mut state = begin();
+    let mut events = prelude(&world);
+    for event in &events {
+        state.step(event);
+    }
+    let length = 5 + choices.choose(LENGTH);
+    for _ in 0..LENGTH * 10 {
+        let Some(event) = world.bounds.generate(&state, &mut choices) else { continue };
+        let mut after = state.clone();
+        let is_decided = !after.step_explained(&event).decisions.is_empty();
+        if is_decided && events.len() < length {
+            continue;
+        }
+        events.push(event);
+        state = after;
+        if is_decided {
+            break;
+        }
+    }
+    events
+}
+
+/// Where both differ without a decision.
+fn unexplained(shown: &Shown) -> Option<&str> {
+    shown.difference.as_ref().filter(|_| shown.decisions.is_empty()).map(|found| found.kind.as_str())
+}
+
+#[test]
+fn without_a_decision_slapproxy_does_the_same() {
+    let Some(mut python) = Python::start() else { return };
+    let mut equal = 0;
+    for seed in 0..cases() {
+        let events = list(seed);
+        let shown = run(&mut python, begin(), &events);
+        equal += shown.equal;
+        let Some(kind) = unexplained(&shown) else { continue };
+        let short =
+            shrink(&events[..=shown.at], |list| unexplained(&run(&mut python, begin(), list)) == Some(kind));
+        let found = run(&mut python, begin(), &short).difference;
+        let text = found.map(|found| found.to_string()).unwrap_or_default();
+        panic!("seed {seed}: no decision says so:\n{}", file::write(&text, &short));
+    }
+    println!("{equal} events without a decision were the same");
+}
+
+/// Whether a list shows a decision: all is alike until its last event, which uses it alone, and there both differ.
+fn shows(shown: &Shown, events: &[Event], decision: Decision) -> bool {
+    shown.at + 1 == events.len()
+        && shown.difference.is_some()
+        && shown.decisions.iter().eq(std::iter::once(&decision))
+}
+
+#[test]
+fn every_decision_can_be_seen() {
+    let Some(mut python) = Python::start() else { return };
+    let mut missing: BTreeSet<Decision> = Decision::ALL.iter().copied().collect();
+    for (decision, _) in UNSHOWN {
+        missing.remove(&decision);
+    }
+    let wanted = missing.clone();
+    let mut rewritten = Vec::new();
+    for decision in wanted {
+        let path = directory().join(format!("{}.jsonl", decision.name()));
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let events = file::read(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let shown = run(&mut python, begin(), &events);
+        assert!(
+            shows(&shown, &events, decision),
+            "{} shows it no more: {:?} after event {}, {:?}",
+            path.display(),
+            shown.decisions,
+            shown.at + 1,
+            shown.difference
+        );
+        missing.remove(&decision);
+        let expected = written(decision, &shown, &events);
+        if text != expected {
+            fs::write(&path, expected).expect("it can be written");
+            rewritten.push(path);
+        }
+    }
+    assert!(rewritten.is_empty(), "these say something else now, and were written again: {rewritten:?}");
+    if missing.is_empty() {
+        return;
+    }
+    let found = search(&mut python, &missing);
+    panic!(
+        "lists are missing for {missing:?}; written: {found:?}; commit them, or say in UNSHOWN why there is none"
+    );
+}
+
+/// The file of a list that shows a decision.
+fn written(decision: Decision, shown: &Shown, events: &[Event]) -> String {
+    let difference = shown.difference.as_ref().map(ToString::to_string).unwrap_or_default();
+    file::write(&format!("{}: {}\n{difference}", decision.name(), decision.sentence()), events)
+}
+
+/// Looks for lists that show decisions, and writes them.
+fn search(python: &mut Python, missing: &BTreeSet<Decision>) -> BTreeSet<Decision> {
+    let mut found = BTreeSet::new();
+    for seed in 0..20_000 {
+        let events = list(seed);
+        let mut state = begin();
+        let used: Vec<_> = events.iter().map(|event| state.step_explained(event).decisions).collect();
+        let Some(last) = used.last().filter(|last| last.len() == 1) else { continue };
+        let decision = *last.first().expect("there is one");
+        if !missing.contains(&decision) || found.contains(&decision) {
+            continue;
+        }
+        if !shows(&run(python, begin(), &events), &events, decision) {
+            continue;
+        }
+        let mut shows = |list: &[Event]| shows(&run(python, begin(), list), list, decision);
+        let short = shrink(&events, &mut shows);
+        let short = simplify(&short, &mut shows);
+        let difference = run(python, begin(), &short).difference.map(|it| it.to_string()).unwrap_or_default();
+        let text =
+            file::write(&format!("{}: {}\n{difference}", decision.name(), decision.sentence()), &short);
+        fs::write(directory().join(format!("{}.jsonl", decision.name())), text).expect("it can be written");
+        found.insert(decision);
+        if found.len() == missing.len() {
+            break;
+        }
+    }
+    found
+}
