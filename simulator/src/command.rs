@@ -1,14 +1,18 @@
 //! The program `simulator`: runs a lab in a world of a seed and prints what happened, line by line. Two runs of
 //! the same seed print the same lines. `simulator replay` stands in [`crate::differential::replay`].
 
-use crate::{differential, lab};
+use crate::{canaries, differential, lab};
 use slap_impl::env::{Env, Exit};
 
 const USAGE: &str = "usage: simulator run [--seed N] [--nodes N] [--trace]\n\n\
     Runs a lab's life in a world in memory: up, changes, kills, destruction, down. --trace prints every event.\n\n\
     usage: simulator replay FILE\n\n\
     Steps through a list of events (one a line, as JSON) on the model and on the real master, with both sides shown;\n\
-    exit code 1 tells of a difference.";
+    exit code 1 tells of a difference.\n\n\
+    usage: simulator judge LISTS\n\n\
+    Runs so many lists of events on the real master and judges what it does by the model's rules.\n\n\
+    usage: simulator canaries [NAME...]\n\n\
+    Applies each planted bug to a copy of the sources, and tells whether the tier that must see it does.";
 
 /// Runs the program.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
@@ -17,6 +21,20 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
             [path] if !path.starts_with('-') => differential::replay::command(&env, path).await,
             _ => {
                 env.tell(format_args!("error: expected one FILE\n\n{USAGE}"));
+                Exit::USAGE
+            }
+        };
+    }
+    if let Some(("canaries", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return canaries::command(&env, rest);
+    }
+    if let Some(("judge", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return match rest {
+            [lists] if number(lists).is_some() => {
+                differential::judge::command(&env, number(lists).unwrap_or_default()).await
+            }
+            _ => {
+                env.tell(format_args!("error: expected how many LISTS\n\n{USAGE}"));
                 Exit::USAGE
             }
         };
