@@ -22,6 +22,10 @@ use std::{
 /// Lists of events that the judge runs at most.
 const LISTS: &str = "400";
 
+/// Histories: a large one with kills.
+const HISTORIES: [&str; 8] =
+    ["histories", "--json", "--operations", "4000", "--kills", "4", "--rounds", "40"];
+
 /// A planted bug.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Canary {
@@ -195,7 +199,7 @@ impl Copy {
         let program = self.target.join("debug/simulator");
         let output = match tier {
             Tier::Differential => Command::new(program).args(["judge", LISTS]).output(),
-            Tier::Histories => Command::new(program).args(["histories", "--output", "json"]).output(),
+            Tier::Histories => Command::new(program).args(HISTORIES).output(),
         };
         let output = output.map_err(|error| error.to_string())?;
         let verdict: Json = serde_json::from_slice(&output.stdout).map_err(|error| {

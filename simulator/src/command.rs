@@ -1,76 +1,64 @@
-//! The program `simulator`: runs a lab in a world of a seed and prints what happened, line by line. Two runs of
-//! the same seed print the same lines. `simulator replay` stands in [`crate::differential::replay`].
+//! The program `simulator`, one subcommand for each thing it does. Two runs of `run` with the same seed print the same lines.
 
-use crate::{canaries, differential, lab};
+use crate::{
+    canaries, differential, explore,
+    histories::{self, Plan},
+    lab,
+};
 use slap_impl::env::{Env, Exit};
+use std::path::Path;
 
-const USAGE: &str = "usage: simulator run [--seed N] [--nodes N] [--trace]\n\n\
-    Runs a lab's life in a world in memory: up, changes, kills, destruction, down. --trace prints every event.\n\n\
-    usage: simulator replay FILE\n\n\
-    Steps through a list of events (one a line, as JSON) on the model and on the real master, with both sides shown;\n\
-    exit code 1 tells of a difference.\n\n\
-    usage: simulator judge LISTS\n\n\
-    Runs so many lists of events on the real master and judges what it does by the model's rules.\n\n\
-    usage: simulator canaries [NAME...]\n\n\
-    Applies each planted bug to a copy of the sources, and tells whether the tier that must see it does.";
+const USAGE: &str = "usage: simulator run [--seed N] [--nodes N] [--trace]
+       simulator explore [--help]
+       simulator replay FILE
+       simulator judge LISTS
+       simulator histories [--seed N] [--clients N] [--operations N] [--kills N] [--rounds N] [--json]
+       simulator canaries [NAME...]
+
+run: a lab's life in a world in memory: up, changes, kills, destruction, down. --trace prints every event.
+explore: the model's small worlds, every state of them.
+replay: steps through a list of events (one a line, as JSON) on the model and on the real master, with both sides shown;
+    exit code 1 tells of a difference.
+judge: so many lists of events on the real master, judged by the model's rules; the verdict is JSON.
+histories: clients against a master that is a process of its own; some answers are lost, and what they saw is judged.
+canaries: each planted bug is applied to a copy of the sources, and the tier that must see it is run.";
 
 /// Runs the program.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
-    if let Some(("replay", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return match rest {
-            [path] if !path.starts_with('-') => differential::replay::command(&env, path).await,
-            _ => {
-                env.tell(format_args!("error: expected one FILE\n\n{USAGE}"));
-                Exit::USAGE
-            }
-        };
-    }
-    if let Some(("canaries", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return canaries::command(&env, rest);
-    }
-    if let Some(("judge", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return match rest {
+    let (word, rest) = arguments.split_first().map_or(("", &[][..]), |(word, rest)| (word.as_str(), rest));
+    let done = match word {
+        "run" => life(&env, rest),
+        "replay" => match rest {
+            [path] if !path.starts_with('-') => Ok(differential::replay::command(&env, path).await),
+            _ => Err("replay: expected one FILE".to_owned()),
+        },
+        "explore" => Ok(explore::command::run(&env, rest)),
+        "judge" => match rest {
             [lists] if number(lists).is_some() => {
-                differential::judge::command(&env, number(lists).unwrap_or_default()).await
+                Ok(differential::judge::command(&env, number(lists).unwrap_or_default()).await)
             }
-            _ => {
-                env.tell(format_args!("error: expected how many LISTS\n\n{USAGE}"));
-                Exit::USAGE
-            }
-        };
-    }
+            _ => Err("judge: expected how many LISTS".to_owned()),
+        },
+        "canaries" => Ok(canaries::command(&env, rest)),
+        "histories" => many(&env, rest).await,
+        _ => Err("expected run, explore, replay, judge, histories or canaries".to_owned()),
+    };
+    done.unwrap_or_else(|problem| {
+        env.tell(format_args!("error: {problem}\n\n{USAGE}"));
+        Exit::USAGE
+    })
+}
+
+fn life(env: &Env, arguments: &[String]) -> Result<Exit, String> {
     let mut seed: u64 = 1;
-    let mut nodes: u32 = 3;
-    let mut trace = false;
-    let mut words = arguments.iter().map(String::as_str);
-    if words.next() != Some("run") {
-        env.tell(USAGE);
-        return Exit::USAGE;
-    }
-    while let Some(word) = words.next() {
-        let understood = match word {
-            "--seed" => words.next().and_then(number).map(|value| seed = value).is_some(),
-            "--nodes" => words
-                .next()
-                .and_then(number)
-                .filter(|value| (1..=1000).contains(value))
-                .map(|value| nodes = value as u32)
-                .is_some(),
-            "--trace" => {
-                trace = true;
-                true
-            }
-            _ => false,
-        };
-        if !understood {
-            env.tell(format_args!("error: {word:?} is not understood\n\n{USAGE}"));
-            return Exit::USAGE;
-        }
-    }
+    let mut nodes: u64 = 3;
+    let trace = arguments.iter().any(|word| word == "--trace");
+    let rest: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| *word != "--trace").collect();
+    read(&rest, &mut [("--seed", &mut seed, 0..=u64::MAX), ("--nodes", &mut nodes, 1..=1000)])?;
     env.print(format_args!("seed {seed:#x} nodes {nodes} version {}", env!("CARGO_PKG_VERSION")));
     // A world has a runtime of its own, and none can be started inside another.
-    let outcome = std::thread::scope(|scope| scope.spawn(move || lab::life(seed, nodes)).join());
-    let Ok(outcome) = outcome else { return Exit::FAILED };
+    let outcome = std::thread::scope(|scope| scope.spawn(move || lab::life(seed, nodes as u32)).join());
+    let Ok(outcome) = outcome else { return Ok(Exit::FAILED) };
     if trace {
         for line in &outcome.lines {
             env.print(line);
@@ -83,7 +71,76 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
         outcome.lines.len(),
         outcome.digest
     ));
-    outcome.exit
+    Ok(outcome.exit)
+}
+
+async fn many(env: &Env, arguments: &[String]) -> Result<Exit, String> {
+    let (mut seed, mut clients, mut operations, mut kills, mut rounds) = (1, 64, 6400, 4, 100);
+    let json = arguments.iter().any(|word| word == "--json");
+    let rest: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| *word != "--json").collect();
+    let options = &mut [
+        ("--seed", &mut seed, 0..=u64::MAX),
+        ("--clients", &mut clients, 1..=1000),
+        ("--operations", &mut operations, 0..=10_000_000),
+        ("--kills", &mut kills, 0..=1000),
+        ("--rounds", &mut rounds, 0..=1_000_000),
+    ];
+    read(&rest, options)?;
+    let plan = Plan { seed, clients: clients as u32, operations, kills, rounds: rounds as u32 };
+    if !json {
+        env.print(format_args!("{plan:?}"));
+    }
+    let temporary = env.context().variable("TMPDIR").unwrap_or("/tmp");
+    let scratch = Path::new(temporary).join(format!("slap-histories-{}", env.context().identity.pid));
+    let result = in_scratch(env, &scratch, &plan).await;
+    let outcomes = match result {
+        Ok(outcomes) => outcomes,
+        Err(problem) => {
+            env.tell(format_args!("error: {problem}\nwhat the masters left: {}", scratch.display()));
+            return Ok(Exit::FAILED);
+        }
+    };
+    if json {
+        let rules = outcomes.broken();
+        env.print(serde_json::json!({ "rules": rules, "events": outcomes.operations, "what": outcomes.violations }));
+    } else {
+        env.print(&outcomes);
+        for violation in &outcomes.violations {
+            env.print(format_args!("\n{violation}"));
+        }
+        env.print(format_args!("broken: {}", outcomes.violations.len()));
+    }
+    Ok(if outcomes.violations.is_empty() { Exit::DONE } else { Exit::FAILED })
+}
+
+/// Makes the directory and, unless something failed, removes it.
+async fn in_scratch(env: &Env, scratch: &Path, plan: &Plan) -> Result<histories::Outcomes, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", scratch.display());
+    env.files().create_directory(scratch, 0o700).map_err(failed)?;
+    let outcomes = histories::run(env, scratch, plan).await?;
+    env.files().remove_tree(scratch).map_err(failed)?;
+    Ok(outcomes)
+}
+
+/// Reads options that are numbers, each within its range.
+fn read(
+    words: &[&str],
+    options: &mut [(&str, &mut u64, std::ops::RangeInclusive<u64>)],
+) -> Result<(), String> {
+    for pair in words.chunks(2) {
+        let option = options.iter_mut().find(|(name, ..)| *name == pair[0]);
+        let (name, value, range) = option.ok_or_else(|| format!("{:?} is not understood", pair[0]))?;
+        let given = pair.get(1).and_then(|text| number(text)).filter(|given| range.contains(given));
+        **value = given.ok_or_else(|| {
+            format!(
+                "{name} {}: expected a number from {} to {}",
+                pair.get(1).unwrap_or(&""),
+                range.start(),
+                range.end()
+            )
+        })?;
+    }
+    Ok(())
 }
 
 /// Reads a number, decimal or with 0x.

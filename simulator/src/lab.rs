@@ -55,12 +55,13 @@ impl Lab {
 
     /// What a user does, and what goes wrong; gives the worst exit code.
     async fn work(&self) -> Exit {
-        let request = format!("request hello-1 {} --node computer_guid=COMP-1", self.release());
+        let (title, service) = (self.title(1).await, self.service(1));
+        let request = format!("request {title} {} --node computer_guid=COMP-1", self.release());
         let commands = [
             "lab status --output json",
             &format!("{request} --parameters name=Ada"),
-            "wait hello-1 --for green",
-            "lab kill COMP-1/slappart0/hello-http",
+            &format!("wait {title} --for green"),
+            &format!("lab kill COMP-1/slappart0/{service}"),
             "lab wait",
             "lab kill agent/COMP-1",
             "lab kill supervisor/COMP-1",
@@ -68,7 +69,7 @@ impl Lab {
             "lab kill keeper",
             "lab up",
             &format!("{request} --state destroyed"),
-            "wait hello-1 --for destroyed",
+            &format!("wait {title} --for destroyed"),
             "service list",
         ];
         let mut worst = Exit::DONE;
@@ -86,6 +87,28 @@ impl Lab {
         let (exit, output) = self.slap(command).await;
         assert_eq!(exit, Exit::DONE, "slap {command}\n{output}");
         output
+    }
+
+    /// The title of the instance in a node's first partition, as the lab shows it.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn title(&self, computer: u32) -> String {
+        let status = self.done("lab status --output json").await;
+        let status: serde_json::Value = serde_json::from_str(&status).expect("it is JSON");
+        let id = format!("COMP-{computer}");
+        let nodes = status["nodes"].as_array().expect("a lab has nodes");
+        let node = nodes.iter().find(|node| node["computer"] == id.as_str()).expect("it is one of them");
+        node["partitions"][0]["instance"]["title"].as_str().expect("it has an instance").to_owned()
+    }
+
+    /// The name of the first watched service in a node's first partition.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn service(&self, computer: u32) -> String {
+        let directory = self.partition_file(computer, 0, "etc/service");
+        self.user.files().list(&directory).expect("it has services")[0].clone()
     }
 
     /// A file of a partition.

@@ -5,11 +5,15 @@
 //! * [`command`]: the program `simulator`
 //! * [`contract`]: what any `Env` must do; the same suite runs on the world and on the real system
 //! * [`differential`]: the model and the real master, event by event
+//! * [`histories`]: many clients against a real master, and whether what they saw can be
+//! * [`explore`]: the worlds of slap-model, explored: every state, every rule, every order of steps
 //! * [`lab`]: a master and nodes in a world, until all promises are green
 
 pub mod canaries;
 pub mod command;
 pub mod contract;
 pub mod differential;
+pub mod explore;
+pub mod histories;
 pub mod lab;
 pub mod world;

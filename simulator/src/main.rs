@@ -1,10 +1,14 @@
 //! The program `simulator`.
 #![allow(clippy::disallowed_methods, reason = "the one place where a program's arguments are read")]
 
-use slap_impl::{env::Exit, env::real, programs::exec};
+use slap_impl::{cli, env::Exit, env::real, programs::exec};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // As histories start it, it is `slap`.
+    if std::env::args_os().nth(1).is_some_and(|word| word == "slap") {
+        return cli::process(std::env::args_os().skip(1));
+    }
     // As the contract's real arm starts processes, this program is its shim.
     let arguments = match exec::begin(std::env::args_os()) {
         Ok(arguments) => arguments,

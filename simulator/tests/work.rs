@@ -5,25 +5,43 @@ use slap_impl::{
     client::{InstanceRequest, SlapClient},
     env::{Address, Exit},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Deref};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SEEDS: [u64; 3] = [1, 2, 3];
 
+/// A lab that is up, and what it shows of its first instance.
+struct Up {
+    lab: Lab,
+    title: String,
+    service: String,
+}
+
+impl Deref for Up {
+    type Target = Lab;
+    fn deref(&self) -> &Lab {
+        &self.lab
+    }
+}
+
 /// Brings up a lab of two nodes in a world of each seed, and does something in it.
-fn in_labs(body: impl AsyncFn(Lab) + Copy + 'static) {
+fn in_labs(body: impl AsyncFn(Up) + Copy + 'static) {
     for seed in SEEDS {
         World::run(seed, async move |world| {
             let lab = Lab::new(world);
             lab.done("lab up --nodes 2").await;
-            body(lab).await;
+            let (title, service) = (lab.title(1).await, lab.service(1));
+            body(Up { lab, title, service }).await;
         });
     }
 }
 
 /// The page of the first instance, as a browser gets it; `None` if nobody serves it.
-async fn page(lab: &Lab) -> Option<String> {
-    let status: serde_json::Value = serde_json::from_str(&lab.done("lab status --output json").await).ok()?;
+async fn page(lab: &Up) -> Option<String> {
+    // A hint may follow: of what is paused or dead.
+    let printed = lab.slap("lab status --output json").await.1;
+    let mut documents = serde_json::Deserializer::from_str(&printed).into_iter::<serde_json::Value>();
+    let status = documents.next()?.ok()?;
     let instance = &status["nodes"][0]["partitions"][0]["instance"];
     let url = instance["connection_parameters"]["url"].as_str()?;
     let address = url.strip_prefix("http://")?.trim_end_matches('/').parse().ok()?;
@@ -35,13 +53,13 @@ async fn page(lab: &Lab) -> Option<String> {
 }
 
 /// Requests the first instance again, with something more.
-async fn request(lab: &Lab, more: &str) {
-    let release = lab.release();
-    lab.done(&format!("request hello-1 {release} --node computer_guid=COMP-1 {more}")).await;
+async fn request(lab: &Up, more: &str) {
+    let (title, release) = (&lab.title, lab.release());
+    lab.done(&format!("request {title} {release} --node computer_guid=COMP-1 {more}")).await;
 }
 
 /// How many processes run whose command line contains `words`.
-fn running(lab: &Lab, words: &str) -> usize {
+fn running(lab: &Up, words: &str) -> usize {
     lab.world.processes().iter().filter(|(_, line)| line.contains(words)).count()
 }
 
@@ -50,7 +68,7 @@ fn other_parameters_change_the_page() {
     in_labs(async |lab| {
         assert!(page(&lab).await.expect("it is served").contains("Hello COMP-1!"));
         request(&lab, "--parameters name=Ada").await;
-        lab.done("wait hello-1 --for green").await;
+        lab.done(&format!("wait {} --for green", lab.title)).await;
         assert!(page(&lab).await.expect("it is served").contains("Hello Ada!"));
     });
 }
@@ -59,22 +77,23 @@ fn other_parameters_change_the_page() {
 fn stopped_started_destroyed() {
     in_labs(async |lab| {
         request(&lab, "--state stopped").await;
-        lab.done("wait hello-1 --for stopped").await;
+        lab.done(&format!("wait {} --for stopped", lab.title)).await;
         assert!(page(&lab).await.is_none());
         request(&lab, "--state started").await;
-        lab.done("wait hello-1 --for started").await;
+        lab.done(&format!("wait {} --for started", lab.title)).await;
         assert!(page(&lab).await.is_some());
         request(&lab, "--state destroyed").await;
-        lab.done("wait hello-1 --for destroyed").await;
-        assert_eq!(running(&lab, "hello-http"), 1, "the other node's");
-        assert_eq!(lab.slap("wait hello-1").await.0, Exit::IMPOSSIBLE);
+        lab.done(&format!("wait {} --for destroyed", lab.title)).await;
+        assert_eq!(running(&lab, &lab.service), 1, "the other node's");
+        assert_eq!(lab.slap(&format!("wait {}", lab.title)).await.0, Exit::IMPOSSIBLE);
     });
 }
 
 #[test]
 fn killed_services_and_programs_come_back_and_nothing_runs_twice() {
     in_labs(async |lab| {
-        for target in ["COMP-1/slappart0/hello-http", "agent/COMP-1", "supervisor/COMP-1", "master"] {
+        let service = format!("COMP-1/slappart0/{}", lab.service);
+        for target in [service.as_str(), "agent/COMP-1", "supervisor/COMP-1", "master"] {
             lab.done(&format!("lab kill {target}")).await;
             lab.done("lab wait --timeout 5m").await;
         }
@@ -88,7 +107,7 @@ fn killed_services_and_programs_come_back_and_nothing_runs_twice() {
             "nothing acknowledged is lost"
         );
         for (words, count) in
-            [("hello-http", 2), (" supervisor ", 3), (" node run ", 2), (" proxy start ", 1)]
+            [(lab.service.as_str(), 2), (" supervisor ", 3), (" node run ", 2), (" proxy start ", 1)]
         {
             assert_eq!(running(&lab, words), count, "{words}: {:?}", lab.world.processes());
         }
@@ -102,10 +121,10 @@ fn a_paused_agent_does_nothing_until_it_is_resumed() {
     in_labs(async |lab| {
         lab.done("lab pause agent/COMP-1").await;
         request(&lab, "--parameters name=late").await;
-        assert_eq!(lab.slap("wait hello-1 --timeout 10s").await.0, Exit::TIMED_OUT);
+        assert_eq!(lab.slap(&format!("wait {} --timeout 10s", lab.title)).await.0, Exit::TIMED_OUT);
         assert!(page(&lab).await.expect("services go on").contains("Hello COMP-1!"));
         lab.done("lab resume agent/COMP-1").await;
-        lab.done("wait hello-1 --for green").await;
+        lab.done(&format!("wait {} --for green", lab.title)).await;
         assert!(page(&lab).await.expect("it is served").contains("Hello late!"));
     });
 }
@@ -132,14 +151,32 @@ fn a_tree_and_a_shared_instance_go_from_the_leaves_up() {
             assert_eq!(given.expect("there is room").computer_id, "COMP-2");
         }
         lab.done("lab wait").await;
-        assert_eq!(running(&lab, "hello-http"), 3, "the child on the other node, too");
+        assert_eq!(running(&lab, &lab.service), 3, "the child on the other node, too");
         let table = lab.done("lab status").await;
-        assert!(table.contains("child of hello-1") && table.contains("hello-1_guest"), "{table}");
+        assert!(
+            table.contains(&format!("child of {}", lab.title))
+                && table.contains(&format!("{}_guest", lab.title)),
+            "{table}"
+        );
         request(&lab, "--state destroyed").await;
-        lab.done("wait hello-1 --for destroyed").await;
-        assert_eq!(running(&lab, "hello-http"), 1, "that of hello-2");
+        lab.done(&format!("wait {} --for destroyed", lab.title)).await;
+        assert_eq!(running(&lab, &lab.service), 1, "that of the other node's");
         lab.done("lab wait").await;
         let table = lab.done("lab status").await;
         assert!(!table.contains("child") && !table.contains("guest"), "{table}");
+    });
+}
+
+/// Services that a `down` stopped run again, and nobody is told that all is well before.
+#[test]
+fn down_and_up_serve_the_pages_again() {
+    in_labs(async |lab| {
+        for _ in 0..2 {
+            lab.done("lab down").await;
+            assert_eq!(running(&lab, "hello-http"), 0);
+            lab.done("lab up").await;
+            assert!(page(&lab).await.expect("it is served").contains("Hello COMP-1!"));
+            assert_eq!(running(&lab, "hello-http"), 2);
+        }
     });
 }

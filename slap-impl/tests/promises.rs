@@ -139,6 +139,40 @@ fn what_a_kept_promise_leaves_in_the_background_is_ended() {
 }
 
 #[test]
+fn what_a_promise_starts_in_sessions_of_its_own_is_ended() {
+    // A daemon without any descriptor of the promise's, one that starts another, and one whose parent has ended.
+    let script = |end: &str| {
+        format!(
+            "setsid sh -c 'echo $$ > outer; setsid sh -c \"echo \\$\\$ > inner; exec sleep 600\" & wait' < /dev/null > /dev/null 2>&1 &\n\
+             (setsid sh -c 'echo $$ > orphan; exec sleep 600' &)\n\
+             until [ -s outer ] && [ -s inner ] && [ -s orphan ]; do sleep 0.01; done\n{end}"
+        )
+    };
+    for (end, failed) in [("exit 0", false), ("sleep 600", true)] {
+        let partition = partition(&[], &[("daemons", &script(end))]);
+        let options = Options { deadline: Duration::from_secs(5), ..Options::new(Mode::Test, true) };
+        let summary = run(partition.path(), &options);
+        assert_eq!(summary.outcomes[0].failed, failed, "{summary:?}");
+        for name in ["outer", "inner", "orphan"] {
+            let pid = fs::read_to_string(partition.path().join(name)).unwrap();
+            let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+            assert!(stat.is_err(), "{name} is left, or was not reaped: {stat:?}");
+        }
+    }
+}
+
+#[test]
+fn promises_whose_names_differ_in_the_extension_only_have_results_of_their_own() {
+    let partition = partition(&[], &[("same.a", "echo broken; exit 1"), ("same.b", "echo fine")]);
+    let summary = run(partition.path(), &Options::new(Mode::Test, true));
+    assert_eq!(seen(&summary), [("same.a", true, "broken"), ("same.b", false, "fine")]);
+    assert!(summary.warnings[0].contains("same.b"), "{:?}", summary.warnings);
+    let results = read_results(real::env().files(), partition.path());
+    let results: Vec<_> = results.iter().map(|one| (one.title.as_str(), one.result.failed)).collect();
+    assert_eq!(results, [("same.b", false), ("same", true)]);
+}
+
+#[test]
 fn an_anomaly_counts_after_three_failures_and_promises_keep_their_period() {
     let partition = partition(&[("up.py", "check_socket_listening", "'pathname': '/no/such/socket'")], &[]);
     let anomaly = |force| run(partition.path(), &Options::new(Mode::Anomaly, force));

@@ -11,8 +11,8 @@
 
 use slap_impl::{
     env::{
-        Command, Ended, Env, EnvParts, Files, Identity, LocalFuture, Lock, Metadata, Process, Processes,
-        Signal, Spawned, real,
+        Command, Ended, Env, EnvParts, Files, Identity, LocalFuture, Lock, Metadata, Pipe, Process,
+        Processes, Signal, Spawned, real,
     },
     node::supervisor::{
         self, Restart, Service, ServiceState, ServiceStatus, SupervisorClient, SupervisorError,
@@ -431,19 +431,122 @@ fn nonsense_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn logs_are_bounded() {
+fn logs_are_bounded_however_fast_a_service_writes() {
     world(async |w| {
         let _supervisor = w.start().await;
-        let script = "head -c 50000 /dev/zero | tr '\\0' x; echo end; exec sleep 1000";
-        w.client.apply("g", vec![w.service("loud", script)]).await.unwrap();
-        let log = w.place.join("loud.log");
-        w.until(async || {
-            fs::metadata(w.place.join("loud.log.1")).is_ok() && fs::metadata(&log).unwrap().len() == 0
-        })
-        .await;
-        let kept = fs::read(w.place.join("loud.log.1")).unwrap();
-        assert!(kept.len() == 10_000 && kept.ends_with(b"xxend\n"));
-        assert_eq!(fs::metadata(w.place.join("loud.log.1")).unwrap().permissions().mode() & 0o777, 0o600);
+        let (log, older) = (w.place.join("loud.log"), w.place.join("loud.log.1"));
+        let much = w.place.join("much");
+        let script = format!("yes loud | head -c 5000000; touch {}; exec yes loud", much.display());
+        w.client.apply("g", vec![w.service("loud", &script)]).await.unwrap();
+        while !much.exists() {
+            w.env.sleep(Duration::from_millis(2)).await;
+            for log in [&log, &older] {
+                assert!(fs::metadata(log).map_or(0, |metadata| metadata.len()) <= 10_000);
+            }
+        }
+        assert!(fs::read(&older).unwrap().ends_with(b"loud\n"));
+        assert_eq!(fs::metadata(&older).unwrap().permissions().mode() & 0o777, 0o600);
+        // It does not keep the supervisor from its other work.
+        w.client.apply("h", vec![w.service("other", "exit 3")]).await.unwrap();
+        w.until_state("other", ServiceState::Ended).await;
+        w.client.stop("g").await.unwrap();
+        assert_eq!(w.marked(), []);
+        assert_eq!(fs::read_dir(w.directory().join("output")).unwrap().count(), 1);
+    });
+}
+
+#[test]
+fn the_last_words_are_in_the_log_when_the_end_is_known() {
+    world(async |w| {
+        let _supervisor = w.start().await;
+        for round in 0..20 {
+            let name = format!("last{round}");
+            w.client.apply(&name, vec![w.service(&name, "seq 1 1000; echo last; exit 1")]).await.unwrap();
+            w.until_state(&name, ServiceState::Ended).await;
+            let log = fs::read_to_string(w.place.join(format!("{name}.log"))).unwrap();
+            assert!(log.starts_with("1\n2\n") && log.ends_with("1000\nlast\n"), "{name}");
+        }
+    });
+}
+
+#[test]
+fn a_service_writes_on_while_its_supervisor_is_dead_and_nothing_is_lost() {
+    world(async |w| {
+        let supervisor = w.start().await;
+        let script = format!(
+            "cd {}; echo first; until [ -e go ]; do sleep 0.01; done; seq 1 5000; touch written; seq 5001 200000; \
+             echo last; exec sleep 1000",
+            w.place.display()
+        );
+        let service = Service { log_bytes_max: 10_000_000, ..w.service("a", &script) };
+        w.client.apply("g", vec![service]).await.unwrap();
+        let log = w.place.join("a.log");
+        w.until(async || fs::read_to_string(&log).is_ok_and(|text| text == "first\n")).await;
+        w.kill(supervisor).await;
+        fs::write(w.place.join("go"), "").unwrap();
+        // It is not held up by what a pipe holds; then it waits, and lives.
+        w.until(async || w.place.join("written").exists()).await;
+        assert_eq!(fs::read_to_string(&log).unwrap(), "first\n");
+        assert_eq!(w.marked().len(), 2, "its shell, and what that runs");
+
+        let _supervisor = w.start().await;
+        w.until(async || fs::read_to_string(&log).unwrap().ends_with("last\n")).await;
+        let numbers: String = (1..=200_000).map(|number| format!("{number}\n")).collect();
+        assert!(fs::read_to_string(&log).unwrap() == format!("first\n{numbers}last\n"), "all of it, once");
+        assert_eq!((w.starts("a"), w.status("a").await.state), (1, ServiceState::Running));
+    });
+}
+
+#[test]
+fn a_killed_supervisor_loses_no_service_that_writes_without_end() {
+    world(async |w| {
+        let mut supervisor = w.start().await;
+        w.client.apply("g", vec![w.service("loud", "exec yes loud")]).await.unwrap();
+        let identity = w.status("loud").await.identity.unwrap();
+        for _ in 0..5 {
+            w.kill(supervisor).await;
+            assert!(w.env.processes().find(identity).is_some());
+            supervisor = w.start().await;
+            assert_eq!(w.status("loud").await.identity, Some(identity));
+            let older = w.place.join("loud.log.1");
+            fs::remove_file(&older).ok();
+            // It is read again.
+            w.until(async || older.exists()).await;
+            assert!(fs::metadata(&older).unwrap().len() <= 10_000);
+        }
+    });
+}
+
+#[test]
+fn our_own_daemons_do_not_wait_for_a_dead_keeper() {
+    world(async |w| {
+        // A supervisor that is a service of another one says much when it cannot start a service.
+        let keeper = w.start().await;
+        let inner = w.place.join("inner");
+        let inner_log = w.place.join("inner.log");
+        let service = Service {
+            program: SLAP.into(),
+            arguments: vec![
+                "supervisor".to_owned(),
+                "--directory".to_owned(),
+                inner.to_str().unwrap().to_owned(),
+            ],
+            ..w.sleeper("inner")
+        };
+        w.client.apply("g", vec![service]).await.unwrap();
+        let client = SupervisorClient::new(w.env.clone(), &inner);
+        w.until(async || client.status().await.is_ok()).await;
+        let before = fs::metadata(&inner_log).unwrap().len();
+        w.kill(keeper).await;
+        // More than any pipe holds.
+        for round in 0..10 {
+            let nowhere = w.place.join("x".repeat(200_000)).join(round.to_string());
+            client.apply("g", vec![Service { directory: nowhere, ..w.sleeper("no") }]).await.unwrap();
+        }
+        assert_eq!(fs::metadata(&inner_log).unwrap().len(), before);
+        let _keeper = w.start().await;
+        w.until(async || fs::metadata(&inner_log).unwrap().len() > before).await;
+        client.shutdown(true).await.unwrap();
     });
 }
 
@@ -521,6 +624,9 @@ impl Processes for Crash {
     fn marked_with(&self, variable: &str, wanted: &dyn Fn(&[u8]) -> bool) -> Vec<Identity> {
         self.processes.marked_with(variable, wanted)
     }
+    fn is_stopped(&self, identity: Identity) -> bool {
+        self.processes.is_stopped(identity)
+    }
     fn boot(&self) -> String {
         self.processes.boot()
     }
@@ -540,6 +646,9 @@ impl Files for Crash {
             die();
         }
         Ok(())
+    }
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.files.free_bytes(path)
     }
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         self.files.read(path, limit)
@@ -585,6 +694,9 @@ impl Files for Crash {
     }
     fn symlink_metadata(&self, path: &Path) -> io::Result<Metadata> {
         self.files.symlink_metadata(path)
+    }
+    fn open_pipe(&self, path: &Path) -> io::Result<Box<dyn Pipe>> {
+        self.files.open_pipe(path)
     }
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         self.files.list(path)

@@ -40,6 +40,8 @@ pub struct Bounds {
     pub connections: u8,
     /// Whether partitions request.
     pub children: bool,
+    /// Instances at most: no other is requested before one of them is gone. 0: as many as there is room for.
+    pub instances: usize,
     /// Whether shared instances are requested.
     pub shared: bool,
     /// Whether requests say where.
@@ -54,6 +56,8 @@ pub struct Bounds {
     pub bangs: bool,
     /// Whether anything is reported in the name of nodes, true or not.
     pub claims: bool,
+    /// Whether the only thing that is claimed of an instance is that it is gone.
+    pub claims_gone_only: bool,
     /// Whether modelled nodes work.
     pub nodes: bool,
     /// Whether builds and promises fail, services exit, agents are killed, reports are lost.
@@ -195,6 +199,10 @@ impl Generator<'_> {
         let bounds = self.bounds;
         let by = if bounds.children && choices.choose(2) == 1 { Some(self.place(choices)?) } else { None };
         let title = self.title(choices)?;
+        if bounds.instances > 0 && self.state.instances.len() >= bounds.instances {
+            let asker = by.and_then(|place| self.state.tenant(place)).map(|(number, _)| number);
+            self.state.titled(asker.map(|number| self.state.root_of(number)), title)?;
+        }
         let shared = bounds.shared && choices.choose(2) == 1;
         let release = Release(below(choices, bounds.releases)?);
         let kind = match bounds.kinds {
@@ -255,10 +263,11 @@ impl Generator<'_> {
     fn report(&self, choices: &mut dyn Choices) -> Option<Event> {
         let place = self.place(choices)?;
         let words = [Word::Destroyed, Word::Started, Word::Stopped, Word::Error];
-        let word = words[choices.choose(words.len())];
+        let word = words[choices.choose(if self.bounds.claims_gone_only { 1 } else { words.len() })];
         let rank = self.state.slot(place).map_or(0, |slot| slot.rank);
-        // None, the last one, the one before, and one from the future.
-        let abouts = [None, Some(rank), rank.checked_sub(1), Some(rank + 1)];
+        // None, the last one, one from the future, and the one before.
+        let abouts = [None, Some(rank), Some(rank + 1), rank.checked_sub(1)];
+        let abouts = if rank == 0 { &abouts[..3] } else { &abouts };
         Some(Event::Report(Report { place, word, about: abouts[choices.choose(abouts.len())] }))
     }
 
@@ -352,7 +361,7 @@ impl Generator<'_> {
     }
 
     fn place(&self, choices: &mut dyn Choices) -> Option<Place> {
-        if self.bounds.unknown && choices.choose(8) == 7 {
+        if self.bounds.unknown && choices.choose_weighted(&[7, 1]) == 1 {
             let computer = Computer(below(choices, self.bounds.computers)?);
             let partition = Partition(below(choices, self.bounds.sizes.iter().copied().max()?)?);
             let place = Place { computer, partition };
@@ -388,7 +397,7 @@ impl Generator<'_> {
             .filter_map(|instance| instance.shared)
             .map(|it| it.reference)
             .collect();
-        if self.bounds.unknown && choices.choose(8) == 7 {
+        if self.bounds.unknown && choices.choose_weighted(&[7, 1]) == 1 {
             let unknown = Reference { root: None, title: self.title(choices)? };
             return (!references.contains(&unknown)).then_some(unknown);
         }

@@ -264,52 +264,59 @@ impl Event {
                 | Event::Deliver(_)
         )
     }
-
-    /// Its kind, for counting: every kind must have occurred.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Event::Request(request) => match (request.by.is_some(), request.shared) {
-                (false, false) => "request by a user",
-                (false, true) => "request of a shared instance by a user",
-                (true, false) => "request by a partition",
-                (true, true) => "request of a shared instance by a partition",
-            },
-            Event::Supply { wanted: true, .. } => "supply",
-            Event::Supply { wanted: false, .. } => "remove",
-            Event::Format { .. } => "format",
-            Event::Publish { shared: None, .. } => "publish",
-            Event::Publish { shared: Some(_), .. } => "publish for a shared instance",
-            Event::Rename { shared: None, .. } => "rename",
-            Event::Rename { shared: Some(_), .. } => "rename of a shared instance",
-            Event::Bang { shared: None, .. } => "bang",
-            Event::Bang { shared: Some(_), .. } => "bang of a shared instance",
-            Event::BangComputer(_) => "bang of a computer",
-            Event::ReportRelease { report, .. } => match report {
-                ReleaseReport::Building => "release building",
-                ReleaseReport::Available => "release available",
-                ReleaseReport::Error => "release in error",
-                ReleaseReport::Destroyed => "release destroyed",
-            },
-            Event::Report(report) => match report.word {
-                Word::Started => "instance started",
-                Word::Stopped => "instance stopped",
-                Word::Error => "instance in error",
-                Word::Destroyed => "instance destroyed",
-                Word::Bang => "bang",
-            },
-            Event::ReportSharedError { .. } => "shared instance in error",
-            Event::Look(_) => "look",
-            Event::ClockBack(_) => "clock back",
-            Event::Build { .. } => "build",
-            Event::Process(_) => "process",
-            Event::Check(_) => "check",
-            Event::Deliver(_) => "deliver",
-            Event::LoseAnswer(_) => "lose answer",
-            Event::Drop(_) => "drop",
-            Event::KillAgent(_) => "kill agent",
-            Event::Reboot(_) => "reboot",
-            Event::ServiceExits(_) => "service exits",
-            Event::PromiseTurns { .. } => "promise turns",
-        }
-    }
 }
+
+/// Names the kinds of a type's values, each once.
+macro_rules! kinds {
+    ($type:ident { $($name:literal => $pattern:pat,)* }) => {
+        impl $type {
+            /// The names of all kinds.
+            pub const KINDS: &'static [&'static str] = &[$($name,)*];
+
+            /// The name of its kind, for counting: every kind must have occurred.
+            pub fn kind(&self) -> &'static str {
+                match self { $($pattern => $name,)* }
+            }
+        }
+    };
+}
+pub(crate) use kinds;
+
+kinds! { Event {
+    "request by a user" => Event::Request(Request { by: None, shared: false, .. }),
+    "request of a shared instance by a user" => Event::Request(Request { by: None, shared: true, .. }),
+    "request by a partition" => Event::Request(Request { by: Some(_), shared: false, .. }),
+    "request of a shared instance by a partition" => Event::Request(Request { by: Some(_), shared: true, .. }),
+    "supply" => Event::Supply { wanted: true, .. },
+    "remove" => Event::Supply { wanted: false, .. },
+    "format" => Event::Format { .. },
+    "publish" => Event::Publish { shared: None, .. },
+    "publish for a shared instance" => Event::Publish { shared: Some(_), .. },
+    "rename" => Event::Rename { shared: None, .. },
+    "rename of a shared instance" => Event::Rename { shared: Some(_), .. },
+    "bang" => Event::Bang { shared: None, .. } | Event::Report(Report { word: Word::Bang, .. }),
+    "bang of a shared instance" => Event::Bang { shared: Some(_), .. },
+    "bang of a computer" => Event::BangComputer(_),
+    "release building" => Event::ReportRelease { report: ReleaseReport::Building, .. },
+    "release available" => Event::ReportRelease { report: ReleaseReport::Available, .. },
+    "release in error" => Event::ReportRelease { report: ReleaseReport::Error, .. },
+    "release destroyed" => Event::ReportRelease { report: ReleaseReport::Destroyed, .. },
+    "instance started" => Event::Report(Report { word: Word::Started, .. }),
+    "instance stopped" => Event::Report(Report { word: Word::Stopped, .. }),
+    "instance in error" => Event::Report(Report { word: Word::Error, .. }),
+    "instance destroyed" => Event::Report(Report { word: Word::Destroyed, .. }),
+    "shared instance in error" => Event::ReportSharedError { .. },
+    "look" => Event::Look(_),
+    "clock back" => Event::ClockBack(_),
+    "build" => Event::Build { succeeds: true, .. },
+    "build that fails" => Event::Build { succeeds: false, .. },
+    "process" => Event::Process(_),
+    "check" => Event::Check(_),
+    "deliver" => Event::Deliver(_),
+    "lose answer" => Event::LoseAnswer(_),
+    "drop" => Event::Drop(_),
+    "kill agent" => Event::KillAgent(_),
+    "reboot" => Event::Reboot(_),
+    "service exits" => Event::ServiceExits(_),
+    "promise turns" => Event::PromiseTurns { .. },
+} }

@@ -1,7 +1,7 @@
 //! What the master answers.
 
 use crate::{
-    event::{Wanted, data},
+    event::{Wanted, data, kinds},
     names::{Connection, Kind, Parameters, Partition, Place, Rank, Reference, Release, Title},
     state::View,
 };
@@ -129,18 +129,30 @@ impl Refusal {
     }
 }
 
-impl Reply {
-    /// Its kind, for counting: every kind must have occurred.
-    pub fn kind(&self) -> String {
-        match self {
-            Reply::Done => "done".to_owned(),
-            Reply::Given(_) => "given".to_owned(),
-            Reply::Kept(_) => "partitions kept".to_owned(),
-            Reply::NotYet(_) => "not yet".to_owned(),
-            Reply::Ignored(why) => format!("ignored: {why:?}"),
-            Reply::View(_) => "view".to_owned(),
-            Reply::Refused(why) => format!("refused: {why:?}"),
-            Reply::Local => "local".to_owned(),
-        }
-    }
-}
+kinds! { Reply {
+    "done" => Reply::Done,
+    "given" => Reply::Given(_),
+    "partitions kept" => Reply::Kept(_),
+    "not yet" => Reply::NotYet(_),
+    "ignored: free" => Reply::Ignored(Ignored::Free),
+    "ignored: late" => Reply::Ignored(Ignored::Late),
+    "ignored: not supplied" => Reply::Ignored(Ignored::NotSupplied),
+    "view" => Reply::View(_),
+    "refused: unknown computer" => Reply::Refused(Refusal::UnknownComputer),
+    "refused: unknown partition" => Reply::Refused(Refusal::UnknownPartition),
+    "refused: free partition" => Reply::Refused(Refusal::FreePartition),
+    "refused: unknown shared" => Reply::Refused(Refusal::UnknownShared),
+    "refused: nothing to destroy" => Reply::Refused(Refusal::NothingToDestroy),
+    "refused: no room" => Reply::Refused(Refusal::NoRoom),
+    "refused: no host" => Reply::Refused(Refusal::NoHost),
+    "refused: bad filter" => Reply::Refused(Refusal::BadFilter),
+    "refused: requester destroyed" => Reply::Refused(Refusal::RequesterDestroyed),
+    "refused: other sharing" => Reply::Refused(Refusal::OtherSharing),
+    "refused: root title" => Reply::Refused(Refusal::RootTitle),
+    "refused: cycle" => Reply::Refused(Refusal::Cycle),
+    "refused: reference taken" => Reply::Refused(Refusal::ReferenceTaken),
+    "refused: other release" => Reply::Refused(Refusal::OtherRelease),
+    "refused: title taken" => Reply::Refused(Refusal::TitleTaken),
+    "refused: still wanted" => Reply::Refused(Refusal::StillWanted),
+    "local" => Reply::Local,
+} }

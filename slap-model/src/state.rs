@@ -109,9 +109,9 @@ data! {
         pub view: Option<View>,
         /// Releases that are built, or could not be.
         pub built: BTreeMap<Release, bool>,
-        /// What its agent told of its releases, as far as it knows.
+        /// What its agent told of its releases; nothing while an answer is missing.
         pub told_of_releases: BTreeMap<Release, ReleaseReport>,
-        /// What its agent told of its partitions last, and of which timestamp, as far as it knows.
+        /// What its agent told of its partitions last, and of which timestamp; nothing while an answer is missing.
         pub told: BTreeMap<Partition, (Rank, Word)>,
         /// What is in its partitions.
         pub deployed: BTreeMap<Partition, Deployed>,

@@ -10,15 +10,69 @@ pub struct World {
     pub name: &'static str,
     /// What it is about.
     pub about: &'static str,
+    /// The events that lead from a master that knows nothing to where it starts.
+    pub opening: Vec<Event>,
     /// Where it starts.
     pub start: State,
     /// What may happen.
     pub bounds: Bounds,
+    /// Events of users and faults on a path at most, for worlds that are too large to be explored wholly.
+    pub depth: Option<usize>,
+    /// Steps that the cloud takes at most until it has settled, once users and faults stop; for worlds with nodes.
+    pub settles_within: usize,
+}
+
+impl World {
+    fn new(name: &'static str, about: &'static str, bounds: Bounds) -> World {
+        World {
+            name,
+            about,
+            opening: Vec::new(),
+            start: State::default(),
+            bounds,
+            depth: None,
+            settles_within: 0,
+        }
+    }
+
+    /// With nodes that work, and settle within so many steps.
+    fn with_nodes(mut self, nodes: u8, settles_within: usize) -> World {
+        self.start = State::new((0..nodes).map(Computer));
+        self.settles_within = settles_within;
+        self
+    }
+
+    /// Begins with a computer that has so many partitions.
+    fn formatted(mut self, computer: u8, partitions: u8) -> World {
+        let partitions: BTreeMap<_, _> = (0..partitions).map(|at| (Partition(at), Address(0))).collect();
+        let event = Event::Format { computer: Computer(computer), partitions };
+        self.start.step(&event);
+        self.opening.push(event);
+        self
+    }
 }
 
 /// The worlds that are explored wholly.
 pub fn worlds() -> Vec<World> {
     vec![allocation(), tree(), shared(), titles(), stale_view(), node_crash()]
+}
+
+/// Larger worlds, each explored as deep as it says.
+pub fn larger() -> Vec<World> {
+    let deep = |name, world: World, depth| World { name, depth: Some(depth), ..world };
+    let wide = |world: World, titles| {
+        let bounds = Bounds { titles, stops: true, claims_gone_only: false, ..world.bounds };
+        World { bounds, ..world }
+    };
+    let mail = |world: World, mail| World { bounds: Bounds { titles: 2, mail, ..world.bounds }, ..world };
+    vec![
+        deep("everything", everything(), 3),
+        deep("larger shared", wide(shared(), 3), 5),
+        deep("larger rename and bang", wide(titles(), 3), 5),
+        deep("everything with nodes", everything_with_nodes(), 4),
+        deep("larger stale view", mail(stale_view(), 3), 14),
+        deep("larger node crash", mail(node_crash(), 3), 10),
+    ]
 }
 
 /// All that can happen, in one world that is too large to be explored: for random lists of events.
@@ -44,9 +98,7 @@ pub fn everything() -> World {
         unknown: true,
         ..Bounds::default()
     };
-    let mut start = State::new([]);
-    format(&mut start, 0, 3);
-    World { name: "everything", about: "all that a master is asked", start, bounds }
+    World::new("everything", "all that a master is asked", bounds).formatted(0, 3)
 }
 
 /// As [`everything`], with nodes that work, and fail.
@@ -62,15 +114,8 @@ pub fn everything_with_nodes() -> World {
         sizes: vec![2, 3],
         ..bounds
     };
-    let mut start = State::new([Computer(0), Computer(1)]);
-    format(&mut start, 0, 2);
-    format(&mut start, 1, 2);
-    World { name: "everything with nodes", about: "master and nodes together", start, bounds }
-}
-
-fn format(state: &mut State, computer: u8, partitions: u8) {
-    let partitions: BTreeMap<_, _> = (0..partitions).map(|at| (Partition(at), Address(0))).collect();
-    state.step(&Event::Format { computer: Computer(computer), partitions });
+    let world = World::new("everything with nodes", "master and nodes together", bounds);
+    world.with_nodes(2, 100).formatted(0, 2).formatted(1, 2)
 }
 
 /// The least in which an instance can be.
@@ -86,59 +131,67 @@ fn allocation() -> World {
         addresses: 2,
         filters: true,
         claims: true,
+        clock_back: 1,
         unknown: true,
         ..small()
     };
-    World { name: "allocation", about: "who gets which partition", start: State::new([]), bounds }
+    World::new("allocation", "who gets which partition", bounds)
 }
 
 fn tree() -> World {
-    let mut start = State::new([]);
-    format(&mut start, 0, 3);
-    let bounds = Bounds { titles: 3, children: true, stops: true, claims: true, connections: 2, ..small() };
-    World { name: "tree", about: "roots and children, stopped and destroyed", start, bounds }
+    let bounds = Bounds {
+        titles: 4,
+        children: true,
+        stops: true,
+        claims: true,
+        claims_gone_only: true,
+        supplies: true,
+        ..small()
+    };
+    World::new("tree", "roots and children, stopped and destroyed", bounds).formatted(0, 3)
 }
 
 fn shared() -> World {
-    let mut start = State::new([]);
-    format(&mut start, 0, 2);
     let bounds = Bounds {
         titles: 2,
+        releases: 2,
+        instances: 3,
+        connections: 2,
         children: true,
         shared: true,
         stops: true,
         claims: true,
+        claims_gone_only: true,
         filters: true,
         ..small()
     };
-    World { name: "shared", about: "shared instances and their hosts", start, bounds }
+    World::new("shared", "shared instances and their hosts", bounds).formatted(0, 2)
 }
 
 fn titles() -> World {
-    let mut start = State::new([]);
-    format(&mut start, 0, 2);
     let bounds = Bounds {
         titles: 3,
+        instances: 3,
         children: true,
         shared: true,
         renames: true,
         bangs: true,
         claims: true,
+        claims_gone_only: true,
+        unknown: true,
+        sizes: vec![2],
         ..small()
     };
-    World { name: "rename and bang", about: "who is called how, and who is woken", start, bounds }
+    World::new("rename and bang", "who is called how, and who is woken", bounds).formatted(0, 2)
 }
 
 fn stale_view() -> World {
-    let mut start = State::new([Computer(0)]);
-    format(&mut start, 0, 1);
-    let bounds = Bounds { titles: 2, supplies: true, stops: true, nodes: true, mail: 2, ..small() };
-    World { name: "stale view", about: "a node acts on what it saw", start, bounds }
+    let bounds = Bounds { supplies: true, stops: true, nodes: true, mail: 2, ..small() };
+    World::new("stale view", "a node acts on what it saw", bounds).with_nodes(1, 25).formatted(0, 1)
 }
 
 fn node_crash() -> World {
-    let mut start = State::new([Computer(0)]);
-    format(&mut start, 0, 1);
-    let bounds = Bounds { supplies: true, nodes: true, faults: true, mail: 2, ..small() };
-    World { name: "node crash", about: "builds, services, agents and reports that fail", start, bounds }
+    let bounds = Bounds { supplies: true, nodes: true, faults: true, mail: 1, ..small() };
+    let about = "builds, services, agents and reports that fail";
+    World::new("node crash", about, bounds).with_nodes(1, 25).formatted(0, 1)
 }

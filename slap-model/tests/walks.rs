@@ -39,7 +39,7 @@ impl Choices for Numbers {
 #[derive(Default)]
 struct Seen {
     events: BTreeSet<&'static str>,
-    replies: BTreeSet<String>,
+    replies: BTreeSet<&'static str>,
     decisions: BTreeSet<Decision>,
 }
 

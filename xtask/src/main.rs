@@ -14,6 +14,7 @@ usage: cargo xtask COMMAND
   cluster VERB [ARGS]   build slap (release) and run `slap lab VERB`: up, status, wait, logs, kill, pause, resume, down
   sim [ARGS]            build the simulator (release) and run it
   model replay FILE     build the simulator (release) and step through a list of events on the model and on the real master
+  model explore [ARGS]  build the simulator (release) and explore the model's worlds; --help tells more
   bench [ARGS]          build and run the benchmarks
   ci [--nightly]        what CI does: format, lints, tests, documentation; with --nightly what takes longer, too
 ";
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         ["cluster", rest @ ..] => program("slap-impl", "slap", &[&["lab"], rest].concat()),
         ["sim", rest @ ..] => program("simulator", "simulator", rest),
         ["model", "replay", rest @ ..] => program("simulator", "simulator", &[&["replay"], rest].concat()),
+        ["model", "explore", rest @ ..] => program("simulator", "simulator", &[&["explore"], rest].concat()),
         ["bench", rest @ ..] => code(bench(rest)),
         ["ci"] => ci(false),
         ["ci", "--nightly"] => ci(true),
@@ -66,6 +68,7 @@ fn ci(nightly: bool) -> ExitCode {
         ("format", vec!["fmt", "--all", "--", "--check"]),
         ("lints", vec!["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
         ("tests", vec!["test", "--workspace", "--locked"]),
+        ("exploration", simulator(&["explore", "--failures", "target"])),
         ("documentation", vec!["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]),
     ];
     for (name, arguments) in steps {
@@ -87,13 +90,28 @@ fn ci(nightly: bool) -> ExitCode {
         }
     }
     if nightly {
-        let exit = bench(&[]);
+        let larger = simulator(&["explore", "--larger", "--failures", "target"]);
+        let mut exit = run(cargo().args(larger));
+        if exit == 0 {
+            exit = bench(&[]);
+        }
+        if exit != 0 {
+            return code(exit);
+        }
+        let histories = ["histories", "--operations", "100000", "--kills", "20", "--rounds", "1000"];
+        let build = ["run", "--release", "--quiet", "--package", "simulator", "--bin", "simulator", "--"];
+        let exit = run(cargo().args(build).args(histories));
         if exit != 0 {
             return code(exit);
         }
     }
     eprintln!("ci: all done in {:.1} s", start.elapsed().as_secs_f64());
     ExitCode::SUCCESS
+}
+
+/// The simulator as the tests have built it: what is counted by the million is optimized there, too.
+fn simulator<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["run", "--quiet", "--locked", "--package", "simulator", "--"], arguments].concat()
 }
 
 fn usage(problem: &str) -> ExitCode {

@@ -53,6 +53,31 @@ async fn output(env: &Env, scratch: &Path) {
     }
     assert_eq!(env.files().read_text(&log, 100).unwrap(), "hello\nhello\n");
     assert_eq!(env.files().metadata(&log).unwrap().mode, 0o600);
+    let pipe = scratch.join("pipe");
+    let reading = env.files().open_pipe(&pipe).unwrap();
+    assert_eq!(reading.take(100).unwrap(), b"", "nothing is there yet");
+    command.output = Output::Pipe(pipe);
+    for _ in 0..2 {
+        end(env.processes().spawn(&command).unwrap()).await;
+    }
+    reading.readable().await.unwrap();
+    assert_eq!(
+        (reading.take(8).unwrap(), reading.take(100).unwrap()),
+        (b"hello\nhe".to_vec(), b"llo\n".to_vec())
+    );
+    assert!(env.timeout(Duration::from_millis(20), reading.readable()).await.is_err(), "all was taken");
+    command.output = Output::Pipe(log.clone());
+    let refused = env.processes().spawn(&command).err().map(|error| error.kind());
+    assert_eq!(refused, Some(std::io::ErrorKind::InvalidInput), "a file is no pipe");
+    command.output = Output::Stream;
+    let mut spawned = env.processes().spawn(&command).unwrap();
+    let reading = spawned.output.take().unwrap();
+    end(spawned).await;
+    assert_eq!(reading.take(100).unwrap(), b"hello\n");
+    assert!(
+        env.timeout(Duration::from_millis(20), reading.readable()).await.is_err(),
+        "the end is nothing to take"
+    );
     let mut in_directory = shell("test -f log");
     in_directory.directory = scratch.to_owned();
     assert!(end(env.processes().spawn(&in_directory).unwrap()).await.succeeded());

@@ -82,7 +82,8 @@ pub fn json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).expect("keys are text and numbers are finite")
 }
 
-fn side(value: &Result<impl Serialize, String>) -> Value {
+/// A side that may be unreadable, as JSON.
+pub(super) fn side(value: &Result<impl Serialize, String>) -> Value {
     match value {
         Ok(value) => json(value),
         Err(error) => Value::String(format!("{UNREADABLE}{error}")),

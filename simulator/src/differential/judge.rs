@@ -11,10 +11,13 @@ use slap_model::{
     worlds::{self, World as Small},
 };
 
+/// The judge's own rule: what the master answers and keeps can be read, and its names are those that were given.
+pub const READABLE: &str = "readable";
+
 /// What the judge found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// The names of the broken rules; `unreadable` when the master answered, or holds, what is none of the model's.
+    /// The names of the broken rules, or [`READABLE`].
     pub rules: Vec<String>,
     /// What they say.
     pub what: Vec<String>,
@@ -57,7 +60,7 @@ async fn step(
         (Ok(reply), Ok(after)) => (reply, State { now: model.now, ..after }),
         (reply, state) => {
             let errors = [reply.err(), state.err()].into_iter().flatten();
-            return Some((vec!["unreadable".to_owned()], errors.collect()));
+            return Some((vec![READABLE.to_owned()], errors.collect()));
         }
     };
     let transition = Transition { before, event, reply: &reply, after: &after };

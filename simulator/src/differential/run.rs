@@ -1,8 +1,13 @@
 //! A list of events on the model and on the real master: the first difference ends it.
 
-use super::{choices, difference::Difference, picture::Picture, real::Real};
+use super::{
+    choices,
+    difference::{Difference, compare, json, side},
+    picture::Picture,
+    real::Real,
+};
 use crate::world::World;
-use slap_model::{Event, Refusal, Reply, State, names::Computer, reply::Ignored, state::View};
+use slap_model::{Event, Refusal, Reply, State, reply::Ignored, state::View};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often each kind of event that reaches a master, and of reply, occurred.
@@ -131,10 +136,9 @@ pub fn run(events: &[Event]) -> Outcome {
             outcome.coverage.count(event, &step.model);
             outcome.difference = step.difference;
             if outcome.difference.is_some() {
-                return outcome;
+                break;
             }
         }
-        outcome.difference = both.look_at_all().await;
         outcome
     })
 }
@@ -145,6 +149,8 @@ pub struct Both {
     pub state: State,
     real: Real,
     count: usize,
+    /// What was kept when the nodes were told last.
+    told: Picture,
 }
 
 /// One event on both.
@@ -161,7 +167,7 @@ pub struct BothStep {
 impl Both {
     /// Both at their beginning.
     pub async fn open(world: &World) -> Both {
-        Both { state: choices::empty(), real: Real::open(world).await, count: 0 }
+        Both { state: choices::empty(), real: Real::open(world).await, count: 0, told: Picture::default() }
     }
 
     /// Lets an event happen on both, and compares the replies and all that is kept.
@@ -172,18 +178,24 @@ impl Both {
         let model = self.state.step(event);
         let expected = Picture::of_state(&self.state);
         let kept = if event.reaches_master() { self.real.picture() } else { Ok(expected.clone()) };
-        let difference = Difference::of(at, event, (&model, &expected), (&real, &kept));
+        let mut difference = Difference::of(at, event, (&model, &expected), (&real, &kept));
+        if difference.is_none() && self.told != expected {
+            difference = self.look_at_all(at, event).await;
+            self.told = expected;
+        }
         BothStep { model, real, difference }
     }
 
-    /// What every node is told at the end, which may be older than what is kept.
-    pub async fn look_at_all(&mut self) -> Option<Difference> {
-        for computer in 0..4 {
-            let step = self.step(&Event::Look(Computer(computer))).await;
-            if step.difference.is_some() {
-                return step.difference;
+    /// What every node is told, which the master keeps ready, and which may be older than the database then.
+    async fn look_at_all(&self, at: usize, event: &Event) -> Option<Difference> {
+        let mut parts = Vec::new();
+        for computer in self.state.computers.keys() {
+            let seen = self.real.step(&self.state, &Event::Look(*computer)).await;
+            let expected = Reply::View(self.state.view(*computer));
+            if seen.as_ref() != Ok(&expected) {
+                compare("told", &json(&expected), &side(&seen), &mut parts);
             }
         }
-        None
+        if parts.is_empty() { None } else { Some(Difference::new(at, event, parts)) }
     }
 }

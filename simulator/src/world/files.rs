@@ -1,7 +1,10 @@
 //! Directories and files in memory, with POSIX's errors. Modes are kept and shown, but one user owns everything.
 
-use super::now_instant;
-use slap_impl::env::{FileKind, Files, Identity, Lock, Metadata};
+use super::{
+    now_instant,
+    pipe::{MemoryPipe, Reader},
+};
+use slap_impl::env::{FileKind, Files, Identity, Lock, Metadata, Pipe};
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -35,6 +38,7 @@ enum Content {
     File(Vec<u8>),
     Directory,
     Symlink(PathBuf),
+    Pipe(Rc<MemoryPipe>),
 }
 
 fn error(kind: io::ErrorKind, path: &Path) -> io::Error {
@@ -60,6 +64,21 @@ impl MemoryFiles {
         }
         locks.insert(path, (owner, serial));
         Ok(true)
+    }
+
+    /// The named pipe of that path, made if it is missing.
+    pub(crate) fn pipe(&self, path: &Path) -> io::Result<Rc<MemoryPipe>> {
+        let path = self.resolve(path, false)?;
+        self.parent_of(&path)?;
+        match self.get(&path) {
+            Ok(Node { content: Content::Pipe(pipe), .. }) => Ok(pipe),
+            Ok(_) => Err(error(io::ErrorKind::InvalidInput, &path)),
+            Err(_) => {
+                let pipe = Rc::<MemoryPipe>::default();
+                self.put(&path, Content::Pipe(pipe.clone()), 0o600);
+                Ok(pipe)
+            }
+        }
     }
 
     /// Gives back the locks of a process, as its end does.
@@ -114,7 +133,7 @@ impl MemoryFiles {
                     real.pop();
                     waiting.push(target.clone());
                 }
-                Content::File(_) if !waiting.is_empty() => {
+                Content::File(_) | Content::Pipe(_) if !waiting.is_empty() => {
                     return Err(error(io::ErrorKind::NotADirectory, path));
                 }
                 _ => {}
@@ -144,7 +163,7 @@ impl MemoryFiles {
         node.modified_seconds = now;
         match &mut node.content {
             Content::File(bytes) => Ok(change(bytes)),
-            Content::Symlink(_) => Err(error(io::ErrorKind::InvalidInput, &path)),
+            Content::Symlink(_) | Content::Pipe(_) => Err(error(io::ErrorKind::InvalidInput, &path)),
             Content::Directory => Err(error(io::ErrorKind::IsADirectory, &path)),
         }
     }
@@ -153,6 +172,7 @@ impl MemoryFiles {
         let path = self.resolve(path, true)?;
         match self.get(&path)?.content {
             Content::File(bytes) => Ok(bytes),
+            Content::Pipe(_) => Err(error(io::ErrorKind::InvalidInput, &path)),
             _ => Err(error(io::ErrorKind::IsADirectory, &path)),
         }
     }
@@ -322,6 +342,11 @@ impl Files for MemoryFiles {
         Ok(describe(&self.get(&path)?))
     }
 
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        // The world's disk has no end.
+        self.metadata(path).map(|_| u64::MAX)
+    }
+
     fn symlink_metadata(&self, path: &Path) -> io::Result<Metadata> {
         let path = self.resolve(path, false)?;
         Ok(describe(&self.get(&path)?))
@@ -358,6 +383,10 @@ impl Files for MemoryFiles {
         Ok(())
     }
 
+    fn open_pipe(&self, path: &Path) -> io::Result<Box<dyn Pipe>> {
+        Ok(Box::new(Reader(self.pipe(path)?)))
+    }
+
     fn lock(&self, _path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
         unreachable!("a process takes locks through its own ProcessFiles")
     }
@@ -367,6 +396,7 @@ fn describe(node: &Node) -> Metadata {
     let (kind, length) = match &node.content {
         Content::File(bytes) => (FileKind::File, bytes.len() as u64),
         Content::Directory => (FileKind::Directory, 4096),
+        Content::Pipe(_) => (FileKind::Other, 0),
         Content::Symlink(target) => (FileKind::Symlink, target.as_os_str().len() as u64),
     };
     Metadata { kind, mode: node.mode, length, modified_seconds: node.modified_seconds, user: USER }
@@ -429,7 +459,9 @@ forward! {
     fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
     fn metadata(&self, path: &Path) -> io::Result<Metadata>;
     fn symlink_metadata(&self, path: &Path) -> io::Result<Metadata>;
+    fn open_pipe(&self, path: &Path) -> io::Result<Box<dyn Pipe>>;
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
     fn set_modified(&self, path: &Path, seconds: i64) -> io::Result<()>;
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 }

@@ -10,9 +10,10 @@
 
 mod files;
 mod network;
+mod pipe;
 mod processes;
 mod programs;
-mod random;
+pub(crate) mod random;
 mod shell;
 mod store;
 mod trace;

@@ -5,12 +5,13 @@ use super::{
     files::{ProcessFiles, USER},
     network::ProcessNetwork,
     pause,
+    pipe::{MemoryPipe, Reader},
     programs::{self, Program},
     random::Random,
 };
 use slap_impl::env::{
-    Child, Clock, Command, Console, Context, Ended, Env, EnvParts, Exit, Identity, LocalFuture, Output,
-    Process, Processes, Signal, Spawned, Start, Tasks,
+    Child, Clock, Command, Console, Context, Ended, Env, EnvParts, Exit, Identity, LocalFuture, Output, Pipe,
+    Process, Processes, RUN_VARIABLE, Signal, Spawned, Start, Tasks,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -65,6 +66,7 @@ enum Sink {
     Null,
     Trace,
     File(PathBuf),
+    Pipe(Rc<MemoryPipe>),
     Capture { bytes: Rc<RefCell<Vec<u8>>>, limit: usize, inherited: bool },
 }
 
@@ -162,10 +164,15 @@ fn finish(shared: &Rc<Shared>, record: &Rc<Record>, mut ended: Ended) {
     }
     record.end.notify_waiters();
     if record.ends_group.get() {
-        let group: Vec<Rc<Record>> = {
-            let table = shared.table.borrow();
-            table.records.values().filter(|other| other.session == record.identity.pid).cloned().collect()
+        let mark = record.context.variables.get(RUN_VARIABLE);
+        let is_its = |other: &&Rc<Record>| {
+            let found = other.context.variables.get(RUN_VARIABLE);
+            other.session == record.identity.pid
+                || mark.zip(found).is_some_and(|(mark, found)| {
+                    found.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                })
         };
+        let group: Vec<Rc<Record>> = shared.table.borrow().records.values().filter(is_its).cloned().collect();
         for other in group {
             finish(shared, &other, Ended { code: None, signal: Some(9), output: Vec::new() });
         }
@@ -302,6 +309,7 @@ impl ProcessEnv {
                 // A full disk is the reader's loss, as with a real service's log.
                 let _ = slap_impl::env::Files::append(&*self.shared.files, path, text.as_bytes(), 0o600);
             }
+            Sink::Pipe(pipe) => pipe.write(text.as_bytes()),
             Sink::Capture { bytes, limit, .. } => {
                 let mut bytes = bytes.borrow_mut();
                 bytes.extend_from_slice(text.as_bytes());
@@ -314,16 +322,18 @@ impl ProcessEnv {
         }
     }
 
-    fn sink_for(&self, output: &Output) -> Sink {
-        match output {
+    fn sink_for(&self, output: &Output) -> io::Result<Sink> {
+        Ok(match output {
             Output::Null => Sink::Null,
             Output::Inherit => match self.record.sink.clone() {
                 Sink::Capture { bytes, limit, .. } => Sink::Capture { bytes, limit, inherited: true },
                 other => other,
             },
             Output::Append(path) => Sink::File(path.clone()),
+            Output::Pipe(path) => Sink::Pipe(self.shared.files.pipe(path)?),
+            Output::Stream => Sink::Pipe(Rc::default()),
             Output::Capture(limit) => Sink::Capture { bytes: Rc::default(), limit: *limit, inherited: false },
-        }
+        })
     }
 
     async fn main(self, program: Option<Program>, command: Command, held: Option<oneshot::Receiver<()>>) {
@@ -372,8 +382,9 @@ impl Tasks for ProcessEnv {
 }
 
 impl Console for ProcessEnv {
-    fn output(&self, text: &str) {
+    fn output(&self, text: &str) -> io::Result<()> {
         self.write(text);
+        Ok(())
     }
 
     fn error(&self, text: &str) {
@@ -394,8 +405,18 @@ impl Processes for ProcessEnv {
         };
         let description = format!("{} {}", command.program.display(), command.arguments.join(" "));
         let parent = self.record.identity;
-        let sink = self.sink_for(&command.output);
+        let sink = self.sink_for(&command.output)?;
+        let output = match (&command.output, &sink) {
+            (Output::Stream, Sink::Pipe(pipe)) => Some(Box::new(Reader(pipe.clone())) as Box<dyn Pipe>),
+            _ => None,
+        };
+        let ends_group = command.ends_group && command.session;
         let record = self.shared.table.borrow_mut().add(|identity| {
+            let mut variables = command.variables.clone();
+            if ends_group {
+                let outer = variables.get(RUN_VARIABLE).map(|outer| format!("{outer}/")).unwrap_or_default();
+                variables.insert(RUN_VARIABLE.to_owned(), format!("{outer}{}", identity.pid));
+            }
             let session = if command.session { identity.pid } else { self.record.session };
             Record::new(
                 identity,
@@ -404,7 +425,7 @@ impl Processes for ProcessEnv {
                 command.dies_with_parent,
                 description,
                 command.directory.clone(),
-                command.variables.clone(),
+                variables,
                 sink,
                 &self.shared.random,
             )
@@ -412,7 +433,7 @@ impl Processes for ProcessEnv {
         self.shared
             .trace
             .event(self.record.who(), format_args!("starts {}: {}", record.who(), record.description));
-        record.ends_group.set(command.ends_group && command.session);
+        record.ends_group.set(ends_group);
         let (release, held) = oneshot::channel();
         let (hold, held) = match command.start {
             Start::AtOnce => (None, None),
@@ -424,12 +445,16 @@ impl Processes for ProcessEnv {
         };
         let process = ProcessEnv { shared: self.shared.clone(), record: record.clone() };
         process.add_task(Box::pin(process.clone().main(program, command.clone(), held)));
-        Ok(Spawned { identity: record.identity, child: Box::new(MemoryChild { record }), hold })
+        Ok(Spawned { identity: record.identity, child: Box::new(MemoryChild { record }), hold, output })
     }
 
     fn find(&self, identity: Identity) -> Option<Box<dyn Process>> {
         let record = self.shared.table.borrow().find(identity)?;
         Some(Box::new(MemoryChild { record }))
+    }
+
+    fn is_stopped(&self, identity: Identity) -> bool {
+        self.shared.table.borrow().find(identity).is_some_and(|record| record.stopped.get())
     }
 
     fn signal(&self, identity: Identity, signal: Signal) -> io::Result<()> {

@@ -37,6 +37,11 @@ impl Random {
         self.stream.borrow_mut().next_u64()
     }
 
+    /// A number below `bound`, which must not be 0.
+    pub(crate) fn below(&self, bound: u64) -> u64 {
+        self.stream.borrow_mut().next_u64() % bound
+    }
+
     fn of(path: String) -> Random {
         let seed: [u8; 32] = Sha256::digest(path.as_bytes()).into();
         Random { path, stream: Rc::new(RefCell::new(ChaCha8Rng::from_seed(seed))) }

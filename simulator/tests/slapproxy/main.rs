@@ -1,7 +1,7 @@
 //! The model and slapproxy of slapos.core 1.24.1, event by event: they are alike, except where a named decision says otherwise;
 //! and there they are not.
 //!
-//! It needs python3 and the packages of `requirements.txt`. `SLAP_DIFFERENTIAL_CASES=N` runs N lists instead of 256.
+//! It needs python3 and the packages of `requirements.txt`. `SLAP_DIFFERENTIAL_CASES=N` runs N lists instead of 128.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -28,7 +28,7 @@ const LENGTH: usize = 60;
 const UNSHOWN: [(Decision, &str); 0] = [];
 
 fn cases() -> u64 {
-    std::env::var("SLAP_DIFFERENTIAL_CASES").map_or(256, |text| text.parse().expect("a number of lists"))
+    std::env::var("SLAP_DIFFERENTIAL_CASES").map_or(128, |text| text.parse().expect("a number of lists"))
 }
 
 fn directory() -> PathBuf {
@@ -137,6 +137,7 @@ fn every_decision_can_be_seen() {
 /// The file of a list that shows a decision.
 fn written(decision: Decision, shown: &Shown, events: &[Event]) -> String {
     let difference = shown.difference.as_ref().map(ToString::to_string).unwrap_or_default();
+    let difference = difference.replace(", the master ", ", slapproxy ");
     file::write(&format!("{}: {}\n{difference}", decision.name(), decision.sentence()), events)
 }
 

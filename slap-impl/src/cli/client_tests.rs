@@ -20,8 +20,9 @@ struct Captured {
 struct CapturedConsole(Rc<Captured>);
 
 impl Console for CapturedConsole {
-    fn output(&self, text: &str) {
+    fn output(&self, text: &str) -> std::io::Result<()> {
         self.0.output.borrow_mut().push_str(text);
+        Ok(())
     }
     fn error(&self, text: &str) {
         self.0.error.borrow_mut().push_str(text);

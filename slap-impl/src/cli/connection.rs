@@ -95,6 +95,9 @@ pub(super) fn pairs(
         let Some((key, value)) = item.split_once('=') else {
             return Err(format!("{option} {item:?}: expected key=value"));
         };
+        if key.is_empty() {
+            return Err(format!("{option} {item:?}: the key is empty: expected key=value"));
+        }
         if found.insert(key.to_owned(), value.to_owned()).is_some() {
             return Err(format!("{option}: the key {key:?} has more than one value"));
         }
@@ -120,6 +123,7 @@ mod tests {
             [("a", "b=c"), ("d", "")].map(|(k, v)| (k.into(), v.into())).into()
         );
         assert_eq!(check(&["a"]).unwrap_err(), "--node \"a\": expected key=value");
+        assert_eq!(check(&["=a"]).unwrap_err(), "--node \"=a\": the key is empty: expected key=value");
         assert_eq!(check(&["a=1", "a=2"]).unwrap_err(), "--node: the key \"a\" has more than one value");
     }
 }

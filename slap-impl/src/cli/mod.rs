@@ -12,6 +12,7 @@ pub mod proxy;
 mod python_json;
 pub mod remove;
 pub mod request;
+mod room;
 mod schema;
 pub mod service;
 pub mod supply;
@@ -82,12 +83,41 @@ pub fn process(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(exit) => return ExitCode::from(exit.0),
     };
-    let words = arguments.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
-    ExitCode::from(real::block_on(|env| run(env, words)).0)
+    let exit = real::block_on(async |env| match words(arguments) {
+        Ok(words) => run(env, words).await,
+        Err(message) => {
+            env.tell(format_args!("error: {message}"));
+            env.tell("hint: names, paths and values are UTF-8 here; rename the file, or choose another name");
+            Exit::USAGE
+        }
+    });
+    ExitCode::from(exit.0)
 }
 
-/// Runs the command that `arguments` say (without the program's own name).
+/// The arguments without the program's own name. One that is no UTF-8 is refused: it would be another name, for another file, when it
+/// is shown or sent.
+fn words(arguments: Vec<OsString>) -> Result<Vec<String>, String> {
+    let words = arguments.into_iter().enumerate().skip(1);
+    words
+        .map(|(number, word)| {
+            word.into_string().map_err(|word| format!("argument {number} is {word:?}: expected UTF-8"))
+        })
+        .collect()
+}
+
+/// Runs the command that `arguments` say (without the program's own name). A result that could not be written is a failure.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
+    let exit = run_command(env.clone(), arguments).await;
+    match env.take_lost_output() {
+        Some(error) => {
+            env.tell(format_args!("error: standard output: {error}"));
+            if exit == Exit::DONE { Exit::FAILED } else { exit }
+        }
+        None => exit,
+    }
+}
+
+async fn run_command(env: Env, arguments: Vec<String>) -> Exit {
     let Some((command, rest)) = arguments.split_first() else {
         env.tell(help());
         return Exit::USAGE;
@@ -123,4 +153,18 @@ fn help() -> String {
     }
     text.push_str("\n\n`slap COMMAND --help` says more. Begin with: slap lab up");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStringExt;
+
+    #[test]
+    fn arguments_that_are_no_utf8_are_refused() {
+        let of = |bytes: &[&[u8]]| bytes.iter().map(|bytes| OsString::from_vec(bytes.to_vec())).collect();
+        assert_eq!(words(of(&[b"\xff", b"lab", "é".as_bytes()])), Ok(vec!["lab".to_owned(), "é".to_owned()]));
+        let refused = words(of(&[b"slap", b"request", b"a\xffb"])).unwrap_err();
+        assert_eq!(refused, "argument 2 is \"a\\xFFb\": expected UTF-8");
+    }
 }

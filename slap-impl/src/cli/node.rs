@@ -27,7 +27,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Make the partitions and tell the master
+    /// Make the partitions and tell the master, after a random pause of up to an hour: `--now` begins at once
+    #[command(mut_arg("now", |argument| argument.help("Begin at once, without the random pause of up to an hour")))]
     Format(Format),
     /// Build and remove software releases, one pass
     Software(Software),
@@ -61,7 +62,7 @@ struct Common {
     /// This computer's id
     #[arg(long)]
     computer_id: Option<ComputerId>,
-    /// Accepted and without effect: the passes begin at once
+    /// Begin at once, without the pause of --maximal_delay
     #[arg(long)]
     now: bool,
     /// Sleep up to so many seconds first
@@ -302,6 +303,14 @@ impl Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn format_says_that_it_pauses() {
+        let help =
+            |verb: &str| Arguments::try_parse_from(["slap node", verb, "--help"]).err().unwrap().to_string();
+        assert!(help("format").contains("without the random pause of up to an hour"), "{}", help("format"));
+        assert!(help("software").contains("--maximal_delay"), "{}", help("software"));
+    }
 
     #[test]
     fn slapos_command_lines_are_understood() {

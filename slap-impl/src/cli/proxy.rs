@@ -66,6 +66,12 @@ impl From<ConfigError> for Problem {
 
 /// Runs `slap proxy`, of which `start` is the only command.
 pub async fn run(env: Env, mut arguments: Vec<String>) -> Exit {
+    if arguments.first().is_some_and(|word| matches!(word.as_str(), "-h" | "--help" | "help")) {
+        env.print(
+            "Run a master\n\nUsage: slap proxy start --cfg FILE\n\n`slap proxy start --help` says more.",
+        );
+        return Exit::DONE;
+    }
     if arguments.first().is_none_or(|word| word != "start") {
         env.tell("error: slap proxy has the command `start`\nhint: slap proxy start --cfg FILE");
         return Exit::USAGE;
@@ -195,8 +201,9 @@ mod tests {
     struct Recorded(RefCell<String>);
 
     impl Console for Recorded {
-        fn output(&self, text: &str) {
+        fn output(&self, text: &str) -> io::Result<()> {
             self.0.borrow_mut().push_str(text);
+            Ok(())
         }
         fn error(&self, text: &str) {
             self.0.borrow_mut().push_str(text);

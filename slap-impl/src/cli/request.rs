@@ -242,12 +242,16 @@ async fn pending(client: &SlapClient, wish: &InstanceRequest, instance: &Softwar
         return lines;
     }
     match quick.partition_status(&computer, &partition).await {
-        Ok(status) if status.kind() == StatusKind::Access => {}
+        Ok(status) if status.kind() == StatusKind::Access && status.up_to_date => {}
         // slapproxy knows no status at all: published parameters are the only sign.
         Ok(status) if status.kind() == StatusKind::Other && !instance.connection.is_empty() => {}
         Ok(status) if status.kind() != StatusKind::Other => {
-            let text =
-                if status.no_data { "its node did not report yet".to_owned() } else { status.described() };
+            let text = match status.no_data {
+                true => "its node did not report yet".to_owned(),
+                // What was reported is about an earlier wish.
+                false if !status.up_to_date => "its node is processing it".to_owned(),
+                false => status.described(),
+            };
             lines.push(format!("Pending: {} in {partition} of {computer}: {text}", wish.title));
             lines.push(wait_hint(wish));
         }

@@ -2,7 +2,7 @@
 
 use super::{
     connection::{ClientArguments, fail, is_absent},
-    python_json,
+    python_json, room,
     schema::{Serialisation, serialisation},
 };
 use crate::{
@@ -79,6 +79,9 @@ async fn info(env: &Env, client: &SlapClient, reference: &str, with_news: bool) 
         Err(error) if is_absent(&error) => {
             env.tell(format_args!("Instance {reference} does not exist."));
             env.tell("hint: `slap service list` shows those that there are; `slap request` makes one");
+            if let Some(shortage) = room::shortage(client).await {
+                env.tell(shortage);
+            }
             return Exit::USAGE;
         }
         Err(error) => return fail(env, &error),
@@ -103,7 +106,8 @@ fn tell_errors(env: &Env, reference: &str, service: &Service) {
     let errors: Vec<AccessStatus> =
         statuses.filter(|status| status.kind() == StatusKind::Error && !status.no_data).collect();
     for status in &errors {
-        env.tell(format_args!("{reference}: {}", status.described()));
+        let age = if status.up_to_date { "" } else { "before the last change, " };
+        env.tell(format_args!("{reference}: {age}{}", status.described()));
     }
     if !errors.is_empty() {
         env.tell("hint: the node tries again by itself; `slap lab logs` has the whole logs of a lab");

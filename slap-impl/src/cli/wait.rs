@@ -86,14 +86,21 @@ async fn wait(env: &Env, client: &SlapClient, title: &str, condition: Condition,
     let mut pause = PAUSE.0;
     let mut told = String::new();
     loop {
+        let mut is_absent = false;
         let look = match look(client, title).await {
-            Ok(seen) => judge(condition, seen.as_ref()),
+            Ok(seen) => {
+                is_absent = seen.is_none();
+                judge(condition, seen.as_ref())
+            }
             Err(error) => Look::NotYet(error.to_string()),
         };
         let reason = match look {
             Look::True => return Exit::DONE,
             Look::Never(reason) => {
                 env.tell(format_args!("error: {title} cannot become {}: {reason}", word(condition)));
+                if is_absent && let Some(shortage) = super::room::shortage(client).await {
+                    env.tell(shortage);
+                }
                 return Exit::IMPOSSIBLE;
             }
             Look::NotYet(reason) => reason,
@@ -160,8 +167,9 @@ fn judge(condition: Condition, seen: Option<&Seen>) -> Look {
     }
     match status.kind() {
         _ if status.no_data => Look::NotYet("its node did not report yet".to_owned()),
-        StatusKind::Error => Look::NotYet(status.described()),
+        // What was reported is about an earlier wish.
         _ if !status.up_to_date => Look::NotYet("its node is processing it".to_owned()),
+        StatusKind::Error => Look::NotYet(status.described()),
         StatusKind::Access => Look::True,
         _ => Look::NotYet(status.text.clone()),
     }
@@ -185,6 +193,11 @@ mod tests {
             };
             assert_eq!(found, expected, "{condition:?} {seen:?}");
         };
+        let overtaken = seen("started", "#error broken", false);
+        assert_eq!(
+            judge(Condition::Green, overtaken.as_ref()),
+            Look::NotYet("its node is processing it".to_owned())
+        );
         use Condition::*;
         check(Green, None, "never");
         check(Destroyed, None, "true");

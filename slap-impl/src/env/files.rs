@@ -3,6 +3,7 @@
 //! The calls return at once: they stand for short reads and writes on a local disk, and blocking the
 //! one thread for them is what keeps production and simulation alike.
 
+use super::LocalFuture;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -38,6 +39,20 @@ pub struct Metadata {
 
 /// An exclusive lock, held until it is dropped or its process ends.
 pub trait Lock {}
+
+/// The reading end of a pipe: what was written to it and nobody has read yet.
+pub trait Pipe {
+    /// Ends when there is something to take. May be dropped and called again.
+    ///
+    /// # Errors
+    /// When it never will.
+    fn readable(&self) -> LocalFuture<'_, io::Result<()>>;
+    /// Takes what is there, at most `limit` bytes, without waiting; nothing when there is nothing.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn take(&self, limit: usize) -> io::Result<Vec<u8>>;
+}
 
 /// Files and directories. Paths are absolute. Errors are those of POSIX.
 pub trait Files {
@@ -87,9 +102,18 @@ pub trait Files {
     fn set_modified(&self, path: &Path, seconds: i64) -> io::Result<()>;
     /// Takes the exclusive lock of `path` (which is created, 0600, if missing), or `None` if another process has it.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
+    /// Opens a named pipe to read from it; it is made (0600) if it is missing. It has no end: what was written waits in it as long as
+    /// anybody has it open.
+    ///
+    /// # Errors
+    /// Of kind `InvalidInput` when something else stands there.
+    fn open_pipe(&self, path: &Path) -> io::Result<Box<dyn Pipe>>;
     /// Says that the subdirectories of a directory have nothing to do with each other, so that a file system may put them apart.
     /// A hint: where it means nothing, nothing happens.
     fn spread(&self, _directory: &Path) {}
+
+    /// How many bytes this user may still write to the file system of an existing path.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
     /// Whether the name stands for something, following symbolic links.
     fn exists(&self, path: &Path) -> bool {

@@ -17,15 +17,19 @@ mod processes;
 pub mod real;
 mod store;
 
-pub use files::{FileKind, Files, Lock, Metadata};
+pub use files::{FileKind, Files, Lock, Metadata, Pipe};
 pub use network::{Address, BoxListener, BoxStream, Listener, Network, Stream};
-pub use processes::{Child, Command, Ended, Identity, Output, Process, Processes, Signal, Spawned, Start};
+pub use processes::{
+    Child, Command, Ended, Identity, Output, Process, Processes, RUN_VARIABLE, Signal, Spawned, Start,
+};
 pub use store::{Batch, Store, StoreError, Stores, Verdict, Write};
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     fmt,
     future::Future,
+    io,
     path::{Path, PathBuf},
     pin::Pin,
     rc::Rc,
@@ -40,6 +44,8 @@ pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 #[derive(Clone)]
 pub struct Env {
     parts: Rc<EnvParts>,
+    /// Why a result could not be written.
+    lost: Rc<RefCell<Option<io::Error>>>,
 }
 
 /// The parts that an [`Env`] is made of.
@@ -151,10 +157,18 @@ pub trait Tasks {
 
 /// Standard output and standard error.
 pub trait Console {
-    /// Writes a result to standard output, as it is.
-    fn output(&self, text: &str);
+    /// Writes a result to standard output, as it is. That its reader has gone (`slap ... | head`) is no error.
+    ///
+    /// # Errors
+    /// When it cannot be written, such as to a full disk.
+    fn output(&self, text: &str) -> io::Result<()>;
     /// Writes progress, a warning or an error to standard error, as it is.
     fn error(&self, text: &str);
+    /// Writes a line of a daemon's log to standard error, like `error`; but where standard error is a pipe that this process itself keeps
+    /// open ([`Output::Pipe`]) and that nobody reads, the line is lost rather than waited with: a daemon goes on.
+    fn log(&self, text: &str) {
+        self.error(text);
+    }
     /// Whether standard error is a terminal.
     fn is_terminal(&self) -> bool;
 }
@@ -218,7 +232,7 @@ pub async fn join_all<T>(futures: Vec<LocalFuture<'_, T>>) -> Vec<T> {
 impl Env {
     /// An `Env` of these parts.
     pub fn new(parts: EnvParts) -> Env {
-        Env { parts: Rc::new(parts) }
+        Env { parts: Rc::new(parts), lost: Rc::default() }
     }
 
     /// Wall clock, monotonic clock and sleep.
@@ -303,7 +317,14 @@ impl Env {
 
     /// Writes a line of result to standard output.
     pub fn print(&self, line: impl fmt::Display) {
-        self.parts.console.output(&format!("{line}\n"));
+        if let Err(error) = self.parts.console.output(&format!("{line}\n")) {
+            self.lost.borrow_mut().get_or_insert(error);
+        }
+    }
+
+    /// Why a result could not be written, if so; asked for once, when the program ends.
+    pub fn take_lost_output(&self) -> Option<io::Error> {
+        self.lost.borrow_mut().take()
     }
 
     /// Writes a line of progress or an error to standard error.
@@ -314,6 +335,6 @@ impl Env {
     /// Writes a dated line of a daemon's log to standard error.
     pub fn log(&self, line: impl fmt::Display) {
         let now = self.clock().now();
-        self.parts.console.error(&format!("{now:.3} {line}\n"));
+        self.parts.console.log(&format!("{now:.3} {line}\n"));
     }
 }

@@ -5,9 +5,12 @@
 //! whoever starts it writes its identity down first and then calls [`Spawned::release`]. If the starter dies before,
 //! the process ends without having run the program. So a service is never run twice.
 
-use super::LocalFuture;
+use super::{LocalFuture, Pipe};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io, path::PathBuf};
+
+/// The variable that marks all that a command with [`Command::ends_group`] starts.
+pub const RUN_VARIABLE: &str = "SLAP_RUN";
 
 /// A process: its number, and when it started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,6 +30,11 @@ pub enum Output {
     Inherit,
     /// Both to the end of this file, which is created with mode 0600.
     Append(PathBuf),
+    /// Both into this named pipe, which is made (0600) if it is missing. The process has it open for reading too, so that it never
+    /// fails to write to it: while nobody reads and the pipe is full, it waits.
+    Pipe(PathBuf),
+    /// Both into a pipe of their own, whose reading end comes with [`Spawned`].
+    Stream,
     /// Both into memory: the last so many bytes come with [`Ended`].
     Capture(usize),
 }
@@ -59,7 +67,8 @@ pub struct Command {
     pub session: bool,
     /// It is killed when the process that started it dies.
     pub dies_with_parent: bool,
-    /// When it ends, whatever is left of its group is killed; it needs `session` for that.
+    /// When it ends, whatever is left of its group is killed, and whatever else it started that has its mark ([`RUN_VARIABLE`]) in
+    /// the environment, in whatever session; only then its end is told. It needs `session` for that.
     pub ends_group: bool,
     /// Permission bits that files made by it shall not have.
     pub umask: u32,
@@ -139,6 +148,8 @@ pub struct Spawned {
     pub child: Box<dyn Child>,
     /// The other end of the hold; `None` when started at once.
     pub hold: Option<Box<dyn FnOnce() -> io::Result<()>>>,
+    /// What it writes, with [`Output::Stream`].
+    pub output: Option<Box<dyn Pipe>>,
 }
 
 impl Spawned {
@@ -173,6 +184,8 @@ pub trait Processes {
     fn spawn(&self, command: &Command) -> io::Result<Spawned>;
     /// The process of that identity, if it still runs (a zombie does not).
     fn find(&self, identity: Identity) -> Option<Box<dyn Process>>;
+    /// Whether a process runs and was made to stand still.
+    fn is_stopped(&self, identity: Identity) -> bool;
     /// Sends a signal to a process; one that is gone, or whose number now is another's, is no error.
     fn signal(&self, identity: Identity, signal: Signal) -> io::Result<()>;
     /// Sends a signal to all of the group that a process leads; nothing happens when its leader is gone and its number

@@ -1,11 +1,12 @@
 //! `slap lab down`: no process of the lab is left, whatever state it was in.
 //!
 //! First the orderly way: agents, then the nodes' supervisors with their services, then master and keeper. Then whatever still
-//! carries the lab's mark in its environment is asked to end, and killed if it does not.
+//! carries the lab's mark in its environment is asked to end, and killed if it does not. Only a directory that a lab's own
+//! description names is taken for a lab's: of another one nothing is removed.
 
 use super::{
     keeper,
-    layout::{Description, Layout, MARK},
+    layout::{Description, ENTRIES, Layout, MARK},
     locate,
     progress::Progress,
 };
@@ -13,7 +14,7 @@ use crate::{
     env::{Env, Exit, Identity, Signal, join_all},
     node::supervisor::SupervisorClient,
 };
-use std::time::Duration;
+use std::{io, time::Duration};
 
 /// How long the orderly way may take.
 const ORDERLY_TIME_MAX: Duration = Duration::from_secs(30);
@@ -25,25 +26,49 @@ const KILL_TIME_MAX: Duration = Duration::from_secs(10);
 /// Takes a lab down; with `purge` its directory goes too.
 pub(super) async fn take_down(env: &Env, layout: &Layout, purge: bool, quiet: bool) -> Exit {
     let mut progress = Progress::new(env, quiet);
-    if !env.files().exists(&layout.root) {
-        env.tell(format_args!("{} does not exist: nothing to do", layout.root.display()));
-        locate::forget(env, &layout.root);
-        return Exit::DONE;
+    match end(env, layout, purge, &mut progress).await {
+        Ok(()) => Exit::DONE,
+        Err((exit, message)) => super::fail(env, exit, &message),
     }
-    let marked = || !env.processes().marked(MARK, &layout.root.to_string_lossy()).is_empty();
-    let names = env.files().list(&layout.root).unwrap_or_default();
-    if matches!(layout.read(env), Ok(None)) && !marked() && !locate::is_half_made(&names) {
-        let message = format!("{} is no lab\nhint: name a lab's directory with --dir", layout.root.display());
-        return super::fail(env, Exit::USAGE, &message);
+}
+
+/// What is found in the directory.
+enum Place {
+    /// A lab.
+    Lab(Box<Description>),
+    /// An `up` was killed before it made anything.
+    HalfMade,
+    /// No lab's description, but processes that were started for a lab here; what is wrong with it.
+    Unknown(String),
+}
+
+async fn end(env: &Env, layout: &Layout, purge: bool, progress: &mut Progress) -> Result<(), (Exit, String)> {
+    let failed = |message: String| (Exit::FAILED, message);
+    locate::check_owner(env, &layout.root).map_err(|message| (Exit::USAGE, message))?;
+    let is_gone = is_missing(env, layout);
+    if is_gone {
+        if marked(env, layout).is_empty() {
+            env.tell(format_args!("{} does not exist: nothing to do", layout.root.display()));
+            locate::forget(env, &layout.root);
+            return Ok(());
+        }
+        progress.note(format_args!("{} is gone, and its processes are not", layout.root.display()));
+        // It comes back for its lock: nobody shall make a lab while processes are ended by its mark. Where it cannot be made,
+        // nobody can make a lab either.
+        let _ = env.files().create_directory(&layout.root, 0o700);
+    } else {
+        // Before a lock is made in a directory that is none of ours.
+        place(env, layout).map_err(|message| (Exit::USAGE, message))?;
     }
-    let _lock = match super::take_lock(env, layout) {
-        Ok(Some(lock)) => lock,
-        Ok(None) => return super::fail(env, Exit::FAILED, &super::busy(layout)),
-        Err(message) => return super::fail(env, Exit::FAILED, &message),
+    let lock = match super::take_lock(env, layout) {
+        Ok(Some(lock)) => Some(lock),
+        Ok(None) => return Err(failed(super::busy(layout))),
+        Err(_) if is_gone => None,
+        Err(message) => return Err(failed(message)),
     };
     // Only now nobody else writes it.
-    let described = layout.read(env);
-    if let Ok(Some(description)) = &described {
+    let place = if is_gone { Place::HalfMade } else { place(env, layout).map_err(|m| (Exit::USAGE, m))? };
+    if let Place::Lab(description) = &place {
         super::up::resume(env, layout, description);
         let orderly = orderly(env, layout, description);
         if env.timeout(ORDERLY_TIME_MAX, orderly).await.is_err() {
@@ -54,24 +79,82 @@ pub(super) async fn take_down(env: &Env, layout: &Layout, purge: bool, quiet: bo
     let left = end_marked(env, layout).await;
     if !left.is_empty() {
         let pids: Vec<String> = left.iter().map(|identity| identity.pid.to_string()).collect();
-        let message = format!("these processes cannot be ended: {}", pids.join(", "));
-        return super::fail(env, Exit::FAILED, &message);
+        return Err(failed(format!("these processes cannot be ended: {}", pids.join(", "))));
     }
     progress.done("No process is left");
-    if purge {
-        // The description goes first: what is half removed is no lab, and nobody starts one in it while the lock is held.
-        let removed = env
-            .files()
-            .remove_any(&layout.description())
-            .and_then(|()| env.files().remove_tree(&layout.root));
-        if let Err(error) = removed {
-            let message = format!("{}: {error}", layout.root.display());
-            return super::fail(env, Exit::FAILED, &message);
-        }
-        locate::forget(env, &layout.root);
-        progress.done(format_args!("Removed {}", layout.root.display()));
+    if let (true, Place::Unknown(problem)) = (purge, &place) {
+        let directory = layout.root.display();
+        return Err(failed(format!(
+            "{problem}\nhint: nothing in {directory} was removed; look at it, and remove by hand what you do not need"
+        )));
     }
-    Exit::DONE
+    if lock.is_some() && (purge || is_gone) {
+        remove(env, layout, &place, progress).map_err(failed)?;
+    }
+    if purge || is_gone {
+        locate::forget(env, &layout.root);
+    }
+    Ok(())
+}
+
+fn is_missing(env: &Env, layout: &Layout) -> bool {
+    let found = env.files().symlink_metadata(&layout.root);
+    found.is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+}
+
+fn marked(env: &Env, layout: &Layout) -> Vec<Identity> {
+    env.processes().marked(MARK, &layout.root.to_string_lossy())
+}
+
+/// What the directory is; an error if it is nothing of a lab.
+fn place(env: &Env, layout: &Layout) -> Result<Place, String> {
+    let problem = match layout.read(env) {
+        Ok(Some(description)) => return Ok(Place::Lab(Box::new(description))),
+        Ok(None) => {
+            let names = env.files().list(&layout.root).unwrap_or_default();
+            if locate::is_half_made(&names) {
+                return Ok(Place::HalfMade);
+            }
+            format!("{} is no lab", layout.root.display())
+        }
+        Err(problem) => problem,
+    };
+    if !marked(env, layout).is_empty() {
+        return Ok(Place::Unknown(problem));
+    }
+    let what = problem.split("\nhint:").next().unwrap_or_default();
+    Err(format!("{what}\nhint: nothing is removed from it; name a lab's directory with --dir"))
+}
+
+/// Removes what the lab made. What somebody else put into its directory stays, and is named.
+fn remove(env: &Env, layout: &Layout, place: &Place, progress: &mut Progress) -> Result<(), String> {
+    let files = env.files();
+    let failed = |path: &std::path::Path, error: io::Error| format!("{}: {error}", path.display());
+    if let Place::Lab(description) = place {
+        // Whoever goes on from a half removed lab must make all of it anew. On a full disk this may fail, and need not stop us.
+        let _ = layout.write(env, &Description { populated: 0, ..(**description).clone() });
+    }
+    let names = files.list(&layout.root).map_err(|error| failed(&layout.root, error))?;
+    for name in names.iter().filter(|name| locate::is_temporary(name)).map(String::as_str).chain(ENTRIES) {
+        let path = layout.root.join(name);
+        files.remove_any(&path).map_err(|error| failed(&path, error))?;
+    }
+    let left = files.list(&layout.root).map_err(|error| failed(&layout.root, error))?;
+    if !left.is_empty() {
+        let directory = layout.root.display();
+        progress.done(format_args!("Removed the lab in {directory}"));
+        env.tell(format_args!("{directory} stays, with what the lab did not make: {}", left.join(", ")));
+        return Ok(());
+    }
+    match files.remove_directory(&layout.root) {
+        Ok(()) => progress.done(format_args!("Removed {}", layout.root.display())),
+        // A file system's own root, or a directory in one that may not be written: it is empty at least.
+        Err(error) => {
+            progress.done(format_args!("Removed the lab in {}", layout.root.display()));
+            env.tell(format_args!("{} itself stays, and is empty: {error}", layout.root.display()));
+        }
+    }
+    Ok(())
 }
 
 /// Stops everything through those who keep it, as far as they answer.
@@ -94,12 +177,10 @@ async fn orderly(env: &Env, layout: &Layout, description: &Description) {
 
 /// Ends what carries the lab's mark, and gives what could not be ended.
 async fn end_marked(env: &Env, layout: &Layout) -> Vec<Identity> {
-    let mark = layout.root.to_string_lossy().into_owned();
-    let left = || env.processes().marked(MARK, &mark);
     for (signal, patience) in [(Signal::Terminate, GRACE), (Signal::Kill, KILL_TIME_MAX)] {
         let deadline = env.clock().elapsed() + patience;
         while env.clock().elapsed() < deadline {
-            let identities = left();
+            let identities = marked(env, layout);
             if identities.is_empty() {
                 return identities;
             }
@@ -111,5 +192,5 @@ async fn end_marked(env: &Env, layout: &Layout) -> Vec<Identity> {
             env.sleep(Duration::from_millis(20)).await;
         }
     }
-    left()
+    marked(env, layout)
 }

@@ -7,7 +7,7 @@
 use super::layout::{Description, Layout, MARK};
 use crate::{
     env::{Command, Env, Identity, Output, Process},
-    node::supervisor::{Restart, Service, ServiceState, SupervisorClient, SupervisorError},
+    node::supervisor::{Restart, Service, ServiceState, ServiceStatus, SupervisorClient, SupervisorError},
     vocabulary::ComputerId,
 };
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -67,24 +67,49 @@ pub(super) async fn start(env: &Env, layout: &Layout) -> Result<Identity, String
     Err(format!("the keeper {problem}\n{}", super::logs::last_lines(env, &log, 5)))
 }
 
-/// What of the nodes' supervisors and services is not as it should be, for an `up` that is about to say that all is well.
-pub(super) async fn problem(env: &Env, layout: &Layout, description: &Description) -> Option<String> {
-    for computer in description.computers() {
-        match SupervisorClient::new(env.clone(), &layout.supervisor(&computer)).status().await {
-            Err(error) => return Some(format!("{computer}: {error}")),
-            Ok(services) => {
-                let down = services.iter().find(|service| {
-                    let up = matches!(service.state, ServiceState::Running | ServiceState::Stopped);
-                    service.watched && !up
-                });
-                if let Some(service) = down {
-                    let state = service.state.as_str();
-                    return Some(format!("{computer}/{}/{} is {state}", service.group, service.name));
-                }
-            }
+/// How something that a supervisor keeps is: `running`, `paused`, or what it is instead, such as `dead (exited with 1)`.
+/// It is judged by the supervisor's durable note and by the process itself, so it is also known when the supervisor is dead.
+pub(super) fn condition(env: &Env, noted: Option<&ServiceStatus>) -> String {
+    let Some(noted) = noted else { return "not started".to_owned() };
+    match noted.identity {
+        Some(identity) if env.processes().find(identity).is_some() => {
+            return process_condition(env, identity).to_owned();
         }
+        _ => {}
     }
-    None
+    match (&noted.error, &noted.ended, noted.state) {
+        (Some(error), ..) => format!("dead ({error})"),
+        (None, Some(ended), _) if noted.state != ServiceState::Stopped => {
+            format!("dead ({})", ended.describe())
+        }
+        (_, _, ServiceState::Starting | ServiceState::Stopped) => noted.state.as_str().to_owned(),
+        _ => "dead".to_owned(),
+    }
+}
+
+/// `running`, or `paused`, of a process that is there.
+pub(super) fn process_condition(env: &Env, identity: Identity) -> &'static str {
+    if env.processes().is_stopped(identity) { "paused" } else { "running" }
+}
+
+/// Why the master cannot be expected to answer: its keeper is gone, or it ended again after it was restarted. `restarts`
+/// holds how often it had been when it was first asked for.
+pub(super) async fn master_problem(
+    env: &Env,
+    layout: &Layout,
+    description: &Description,
+    restarts: &mut Option<u64>,
+) -> Option<String> {
+    if process(env, description).is_none() {
+        let log = super::logs::last_lines(env, &layout.log("keeper"), 5);
+        return Some(format!("the keeper ended\n{log}"));
+    }
+    let services = client(env, layout).status().await.ok()?;
+    let master = services.iter().find(|service| service.name == "master")?;
+    let before = *restarts.get_or_insert(master.restarts);
+    let is_down = matches!(master.state, ServiceState::Waiting | ServiceState::Failed);
+    (is_down && master.restarts > before)
+        .then(|| format!("it was started again and again, and is {}", condition(env, Some(master))))
 }
 
 /// Ends a keeper that answers and was not noted down: whoever started it was interrupted. What it keeps runs on.

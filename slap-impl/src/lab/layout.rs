@@ -18,7 +18,14 @@ const SOCKET_PATH_MAX: usize = 107;
 /// Bytes of a description that are read.
 const DESCRIPTION_BYTES_MAX: u64 = 1 << 16;
 /// The description's version that this program writes and reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The entries of a lab's directory, in the order in which they are removed: as long as the description is there it
+/// is a lab, and as long as the lock is there nobody else makes one.
+pub(super) const ENTRIES: [&str; 9] =
+    ["master", "nodes", "run", "bin", "log", "releases", "slapos-client.cfg", "lab.json", "lab.lock"];
+/// What is advised to who may not read or write something.
+pub(super) const ACCESS_HINT: &str =
+    "hint: a lab needs a directory that you may write to, on a disk that is not full; choose another --dir";
 
 /// The directory of a lab.
 #[derive(Clone, Debug)]
@@ -31,11 +38,13 @@ pub(super) struct Layout {
 #[serde(deny_unknown_fields)]
 pub(super) struct Description {
     pub(super) version: u32,
+    /// The lab's directory: a copy of a lab, or one that was moved, is none.
+    pub(super) directory: PathBuf,
     pub(super) nodes: u32,
     pub(super) partitions: u32,
     pub(super) block: Block,
-    /// Whether the first release was supplied and requested already: it is done once only.
-    pub(super) populated: bool,
+    /// On how many nodes, from the first, the first release was supplied and requested already: it is done once only.
+    pub(super) populated: u32,
     /// The keeper, as it was started last.
     pub(super) keeper: Option<Identity>,
     /// The boot that the keeper belongs to.
@@ -144,11 +153,12 @@ impl Layout {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(None);
             }
-            Err(error) => return Err(format!("{}: {error}", path.display())),
+            Err(error) => return Err(format!("{}: {error}\n{ACCESS_HINT}", path.display())),
         };
         let description: Description = serde_json::from_slice(&text).map_err(|error| {
             format!(
-                "{} is damaged: {error}\nhint: `slap lab down --dir {}` ends what still runs there; then use another directory",
+                "{} is no lab's description, or a damaged one: {error}\nhint: use another directory; if a lab was there, \
+                 `slap lab down --dir {}` ends what still runs",
                 path.display(),
                 self.root.display()
             )
@@ -161,25 +171,33 @@ impl Layout {
                 self.program().display()
             ));
         }
+        if description.directory != self.root {
+            return Err(format!(
+                "{} describes the lab in {}: this directory is a copy of it, or it was moved\n\
+                 hint: use that one, or another --dir",
+                path.display(),
+                description.directory.display()
+            ));
+        }
         Ok(Some(description))
     }
 
-    /// Writes what the lab is.
+    /// Writes what the lab is, if that changed.
     pub(super) fn write(&self, env: &Env, description: &Description) -> Result<(), String> {
         let text = serde_json::to_vec_pretty(description).expect("a description is plain data");
-        let path = self.description();
-        env.files().replace(&path, &text, 0o600).map_err(|error| format!("{}: {error}", path.display()))
+        write_if_changed(env, &self.description(), &text, 0o600)
     }
 }
 
 impl Description {
-    pub(super) fn new(nodes: u32, partitions: u32, block: Block) -> Description {
+    pub(super) fn new(directory: &Path, nodes: u32, partitions: u32, block: Block) -> Description {
         Description {
             version: VERSION,
+            directory: directory.to_owned(),
             nodes,
             partitions,
             block,
-            populated: false,
+            populated: 0,
             keeper: None,
             boot: String::new(),
         }
@@ -222,10 +240,13 @@ fn write_by(
         return Ok(());
     }
     let parent = path.parent().unwrap_or(Path::new("/"));
-    env.files()
-        .create_directory(parent, 0o700)
-        .and_then(|()| write())
-        .map_err(|error| format!("{}: {error}", path.display()))
+    env.files().create_directory(parent, 0o700).and_then(|()| write()).map_err(|error| {
+        format!(
+            "{}: {error}
+{ACCESS_HINT}",
+            path.display()
+        )
+    })
 }
 
 #[cfg(test)]

@@ -159,8 +159,8 @@ async fn wait(env: &Env, lab: &Which, goal: health::Goal, timeout: Duration) -> 
         Err(exit) => return exit,
     };
     let mut progress = progress::Progress::new(env, false);
-    let deadline = env.clock().elapsed() + timeout;
-    let exit = health::wait(env, &layout, &description, goal, deadline, &mut progress).await;
+    let aim = health::Aim { goal, deadline: env.clock().elapsed() + timeout, is_up: false };
+    let exit = health::wait(env, &layout, &description, aim, &mut progress).await;
     if exit == Exit::DONE {
         progress.done(format_args!("{} is {}", layout.root.display(), goal.as_str()));
     }
@@ -190,6 +190,9 @@ fn open(env: &Env, lab: &Which) -> Result<(Layout, Description), Exit> {
         Ok(root) => Layout::new(root),
         Err(message) => return Err(fail(env, Exit::USAGE, &message)),
     };
+    if let Err(message) = locate::check_owner(env, &layout.root) {
+        return Err(fail(env, Exit::USAGE, &message));
+    }
     match layout.read(env) {
         Ok(Some(description)) => Ok((layout, description)),
         Ok(None) => {
@@ -208,7 +211,9 @@ fn fail(env: &Env, exit: Exit, message: &str) -> Exit {
 
 /// The lock that `up` and `down` hold; `None` if another one holds it.
 fn take_lock(env: &Env, layout: &Layout) -> Result<Option<Box<dyn Lock>>, String> {
-    env.files().lock(&layout.lock()).map_err(|error| format!("{}: {error}", layout.lock().display()))
+    env.files()
+        .lock(&layout.lock())
+        .map_err(|error| format!("{}: {error}\n{}", layout.lock().display(), layout::ACCESS_HINT))
 }
 
 fn busy(layout: &Layout) -> String {

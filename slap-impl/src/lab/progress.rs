@@ -3,6 +3,12 @@
 use crate::env::Env;
 use std::{fmt::Display, time::Duration};
 
+/// "1 node", "3 nodes".
+pub(super) fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
 /// Steps of a command.
 pub(super) struct Progress {
     env: Env,

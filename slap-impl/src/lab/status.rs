@@ -2,13 +2,15 @@
 
 use super::{
     layout::{Description, Layout},
+    progress::counted,
     view::{Health, LabView, NodeView},
 };
 use crate::env::{Env, Exit};
 use clap::ValueEnum;
 
-/// Characters of a reason in a table.
+/// Characters and lines of a reason in a table.
 const REASON_LENGTH_MAX: usize = 2000;
+const REASON_LINES_MAX: usize = 16;
 
 /// Form of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -19,7 +21,8 @@ pub(super) enum Form {
     Json,
 }
 
-/// Prints the status. It is no failure that something is red: exit code 0 says that the status was found.
+/// Prints the status. It is no failure that an instance is red: exit code 0 says that the status was found, and that all of the
+/// lab's own programs run and can write.
 pub(super) async fn run(env: &Env, layout: &Layout, description: &Description, form: Form) -> Exit {
     let view = LabView::of(env, layout, description, &description.computers()).await;
     match form {
@@ -33,11 +36,16 @@ pub(super) async fn run(env: &Env, layout: &Layout, description: &Description, f
             }
         }
     }
-    if view.master != "running" || view.keeper != "running" {
-        env.tell(format_args!("hint: `slap lab up --dir {}` starts what is missing", layout.root.display()));
-        return Exit::FAILED;
+    if view.disk != "ok" {
+        env.tell(format_args!("hint: make room in {}: all goes on by itself then", layout.root.display()));
     }
-    Exit::DONE
+    if !view.programs_run() {
+        env.tell(format_args!(
+            "hint: `slap lab up --dir {}` starts what is missing, and resumes what is paused",
+            layout.root.display()
+        ));
+    }
+    if view.programs_run() && view.disk == "ok" { Exit::DONE } else { Exit::FAILED }
 }
 
 /// What `up` prints at its end: what was made, and what to type next.
@@ -72,6 +80,9 @@ fn table(view: &LabView) -> Vec<String> {
         format!("keeper    {}", view.keeper),
         format!("master    {} {}", view.master_url, view.master),
     ];
+    if view.disk != "ok" {
+        lines.push(format!("disk      {}", view.disk));
+    }
     for node in &view.nodes {
         node_lines(node, view.master == "running", &mut lines);
     }
@@ -85,9 +96,17 @@ fn node_lines(node: &NodeView, master_answers: bool, lines: &mut Vec<String>) {
         let what =
             if master_answers { "not known to the master" } else { "unknown: the master does not answer" };
         lines.push(format!("{}    {what}", node.computer));
+        program_lines(node, lines);
         return;
     }
-    lines.push(format!("{}    {} partitions, {busy} busy", node.computer, node.partitions.len()));
+    let count = node.partitions.len();
+    let how = if busy == count {
+        "all in use: what is requested here is refused".to_owned()
+    } else {
+        format!("{busy} busy")
+    };
+    lines.push(format!("{}    {}, {how}", node.computer, counted(count, "partition")));
+    program_lines(node, lines);
     for software in &node.software {
         lines.push(format!("  software  {:<8} {}", software.health.word(), software.url));
         push_reason(&software.health, lines);
@@ -115,6 +134,9 @@ fn node_lines(node: &NodeView, master_answers: bool, lines: &mut Vec<String>) {
             let word = if promise.failed { "red" } else { "green" };
             lines.push(format!("    promise {word:<8} {}", promise.title));
         }
+        for service in instance.services.iter().filter(|service| service.watched) {
+            lines.push(format!("    service {:<8} {}", service.state, service.name));
+        }
         for reference in &instance.shared_instances {
             lines.push(format!("    shared           {reference}"));
         }
@@ -126,7 +148,16 @@ fn push_reason(health: &Health, lines: &mut Vec<String>) {
         return;
     }
     let reason: String = health.reason().chars().take(REASON_LENGTH_MAX).collect();
-    for line in reason.lines() {
+    let is_cut = reason.len() < health.reason().len() || reason.lines().count() > REASON_LINES_MAX;
+    for line in reason.lines().take(REASON_LINES_MAX) {
         lines.push(format!("      {line}"));
     }
+    if is_cut {
+        lines.push("      ... (--output json and `slap lab logs` have more)".to_owned());
+    }
+}
+
+/// A node's agent and supervisor.
+fn program_lines(node: &NodeView, lines: &mut Vec<String>) {
+    lines.push(format!("  programs  agent {}, supervisor {}", node.agent, node.supervisor));
 }

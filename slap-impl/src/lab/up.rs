@@ -8,13 +8,14 @@ use super::{
     configuration,
     content::Content,
     health, keeper,
-    layout::{Description, Layout, MARK, write_if_changed},
+    layout::{ACCESS_HINT, Description, Layout, MARK, write_if_changed},
     locate, logs,
-    progress::Progress,
+    progress::{Progress, counted},
+    view::disk,
 };
 use crate::{
     client::SlapClient,
-    env::{Address, Either, Env, Exit, LocalFuture, Signal, join_all, race},
+    env::{Address, Either, Env, Exit, LocalFuture, Lock, Signal, join_all, race},
     node::{safe, supervisor},
     vocabulary::{ComputerId, hex},
 };
@@ -32,6 +33,12 @@ const PROGRAM_BYTES_MAX: u64 = 1 << 30;
 const MASTER_TIME_MAX: Duration = Duration::from_secs(20);
 /// How long the keeper may take to start and replace programs: each may take some seconds to end.
 const START_TIME_MAX: Duration = Duration::from_secs(60);
+/// How often in vain the master is asked before its keeper is.
+const MASTER_LOOK_TRIES: u32 = 50;
+/// Free space without which no lab is begun, beside the program: its databases and logs, and what each node writes until it is
+/// green.
+const LAB_BYTES_MIN: u64 = 2 << 20;
+const NODE_BYTES_MIN: u64 = 512 << 10;
 /// First requests that are sent beside each other: the master commits them together.
 const REQUESTS_AT_ONCE: usize = 32;
 /// Nodes that a lab has at most.
@@ -91,8 +98,14 @@ pub(super) async fn run(env: &Env, arguments: UpArguments) -> Exit {
         Ok(root) => Layout::new(root),
         Err(message) => return super::fail(env, Exit::FAILED, &message),
     };
-    let work = up(env, &layout, &arguments, &mut progress);
+    let mut made = Made::default();
+    let work = up(env, &layout, &arguments, &mut made, &mut progress);
     let exit = match race(&mut termination, work).await {
+        Either::First(()) if arguments.foreground => {
+            env.tell("interrupted: the lab is taken down");
+            super::down::take_down(env, &layout, false, arguments.quiet).await;
+            return Exit(130);
+        }
         Either::First(()) => {
             env.tell("interrupted: what was started runs on");
             hint_down(env, &layout);
@@ -101,18 +114,63 @@ pub(super) async fn run(env: &Env, arguments: UpArguments) -> Exit {
         Either::Second(Ok(exit)) => exit,
         Either::Second(Err(failure)) => {
             super::fail(env, failure.exit, &failure.message);
-            if env.files().exists(&layout.description()) {
+            if failure.exit != Exit::USAGE
+                && let Some(disk) = disk(env, &layout)
+            {
+                env.tell(format_args!("the disk is {disk}"));
+            }
+            if failure.exit == Exit::TIMED_OUT {
                 hint_down(env, &layout);
             }
-            return failure.exit;
+            failure.exit
         }
     };
+    if matches!(exit, Exit::FAILED | Exit::USAGE) {
+        made.undo(env, &layout).await;
+        if made.is_old {
+            hint_down(env, &layout);
+        }
+        return exit;
+    }
     if !arguments.foreground {
         return exit;
     }
     env.tell("staying in the foreground; interrupt to take the lab down");
     termination.await;
     super::down::take_down(env, &layout, false, arguments.quiet).await
+}
+
+/// What an `up` made that may have to be taken away again: it failed, and nothing half-made shall be left.
+#[derive(Default)]
+struct Made {
+    /// Directories that were not there before, the innermost first.
+    directories: Vec<PathBuf>,
+    /// There was a lab already: it stays whatever happens.
+    is_old: bool,
+    /// There was none, and this `up` may have begun to make one.
+    is_new: bool,
+}
+
+impl Made {
+    async fn undo(&self, env: &Env, layout: &Layout) {
+        if self.is_new {
+            super::down::take_down(env, layout, true, true).await;
+            if self.directories.is_empty() {
+                // It was there, and empty.
+                let _ = env.files().create_directory(&layout.root, 0o700);
+            }
+        }
+        for directory in &self.directories {
+            // Only what is empty goes: somebody else may use it by now.
+            let _ = env.files().remove_directory(directory);
+        }
+    }
+}
+
+/// The directories of a path that do not exist, the innermost first.
+fn missing_directories(env: &Env, path: &Path) -> Vec<PathBuf> {
+    let is_missing = |path: &&Path| env.files().symlink_metadata(path).is_err();
+    path.ancestors().take_while(is_missing).map(Path::to_owned).collect()
 }
 
 fn hint_down(env: &Env, layout: &Layout) {
@@ -126,59 +184,56 @@ async fn up(
     env: &Env,
     layout: &Layout,
     arguments: &UpArguments,
+    made: &mut Made,
     progress: &mut Progress,
 ) -> Result<Exit, Failure> {
-    let described = layout.read(env)?;
-    let (nodes, _) = size(arguments, described.as_ref())?;
-    layout.check_name(nodes).map_err(usage)?;
-    if described.is_none() {
-        locate::check_free(env, &layout.root).map_err(usage)?;
-    }
-    let made = !env.files().exists(&layout.root);
-    if let Err(message) = make(env, &layout.root) {
-        remove_half_made(env, layout, made);
-        return Err(message.into());
-    }
-    let Some(_lock) = super::take_lock(env, layout)? else {
-        return Err(super::busy(layout).into());
-    };
-    if let Err(message) = prepare_directory(env, layout) {
-        remove_half_made(env, layout, made);
-        return Err(message.into());
-    }
+    let deadline = env.clock().elapsed() + arguments.timeout;
+    // Before anything is looked for: the system has no answer about a path that is too long for it.
+    layout.check_name(1).map_err(usage)?;
+    let _lock = take_directory(env, layout, arguments, made)?;
     // Only now nobody else writes it.
     let described = layout.read(env)?;
     let (nodes, partitions) = size(arguments, described.as_ref())?;
-    let prepared = prepare(env, layout, described, nodes, partitions);
-    let (mut description, digest) = match prepared {
-        Ok(prepared) => prepared,
-        Err(message) => {
-            remove_half_made(env, layout, made);
-            return Err(message.into());
-        }
-    };
+    let are_there = !env.processes().marked(MARK, &mark(layout)).is_empty();
+    if described.is_none() && are_there {
+        // It would find the names of the files that they still use.
+        let _ = env.files().remove_file(&layout.lock());
+        return Err(format!(
+            "processes of a lab that was in {0} still run\nhint: `slap lab down --dir {0}` ends them",
+            layout.root.display()
+        )
+        .into());
+    }
+    (made.is_old, made.is_new) = (described.is_some(), described.is_none());
+    let (mut description, digest) = prepare(env, layout, described, nodes, partitions, are_there)?;
     locate::remember(env, &layout.root);
     progress.done(format_args!("Prepared {}", layout.root.display()));
     resume(env, layout, &description);
     let started = start(env, layout, &mut description, &digest, progress);
-    env.timeout(START_TIME_MAX, started).await.unwrap_or_else(|_| {
-        Err(format!("the keeper does not do its work\n{}", logs::last_lines(env, &layout.log("keeper"), 5)))
-    })?;
+    let patience = START_TIME_MAX.min(deadline.saturating_sub(env.clock().elapsed()));
+    match env.timeout(patience, started).await {
+        Ok(started) => started?,
+        Err(_) => {
+            let log = logs::last_lines(env, &layout.log("keeper"), 5);
+            let message = format!("the keeper did not do its work in {} s\n{log}", patience.as_secs_f64());
+            return Err(out_of_time(env, deadline, message));
+        }
+    }
     let client =
         SlapClient::new(env.clone(), &description.master_url()).map_err(|error| error.to_string())?;
-    wait_for_master(env, layout, &client, &description).await?;
+    wait_for_master(env, layout, &client, &description, deadline).await?;
     progress.done(format_args!("Started the master at {}", description.master_url()));
-    let deadline = env.clock().elapsed() + arguments.timeout;
-    let formatted =
-        health::wait(env, layout, &description, health::Goal::Formatted, deadline, progress).await;
+    let aim = |goal| health::Aim { goal, deadline, is_up: true };
+    let formatted = health::wait(env, layout, &description, aim(health::Goal::Formatted), progress).await;
     if formatted != Exit::DONE {
         return Ok(formatted);
     }
-    progress.done(format_args!("Formatted {nodes} nodes with {partitions} partitions each"));
-    if !arguments.empty && !description.populated {
+    let (all, each) = (counted(nodes as usize, "node"), counted(partitions as usize, "partition"));
+    progress.done(format_args!("Formatted {all} with {each} each"));
+    if !arguments.empty && description.populated < nodes {
         populate(env, layout, &client, &mut description, progress).await?;
     }
-    let green = wait_for_green(env, layout, &description, deadline, progress).await?;
+    let green = health::wait(env, layout, &description, aim(health::Goal::Green), progress).await;
     if green == Exit::DONE {
         progress.done("All promises are green");
         super::status::print_summary(env, layout, &description, progress.total_seconds()).await;
@@ -186,26 +241,29 @@ async fn up(
     Ok(green)
 }
 
-/// Waits until the lab is green in everybody's eyes. Reports and promise results may be older than what died meanwhile, so
-/// the nodes' supervisors are asked too: each must answer, and no watched service may be down.
-async fn wait_for_green(
+/// Checks that the directory may be a lab's, makes it and takes its lock.
+fn take_directory(
     env: &Env,
     layout: &Layout,
-    description: &Description,
-    deadline: Duration,
-    progress: &mut Progress,
-) -> Result<Exit, Failure> {
-    loop {
-        let green = health::wait(env, layout, description, health::Goal::Green, deadline, progress).await;
-        if green != Exit::DONE {
-            return Ok(green);
-        }
-        let Some(problem) = keeper::problem(env, layout, description).await else { return Ok(Exit::DONE) };
-        if env.clock().elapsed() >= deadline {
-            return Err(Failure { exit: Exit::TIMED_OUT, message: format!("the time was up: {problem}") });
-        }
-        env.sleep(Duration::from_millis(10)).await;
+    arguments: &UpArguments,
+    made: &mut Made,
+) -> Result<Box<dyn Lock>, Failure> {
+    locate::check_owner(env, &layout.root).map_err(usage)?;
+    let described = layout.read(env)?;
+    let (nodes, _) = size(arguments, described.as_ref())?;
+    layout.check_name(nodes).map_err(usage)?;
+    if described.is_none() {
+        locate::check_free(env, &layout.root).map_err(usage)?;
     }
+    made.directories = missing_directories(env, &layout.root);
+    make(env, &layout.root)?;
+    super::take_lock(env, layout)?.ok_or_else(|| super::busy(layout).into())
+}
+
+/// Why a step did not end: the user's time was up, or longer than it may take.
+fn out_of_time(env: &Env, deadline: Duration, message: String) -> Failure {
+    let is_up = env.clock().elapsed() >= deadline;
+    Failure { exit: if is_up { Exit::TIMED_OUT } else { Exit::FAILED }, message }
 }
 
 /// Lets everything go on that was made to stand still.
@@ -248,10 +306,7 @@ fn make(env: &Env, directory: &Path) -> Result<(), String> {
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> String {
-    format!(
-        "{}: {error}\nhint: a lab needs a directory that you may write to, on a disk that is not full; choose another --dir",
-        path.display()
-    )
+    format!("{}: {error}\n{ACCESS_HINT}", path.display())
 }
 
 fn prepare_directory(env: &Env, layout: &Layout) -> Result<(), String> {
@@ -264,24 +319,18 @@ fn prepare_directory(env: &Env, layout: &Layout) -> Result<(), String> {
     env.files().set_mode(&layout.root, 0o700).map_err(|error| cannot_write(&layout.root, &error))
 }
 
-/// Takes away what a refused `up` made, if it made the directory at all.
-fn remove_half_made(env: &Env, layout: &Layout, made: bool) {
-    let empty_lab = !env.files().exists(&layout.description());
-    if made && empty_lab && env.files().exists(&layout.root) {
-        // What cannot be removed on a broken disk was named in the error already.
-        let _ = env.files().remove_tree(&layout.root);
-    }
-}
-
-/// Copies the program, chooses the addresses, writes the configuration. Gives the program's digest too.
+/// Describes the lab, copies the program, chooses the addresses, writes the configuration. Gives the program's digest
+/// too. `are_there` says that processes of the lab run.
 fn prepare(
     env: &Env,
     layout: &Layout,
     described: Option<Description>,
     nodes: u32,
     partitions: u32,
+    are_there: bool,
 ) -> Result<(Description, String), String> {
-    let digest = copy_program(env, layout)?;
+    let spare =
+        if described.is_none() { LAB_BYTES_MIN + NODE_BYTES_MIN * u64::from(nodes) } else { LAB_BYTES_MIN };
     let mut description = match described {
         Some(mut described) => {
             described.nodes = nodes;
@@ -289,11 +338,15 @@ fn prepare(
         }
         None => {
             let block = Block::candidates(&layout.root).next().expect("there is a block at least");
-            Description::new(nodes, partitions, block)
+            let description = Description::new(&layout.root, nodes, partitions, block);
+            // First of all: whatever else is made then stands in a directory that says whose it is.
+            layout.write(env, &description)?;
+            description
         }
     };
-    if keeper::process(env, &description).is_none() && env.processes().marked(MARK, &mark(layout)).is_empty()
-    {
+    prepare_directory(env, layout)?;
+    let digest = copy_program(env, layout, spare)?;
+    if keeper::process(env, &description).is_none() && !are_there {
         description.block = free_block(env, layout, description.block)?;
         let directories: Vec<PathBuf> =
             description.computers().iter().map(|computer| layout.supervisor(computer)).collect();
@@ -322,13 +375,25 @@ fn free_block(env: &Env, layout: &Layout, last: Block) -> Result<Block, String> 
     ))
 }
 
-/// Puts the program that runs now into the lab, if it is another one. Gives its digest.
-fn copy_program(env: &Env, layout: &Layout) -> Result<String, String> {
+/// Puts the program that runs now into the lab, if it is another one, when there is room for it and `spare` bytes. Gives its
+/// digest.
+fn copy_program(env: &Env, layout: &Layout, spare: u64) -> Result<String, String> {
     let source = &env.context().executable;
     let target = layout.program();
     let read = |path: &Path| env.files().read(path, PROGRAM_BYTES_MAX);
     let content = read(source).map_err(|error| format!("{}: {error}", source.display()))?;
     if *source != target && read(&target).ok().as_deref() != Some(content.as_slice()) {
+        let needed = content.len() as u64 + spare;
+        if let Ok(free) = env.files().free_bytes(&layout.root)
+            && free < needed
+        {
+            return Err(format!(
+                "{}: the disk is full: {} KiB are free, and the lab needs {} KiB\n{ACCESS_HINT}",
+                layout.root.display(),
+                free / 1024,
+                needed.div_ceil(1024)
+            ));
+        }
         // It need not wait for the disk: a copy that a crash tore is found to be another one.
         safe::put(env.files(), &target, &content, 0o700).map_err(|error| cannot_write(&target, &error))?;
     }
@@ -376,26 +441,41 @@ async fn wait_for_master(
     layout: &Layout,
     client: &SlapClient,
     description: &Description,
-) -> Result<(), String> {
+    deadline: Duration,
+) -> Result<(), Failure> {
     let answers = async {
-        while let Err(error) = client.run_id().await {
-            if !error.is_offline() {
-                return Err(error.to_string());
+        let mut restarts = None;
+        for tries in 1_u32.. {
+            match client.run_id().await {
+                Ok(_) => break,
+                Err(error) if !error.is_offline() => return Err(error.to_string()),
+                Err(_) => {}
+            }
+            if tries % MASTER_LOOK_TRIES == 0
+                && let Some(problem) = keeper::master_problem(env, layout, description, &mut restarts).await
+            {
+                return Err(problem);
             }
             env.sleep(Duration::from_millis(2)).await;
         }
         Ok(())
     };
-    let problem = match env.timeout(MASTER_TIME_MAX, answers).await {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(problem)) => problem,
-        Err(_) => format!("no answer for {} s", MASTER_TIME_MAX.as_secs()),
+    let patience = MASTER_TIME_MAX.min(deadline.saturating_sub(env.clock().elapsed()));
+    let describe = |problem: String| {
+        let log = logs::last_lines(env, &layout.log("master"), 5);
+        format!("the master at {} is not well: {problem}\n{log}", description.master_url())
     };
-    let log = logs::last_lines(env, &layout.log("master"), 5);
-    Err(format!("the master at {} is not well: {problem}\n{log}", description.master_url()))
+    match env.timeout(patience, answers).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(problem)) => Err(describe(problem).into()),
+        Err(_) => {
+            let problem = format!("no answer for {} s", patience.as_secs_f64());
+            Err(out_of_time(env, deadline, describe(problem)))
+        }
+    }
 }
 
-/// Supplies the first release to every node and requests an instance of it on each, once in a lab's life.
+/// Supplies the first release to every node that is new and requests an instance of it there, once in its life.
 async fn populate(
     env: &Env,
     layout: &Layout,
@@ -411,7 +491,8 @@ async fn populate(
         write_if_changed(env, &directory.join(path), bytes, 0o600)?;
     }
     let profile = directory.join(&content.profile);
-    let computers: Vec<(u32, ComputerId)> = (1..).zip(description.computers()).collect();
+    let all = (1..).zip(description.computers());
+    let computers: Vec<(u32, ComputerId)> = all.skip(description.populated as usize).collect();
     for together in computers.chunks(REQUESTS_AT_ONCE) {
         let requests = together.iter().map(|(number, computer)| {
             let request: LocalFuture<'_, Result<(), String>> =
@@ -421,10 +502,10 @@ async fn populate(
         join_all(requests.collect()).await.into_iter().collect::<Result<(), String>>()?;
     }
     progress.done(format_args!(
-        "Supplied {} to {} nodes and requested an instance on each",
+        "Supplied {} to {} and requested an instance on each",
         content.name(),
-        description.nodes
+        counted(computers.len(), "node")
     ));
-    description.populated = true;
+    description.populated = description.nodes;
     layout.write(env, description)
 }

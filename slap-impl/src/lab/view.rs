@@ -1,5 +1,5 @@
-//! What a stranger could see of a lab: the master's answers and the promise files. Nothing else is asked, so that `status` and
-//! `wait` say what any other client would find.
+//! What can be seen of a lab: the master's answers and the promise files, as any other client would find them, and, because a
+//! report may be older than a death, whether the lab's programs and services run, as their supervisors noted.
 
 use super::{
     keeper,
@@ -8,6 +8,10 @@ use super::{
 use crate::{
     client::{ClientError, Poll, SlapClient},
     env::{Env, FileKind},
+    node::{
+        safe, services,
+        supervisor::{ServiceState, ServiceStatus, SupervisorClient},
+    },
     vocabulary::{ComputerId, RequestedState, SupplyState},
     wire::{
         objects::{Computer, ComputerPartition},
@@ -20,6 +24,8 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 /// Bytes of a promise's result file that are read.
 const RESULT_BYTES_MAX: u64 = 64 << 10;
+/// With less free space than this a lab cannot work: databases, logs and notes are written all the time.
+const FREE_BYTES_MIN: u64 = 256 << 10;
 /// How long the master may take for an answer to a look: it needs no time, but may be made to stand still.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -30,8 +36,10 @@ pub(super) struct LabView {
     pub(super) master_url: String,
     /// `running`, or why it does not answer.
     pub(super) master: String,
-    /// `running` or `dead`.
+    /// `running`, `paused` or `dead`.
     pub(super) keeper: String,
+    /// `ok`, or that it is full.
+    pub(super) disk: String,
     pub(super) nodes: Vec<NodeView>,
 }
 
@@ -39,6 +47,10 @@ pub(super) struct LabView {
 #[derive(Debug, Serialize)]
 pub(super) struct NodeView {
     pub(super) computer: ComputerId,
+    /// Its agent: `running`, `paused`, or what it is instead.
+    pub(super) agent: String,
+    /// Its supervisor, in the same words.
+    pub(super) supervisor: String,
     /// Whether the master knows it.
     pub(super) formatted: bool,
     pub(super) software: Vec<SoftwareView>,
@@ -79,8 +91,20 @@ pub(super) struct InstanceView {
     pub(super) connection_parameters: BTreeMap<String, String>,
     pub(super) addresses: Vec<String>,
     pub(super) promises: Vec<PromiseView>,
+    /// What stands in its etc/run and etc/service.
+    pub(super) services: Vec<ServiceView>,
     /// The references of the shared instances that it hosts, as it sees them.
     pub(super) shared_instances: Vec<String>,
+}
+
+/// A service of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct ServiceView {
+    pub(super) name: String,
+    /// Whether it must run as long as its instance is started.
+    pub(super) watched: bool,
+    /// `running`, `paused`, or what it is instead.
+    pub(super) state: String,
 }
 
 /// The last result of a promise.
@@ -133,14 +157,17 @@ impl LabView {
         description: &Description,
         computers: &[ComputerId],
     ) -> LabView {
-        let keeper = if keeper::process(env, description).is_some() { "running" } else { "dead" };
+        let running = description.keeper.filter(|_| keeper::process(env, description).is_some());
+        let keeper = running.map_or("dead", |identity| keeper::process_condition(env, identity));
         let mut view = LabView {
             directory: layout.root.display().to_string(),
             master_url: description.master_url(),
             master: "running".to_owned(),
             keeper: keeper.to_owned(),
+            disk: disk(env, layout).unwrap_or_else(|| "ok".to_owned()),
             nodes: Vec::new(),
         };
+        let programs = Programs { env, noted: keeper::client(env, layout).noted() };
         let client = match SlapClient::new(env.clone(), &view.master_url) {
             Ok(client) => client.with_deadline(LOOK_TIME_MAX),
             Err(error) => {
@@ -149,27 +176,44 @@ impl LabView {
             }
         };
         for computer in computers {
-            if view.master != "running" {
-                // Who did not answer just now need not be asked again for each node.
-                view.nodes.push(NodeView::unknown(computer));
-                continue;
+            let mut node_view = programs.node(computer);
+            // Who did not answer just now need not be asked again for each node.
+            if view.master == "running"
+                && let Err(error) = look_at_node(env, layout, &client, &mut node_view).await
+            {
+                let process = programs.condition("master");
+                view.master =
+                    if process == "running" { error.to_string() } else { format!("{process}: {error}") };
             }
-            match node(env, layout, &client, computer).await {
-                Ok(node) => view.nodes.push(node),
-                Err(error) => {
-                    view.master = error.to_string();
-                    view.nodes.push(NodeView::unknown(computer));
-                }
-            }
+            view.nodes.push(node_view);
         }
         view
     }
+
+    /// Whether the lab's own programs run, all that were looked at.
+    pub(super) fn programs_run(&self) -> bool {
+        let of_nodes = self.nodes.iter().flat_map(|node| [&node.agent, &node.supervisor]);
+        [&self.master, &self.keeper].into_iter().chain(of_nodes).all(|state| state == "running")
+    }
 }
 
-impl NodeView {
-    fn unknown(computer: &ComputerId) -> NodeView {
+/// The programs that the keeper keeps, as it noted them.
+struct Programs<'a> {
+    env: &'a Env,
+    noted: Vec<ServiceStatus>,
+}
+
+impl Programs<'_> {
+    fn condition(&self, name: &str) -> String {
+        keeper::condition(self.env, self.noted.iter().find(|status| status.name == name))
+    }
+
+    /// A node of which nobody was asked yet.
+    fn node(&self, computer: &ComputerId) -> NodeView {
         NodeView {
             computer: computer.clone(),
+            agent: self.condition(&keeper::agent_name(computer)),
+            supervisor: self.condition(&keeper::supervisor_name(computer)),
             formatted: false,
             software: Vec::new(),
             partitions: Vec::new(),
@@ -177,18 +221,31 @@ impl NodeView {
     }
 }
 
-async fn node(
+/// Why nothing can be written any more, if so.
+pub(super) fn disk(env: &Env, layout: &Layout) -> Option<String> {
+    let free = env.files().free_bytes(&layout.root).ok().filter(|free| *free < FREE_BYTES_MIN)?;
+    Some(format!("full: only {} KiB are free in {}", free / 1024, layout.root.display()))
+}
+
+/// Fills in what the master and the partitions say.
+async fn look_at_node(
     env: &Env,
     layout: &Layout,
     client: &SlapClient,
-    computer: &ComputerId,
-) -> Result<NodeView, ClientError> {
-    let full: Computer = match client.full_computer_information(computer, None, None).await {
+    view: &mut NodeView,
+) -> Result<(), ClientError> {
+    let computer = view.computer.clone();
+    let full: Computer = match client.full_computer_information(&computer, None, None).await {
         Ok(Poll::Changed { computer, .. }) => computer,
-        Ok(Poll::Unchanged { .. }) | Err(ClientError::NotFound(_)) => return Ok(NodeView::unknown(computer)),
+        Ok(Poll::Unchanged { .. }) | Err(ClientError::NotFound(_)) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let news = client.computer_information(computer.as_str()).await?.news.unwrap_or_default();
+    let news = match client.computer_information(computer.as_str()).await {
+        Ok(information) => information.news.unwrap_or_default(),
+        // It has a name already, and was never formatted.
+        Err(ClientError::NotFound(_)) => return Ok(()),
+        Err(error) => return Err(error),
+    };
     let software = full.software_releases.iter().map(|release| {
         let status = AccessStatus::from_json(&news["software"][release.url.as_str()]);
         let requested_state = release.requested_state.unwrap_or(SupplyState::Available);
@@ -200,18 +257,20 @@ async fn node(
         }
         SoftwareView { url: release.url.to_string(), requested_state, health, status: status.text }
     });
-    let software = software.collect();
-    let instance_root = layout.instance_root(computer);
+    view.software = software.collect();
+    let noted = SupervisorClient::new(env.clone(), &layout.supervisor(&computer)).noted();
+    let instance_root = layout.instance_root(&computer);
     let partitions = full.partitions.iter().map(|partition| {
         let status = &news["partition"][partition.partition_id.as_str()];
         let directory = instance_root.join(partition.partition_id.as_str());
         PartitionView {
             reference: partition.partition_id.to_string(),
-            instance: instance(env, partition, status, &directory),
+            instance: instance(env, partition, status, &directory, &noted),
         }
     });
-    let partitions = partitions.collect();
-    Ok(NodeView { computer: computer.clone(), formatted: true, software, partitions })
+    view.partitions = partitions.collect();
+    view.formatted = true;
+    Ok(())
 }
 
 fn instance(
@@ -219,10 +278,17 @@ fn instance(
     partition: &ComputerPartition,
     status: &Json,
     directory: &Path,
+    noted: &[ServiceStatus],
 ) -> Option<InstanceView> {
     let instance = partition.instance.as_ref()?;
     let status = AccessStatus::from_json(status);
     let promises = promises(env, directory);
+    let services = service_views(env, partition.partition_id.as_str(), directory, noted);
+    let mut health = instance_health(partition.requested_state, &status, &promises);
+    if health == Health::Green && partition.requested_state == RequestedState::Started {
+        let processed = safe::read_text(env.files(), &directory.join(".timestamp"), 1024);
+        health = services_health(&services, processed.is_some() && processed == instance.timestamp);
+    }
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     Some(InstanceView {
         title: instance.title.clone(),
@@ -230,7 +296,7 @@ fn instance(
         software_release: instance.software_release.url.to_string(),
         software_type: instance.software_type.clone(),
         requested_state: partition.requested_state,
-        health: instance_health(partition.requested_state, &status, &promises),
+        health,
         status: status.text,
         connection_parameters: instance
             .connection
@@ -239,6 +305,7 @@ fn instance(
             .collect(),
         addresses: instance.addresses.iter().map(|(_, address)| address.clone()).collect(),
         promises,
+        services,
         shared_instances: instance.shared_instances.iter().map(|shared| shared.reference.clone()).collect(),
     })
 }
@@ -271,6 +338,36 @@ fn promises(env: &Env, partition: &Path) -> Vec<PromiseView> {
         });
     }
     promises
+}
+
+/// What stands in a partition's etc/run and etc/service, and whether it runs.
+fn service_views(env: &Env, group: &str, directory: &Path, noted: &[ServiceStatus]) -> Vec<ServiceView> {
+    let (found, _) = services::found(env.files(), directory);
+    let view = |service: services::Found| {
+        let noted = noted.iter().find(|status| status.group == group && status.name == service.name);
+        let state = match noted {
+            // What stands in etc/run may do its work and end.
+            Some(noted) if !service.watched && noted.state == ServiceState::Ended => "ended".to_owned(),
+            noted => keeper::condition(env, noted),
+        };
+        ServiceView { name: service.file, watched: service.watched, state }
+    };
+    found.into_iter().map(view).collect()
+}
+
+/// The health of a started instance of which everything that was reported is good.
+fn services_health(services: &[ServiceView], is_processed: bool) -> Health {
+    let is_missing = |state: &str| matches!(state, "not started" | "starting" | "stopped");
+    for service in services {
+        let state = service.state.as_str();
+        if is_missing(state) {
+            return Health::Pending(format!("service {} is {state}", service.name));
+        }
+        if service.watched && state != "running" {
+            return Health::Red(format!("service {} is {state}", service.name));
+        }
+    }
+    if is_processed { Health::Green } else { Health::Pending("its node is processing it".to_owned()) }
 }
 
 fn software_health(requested: SupplyState, status: &AccessStatus) -> Health {
@@ -334,5 +431,22 @@ mod tests {
         check(stopped, &status("#access ok", false), true, "pending");
         check(RequestedState::Destroyed, &status("#access ok", true), false, "pending");
         check(started, &AccessStatus::unknown("COMP-1-slappart0", "Software Instance"), false, "pending");
+    }
+
+    #[test]
+    fn green_needs_services_that_run() {
+        let check = |watched, state: &str, is_processed, expected: &str| {
+            let service = ServiceView { name: "page".to_owned(), watched, state: state.to_owned() };
+            let health = services_health(&[service], is_processed);
+            assert_eq!(health.word(), expected, "{watched} {state} {is_processed}");
+        };
+        check(true, "running", true, "green");
+        check(true, "running", false, "pending");
+        check(true, "dead (exited with 7)", true, "red");
+        check(true, "paused", true, "red");
+        check(true, "stopped", true, "pending");
+        check(false, "stopped", true, "pending");
+        check(true, "not started", true, "pending");
+        check(false, "ended", true, "green");
     }
 }

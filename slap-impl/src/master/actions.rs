@@ -46,7 +46,7 @@ impl Master {
             "setComputerPartitionConnectionXml" => {
                 let (computer, partition) = partition(form)?;
                 let slave_reference = slave_reference(form)?;
-                let document = instance_xml::encode(&form.parameters("connection_xml")?);
+                let document = instance_xml::encode(&form.published("connection_xml")?);
                 Command::Publish { computer, partition, slave_reference, document }
             }
             "softwareInstanceRename" => {

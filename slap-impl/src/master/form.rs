@@ -79,6 +79,23 @@ impl Form {
 
     /// A marshalled dictionary of text; numbers and booleans are taken as Python's `str()` writes them.
     pub(super) fn parameters(&self, name: &str) -> Result<Parameters, Refusal> {
+        let nested = "nested values go as JSON into the parameter `_`";
+        self.texts(name, Value::to_plain_text, "text, a number or a boolean", nested)
+    }
+
+    /// A marshalled dictionary of values, each as Python's `str()` writes it (slapos/util.py, `dict2xml`): what recipes publish.
+    pub(super) fn published(&self, name: &str) -> Result<Parameters, Refusal> {
+        let hint = "Python would write where it stood in memory";
+        self.texts(name, Value::to_python_text, "text, a number, a list or a dictionary", hint)
+    }
+
+    fn texts(
+        &self,
+        name: &str,
+        text_of: fn(&Value) -> Option<String>,
+        expected: &str,
+        hint: &str,
+    ) -> Result<Parameters, Refusal> {
         let value = self.marshalled(name)?;
         let items = match &value {
             Value::None => return Ok(Parameters::new()),
@@ -87,12 +104,12 @@ impl Form {
         };
         items
             .iter()
-            .map(|(key, value)| match (value, value.to_plain_text()) {
+            .map(|(key, value)| match (value, text_of(value)) {
                 (Value::None, _) => Ok((key.clone(), None)),
                 (_, Some(text)) => Ok((key.clone(), Some(text))),
                 (other, None) => {
-                    let reason = format!("{key:?} is {}: expected text, a number or a boolean", other.kind());
-                    Err(self.bad(name, &reason).hint("nested values go as JSON into the parameter `_`"))
+                    let reason = format!("{key:?} is {}: expected {expected}", other.kind());
+                    Err(self.bad(name, &reason).hint(hint))
                 }
             })
             .collect()
@@ -151,5 +168,38 @@ mod tests {
         check(&dictionary("<string>a</string><list id=\"i3\"/>"), Err("\"a\" is a list"));
         check("<marshal><string>a</string></marshal>", Err("it is text: expected a dictionary"));
         check("<!DOCTYPE a><marshal/>", Err("test: xml:"));
+    }
+
+    #[test]
+    fn what_is_published_is_what_python_writes() {
+        // Each text is that of slapos.util.dict2xml for the value.
+        let check = |value: Value, expected: Option<&str>| {
+            let mut form = Form { endpoint: "test".into(), ..Form::default() };
+            let document = marshal::encode(&Value::dictionary([("a", value)]));
+            form.arguments.insert("xml".into(), document);
+            match (form.published("xml"), expected) {
+                (Ok(found), Some(expected)) => assert_eq!(found["a"].as_deref(), Some(expected)),
+                (Err(found), None) => assert!(found.message.contains("\"a\" is"), "{found}"),
+                (found, expected) => panic!("{found:?} instead of {expected:?}"),
+            }
+        };
+        let text = |text: &str| Value::text(text);
+        check(text("it's"), Some("it's"));
+        check(Value::List(Vec::new()), Some("[]"));
+        check(
+            Value::List(vec![Value::Int(1), text("a'\n\u{e9}\u{7f}"), Value::None, Value::Bool(true)]),
+            Some("[1, \"a'\\n\u{e9}\\x7f\", None, True]"),
+        );
+        check(Value::Tuple(vec![Value::Float(2.0)]), Some("(2.0,)"));
+        check(Value::Tuple(vec![Value::Float(1e16), Value::Tuple(Vec::new())]), Some("(1e+16, ())"));
+        let inner = Value::dictionary([("k", Value::List(vec![text("v")])), ("b", Value::Int(-1))]);
+        check(inner, Some("{'b': -1, 'k': ['v']}"));
+        check(Value::dictionary::<String>([]), Some("{}"));
+        let object = crate::wire::marshal::Object {
+            class: crate::wire::marshal::Class::Computer,
+            arguments: vec![text("c")],
+            attributes: BTreeMap::new(),
+        };
+        check(Value::List(vec![Value::Object(object)]), None);
     }
 }

@@ -200,7 +200,7 @@ fn what_is_not_served_is_refused_by_name() {
             ("slapos.get.v0.instance_tree", 501, "JSON-RPC"),
             ("panel/", 501, "no panel"),
             ("getFullComputerInformation", 400, "computer_id, which is missing"),
-            ("getFullComputerInformation?computer_id=..%2Fx", 400, "not a computer id"),
+            ("getFullComputerInformation?computer_id=..%2Fx", 400, "no computer id"),
             ("getFullComputerInformation?computer_id=%FF", 400, "UTF-8"),
             ("getFullComputerInformation?computer_id=COMP-9", 404, "known: COMP-1"),
             (

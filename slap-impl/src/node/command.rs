@@ -1,5 +1,6 @@
 //! A child process with a deadline, in a clean environment. Nothing of it is left when it is over.
 
+use super::log::PipedLog;
 use crate::env::{Command, Context, Ended, Env, Identity, Output, Signal};
 use std::{collections::BTreeMap, io, path::Path, time::Duration};
 
@@ -41,8 +42,8 @@ const REMOVED: [&str; 31] = [
 /// How long a killed process may take until it is gone.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often the log of a running process is measured.
-const LOG_PERIOD: Duration = Duration::from_secs(1);
+/// A log is read by who may look into the partition.
+const LOG_MODE: u32 = 0o640;
 
 /// The variable by which a lab knows its processes; a node hands it on to whatever it starts.
 pub const LAB_MARK: &str = "SLAP_LAB_PROCESS";
@@ -93,30 +94,37 @@ fn name_of(passwd: &str, number: u32) -> Option<String> {
     })
 }
 
-/// Runs a command to its end, or kills its whole group when `deadline` is over or the future is dropped. A log given as
-/// [`Output::Append`] is kept below `log_bytes_max` while it runs.
+/// Where the output of a command goes, when it is not into memory.
+pub struct Log<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Bytes of the file, and as many of `<path>.1`.
+    pub bytes_max: u64,
+}
+
+/// Runs a command to its end, or kills all of it when `deadline` is over or the future is dropped.
 ///
 /// # Errors
-/// When the program cannot be started.
+/// When the program cannot be started, or the log cannot be written to.
 pub async fn run(
     env: &Env,
     command: &Command,
     deadline: Option<Duration>,
-    log_bytes_max: u64,
+    log: Option<Log<'_>>,
 ) -> io::Result<Finished> {
-    let command = &Command { session: true, ends_group: true, ..command.clone() };
+    let output = if log.is_some() { Output::Stream } else { command.output.clone() };
+    let command = &Command { session: true, ends_group: true, output, ..command.clone() };
     let mut spawned = env.processes().spawn(command)?;
     let mut guard = Guard { env: env.clone(), identity: Some(spawned.identity) };
-    let log = match &command.output {
-        Output::Append(path) => Some(path.clone()),
+    let log = match (log, spawned.output.take()) {
+        (Some(log), Some(pipe)) => Some(PipedLog::new(env, pipe, log.path, log.bytes_max, LOG_MODE)?),
         _ => None,
     };
     let watch = async {
-        let Some(log) = &log else { return std::future::pending::<()>().await };
-        loop {
-            env.sleep(LOG_PERIOD).await;
-            bound_log(env, log, log_bytes_max);
+        if let Some(log) = &log {
+            log.follow().await;
         }
+        std::future::pending::<()>().await
     };
     let over = async {
         match deadline {
@@ -133,7 +141,7 @@ pub async fn run(
     };
     guard.kill();
     if let Some(log) = &log {
-        bound_log(env, log, log_bytes_max);
+        log.drain();
     }
     if let Some(ended) = first {
         return Ok(Finished { ended, timed_out: false });
@@ -143,19 +151,6 @@ pub async fn run(
         Err(_) => Ended { code: None, signal: Some(9), output: Vec::new() },
     };
     Ok(Finished { ended, timed_out: true })
-}
-
-/// Halves a log that became too long. The process that writes it has it open for appending, so it goes on at the new end.
-fn bound_log(env: &Env, log: &Path, log_bytes_max: u64) {
-    let files = env.files();
-    let Ok(metadata) = files.symlink_metadata(log) else { return };
-    if metadata.kind != crate::env::FileKind::File || metadata.length <= log_bytes_max {
-        return;
-    }
-    let Ok(tail) = files.read_tail(log, log_bytes_max / 2) else { return };
-    if files.truncate(log, 0).is_ok() {
-        files.append(log, &tail, 0o640).ok();
-    }
 }
 
 /// Kills a command's group when it is dropped.

@@ -1,7 +1,7 @@
 //! Runs the profile engine, `slap buildout`, which always is a process of its own: a template that loops stops nothing else.
 
 use super::{command, safe, site::LOG_BYTES_MAX};
-use crate::env::{Command, Env, Output};
+use crate::env::{Command, Env};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -11,6 +11,8 @@ use std::{
 /// How much of a log's end is told to a user.
 const TOLD_BYTES_MAX: u64 = 6 << 10;
 const TOLD_LINES_MAX: usize = 40;
+/// How each run begins in a log that has several; a date follows.
+pub const RUN_BEGINS: &str = "\n--- 2";
 
 /// A run of the engine.
 pub struct Run<'a> {
@@ -46,17 +48,18 @@ pub async fn run(env: &Env, run: Run<'_>) -> Result<(), EngineError> {
     let header = format!("--- {} {}\n", env.clock().now().strftime("%Y-%m-%d %H:%M:%S"), run.purpose);
     let unwritable =
         |error: io::Error| EngineError(format!("the log {} cannot be written: {error}", run.log.display()));
-    safe::append_bounded(env.files(), &run.log, &header, LOG_BYTES_MAX, 0o640).map_err(unwritable)?;
+    safe::append_bounded(env.files(), &run.log, &header, LOG_BYTES_MAX / 2, 0o640).map_err(unwritable)?;
     let mut command = Command::new(&env.context().executable);
     command.arguments = vec!["buildout".to_owned()];
     command.arguments.extend(run.arguments);
     command.variables = command::clean_environment(env.context(), run.directory);
     command.variables.extend(run.variables.into_iter().map(|(name, value)| (name.to_owned(), value)));
     command.directory = run.directory.to_path_buf();
-    command.output = Output::Append(run.log.clone());
     command.dies_with_parent = true;
     command.umask = 0o027;
-    let finished = command::run(env, &command, run.deadline, LOG_BYTES_MAX).await;
+    // The header and the older half count too.
+    let log = command::Log { path: &run.log, bytes_max: LOG_BYTES_MAX / 2 };
+    let finished = command::run(env, &command, run.deadline, Some(log)).await;
     let lines = || last_lines(env, &run.log, Some(&header));
     match finished {
         Ok(finished) if finished.timed_out => {
@@ -109,6 +112,8 @@ mod tests {
     fn only_the_last_run_is_told() {
         assert_eq!(tail("--- a\nold\n--- b\nnew\nlast\n", Some("--- b\n")), "new\nlast");
         assert_eq!(tail("cut\nnew\n", Some("--- b\n")), "cut\nnew");
+        let twice = "--- 2026-01-01 10:00:00 a\nold\n--- 2026-01-01 10:00:01 a\nnew\n--- a diff\n";
+        assert_eq!(tail(twice, Some(RUN_BEGINS)).lines().skip(1).collect::<Vec<_>>(), ["new", "--- a diff"]);
         assert_eq!(tail("", None), "");
         let many: String = (0..100).map(|number| format!("{number}\n")).collect();
         assert!(tail(&many, None).starts_with("60\n"));

@@ -149,9 +149,9 @@ async fn visit(site: &Site, partition: &ComputerPartition, options: &Options) ->
         health::service_died(site, id, dead, true).await?;
         return process(site, partition, false).await;
     }
-    if !statuses.iter().any(|status| status.group == id.as_str()) {
-        // A supervisor that lost its state, or a machine that was started again.
-        start(site, id).await?;
+    let has_services = !services::found(site.files(), &site.partition(id)).0.is_empty();
+    if has_services && !services::is_supervised(&statuses, id) {
+        start_again(site, partition).await?;
     }
     match check_anomaly(site, partition, None).await?.failure {
         Some(failure) => Err(NodeError::Promise(failure)),
@@ -328,6 +328,35 @@ pub async fn start(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
     Ok(site.supervisor.apply(id.as_str(), declared.services).await?)
 }
 
+/// Starts the services of a partition that was set up and whose services nobody keeps: the supervisor lost its state, was
+/// ended with all that it kept, or the machine was started again. What was reported and noted before is not true any more: the
+/// master is told so, and the partition counts as processed only when its promises are good.
+///
+/// # Errors
+/// When they cannot be started, a promise fails, or the master cannot be told: then the partition is due.
+pub async fn start_again(site: &Site, partition: &ComputerPartition) -> Result<(), NodeError> {
+    let site = &site.about(partition);
+    let (computer, id) = (&site.settings.computer_id, &partition.partition_id);
+    let deployed = health::deployed(site, id);
+    let text = format!("the services of {id} did not run; they are started again");
+    if let Err(error) = site.master.instance_error(computer, id, &text).await {
+        site.env.tell(format!("the master could not be told that {text}: {error}"));
+    }
+    let path = health::timestamp_path(site, id);
+    let failed = |error| NodeError::io(format!("{} cannot be changed", path.display()), &error);
+    site.files().remove_any(&path).map_err(failed)?;
+    start(site, id).await?;
+    health::check_started(site, id).await?;
+    site.master.started_partition(computer, id).await?;
+    if let Some(timestamp) = &deployed.timestamp {
+        // It was not set up again: the date of that stays.
+        safe::put(site.files(), &path, timestamp.as_bytes(), 0o644)
+            .and_then(|()| site.files().set_modified(&path, deployed.at_seconds))
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// Writes buildout.cfg and runs the engine.
 async fn install(site: &Site, partition: &ComputerPartition) -> Result<(), NodeError> {
     let id = &partition.partition_id;
@@ -343,7 +372,7 @@ async fn install(site: &Site, partition: &ComputerPartition) -> Result<(), NodeE
         )));
     }
     if !site.is_built(url) {
-        let lines = engine::last_lines(&site.env, &site.release_log(url), None);
+        let lines = engine::last_lines(&site.env, &site.release_log(url), Some(engine::RUN_BEGINS));
         return Err(NodeError::Failed(format!("Software Release {url} is not built.\n{lines}")));
     }
     let path = site.partition(id);

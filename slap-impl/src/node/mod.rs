@@ -5,7 +5,7 @@
 //!
 //! Below them: `site` (where things stand, whom the node talks to), `settings`, `engine` (runs the profile engine),
 //! `services` (what stands in etc/run and etc/service), `health` (promises and watched services), `due` (when something must be
-//! done, without I/O), [`promise`], [`supervisor`]; `command` (a child process with a deadline), `safe` (writing below a directory
+//! done, without I/O), [`promise`], [`supervisor`]; `command` (a child process with a deadline), `log` (output that is bounded), `safe` (writing below a directory
 //! whose content somebody else chose), `parallel`, `error`.
 
 pub mod agent;
@@ -16,6 +16,7 @@ pub mod error;
 pub mod format;
 pub mod health;
 pub mod instance;
+mod log;
 pub mod parallel;
 pub mod promise;
 pub mod report;

@@ -165,7 +165,7 @@ async fn run_hook(site: &Site, id: &PartitionId, path: &Path) -> Result<(), Node
     command.output = Output::Capture(8 << 10);
     command.dies_with_parent = true;
     command.umask = 0o027;
-    let finished = command::run(&site.env, &command, Some(HOOK_DEADLINE), u64::MAX)
+    let finished = command::run(&site.env, &command, Some(HOOK_DEADLINE), None)
         .await
         .map_err(|error| NodeError::io(format!("{} cannot be run", hook.display()), &error))?;
     if !finished.timed_out && finished.ended.succeeded() {

@@ -7,8 +7,14 @@ use super::{
     site::Site,
     supervisor::{Restart, Service, ServiceState, ServiceStatus},
 };
-use crate::{env::FileKind, vocabulary::PartitionId};
-use std::collections::BTreeSet;
+use crate::{
+    env::{FileKind, Files},
+    vocabulary::PartitionId,
+};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 /// What a watched service's name ends with.
 pub const WATCH_SUFFIX: &str = "-on-watch";
@@ -22,48 +28,76 @@ pub struct Declared {
     pub warnings: Vec<String>,
 }
 
-/// Reads etc/run and etc/service of a partition.
-pub fn declared(site: &Site, partition: &PartitionId) -> Declared {
-    let directory = site.partition(partition);
-    let variables = service_environment(site.env.context(), &user_name(&site.env), &directory);
-    let mut declared = Declared::default();
+/// What a file of etc/run or etc/service is as a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The file's name.
+    pub file: String,
+    /// The service's name in its group.
+    pub name: String,
+    /// Its path.
+    pub program: PathBuf,
+    /// Whether it stands in etc/service.
+    pub watched: bool,
+}
+
+/// What stands in etc/run and etc/service of the partition in `directory`, and what was passed over.
+pub fn found(files: &dyn Files, directory: &Path) -> (Vec<Found>, Vec<String>) {
+    let (mut services, mut warnings) = (Vec::new(), Vec::new());
     let mut taken = BTreeSet::new();
     for (folder, suffix) in [("etc/run", ""), ("etc/service", WATCH_SUFFIX)] {
         let folder = directory.join(folder);
-        for file in site.files().list(&folder).unwrap_or_default() {
+        for file in files.list(&folder).unwrap_or_default() {
             let program = folder.join(&file);
             let name = format!("{file}{suffix}");
-            let is_file =
-                site.files().metadata(&program).is_ok_and(|metadata| metadata.kind == FileKind::File);
+            let is_file = files.metadata(&program).is_ok_and(|metadata| metadata.kind == FileKind::File);
             if !is_file
                 || file.chars().any(char::is_control)
                 || name.len() > 255
                 || !taken.insert(name.clone())
             {
-                declared.warnings.push(format!("{} is not run as a service", program.display()));
+                warnings.push(format!("{} is not run as a service", program.display()));
                 continue;
             }
-            let log = directory.join(format!(".{partition}_{file}.log"));
-            let is_link = site.files().symlink_metadata(&log).is_ok_and(|found| found.kind != FileKind::File);
-            if is_link {
-                site.files().remove_any(&log).ok();
-            }
-            declared.services.push(Service {
-                name,
-                program,
-                arguments: Vec::new(),
-                variables: variables.clone(),
-                directory: directory.clone(),
-                umask: 0o022,
-                log,
-                log_bytes_max: site.settings.service_log_bytes_max,
-                watched: !suffix.is_empty(),
-                restart: Restart::Never,
-                stop_seconds: 60,
-            });
+            services.push(Found { file, name, program, watched: !suffix.is_empty() });
         }
     }
-    declared
+    (services, warnings)
+}
+
+/// Reads etc/run and etc/service of a partition.
+pub fn declared(site: &Site, partition: &PartitionId) -> Declared {
+    let directory = site.partition(partition);
+    let variables = service_environment(site.env.context(), &user_name(&site.env), &directory);
+    let (found, warnings) = found(site.files(), &directory);
+    let service = |found: Found| {
+        let log = directory.join(format!(".{partition}_{}.log", found.file));
+        let is_link = site.files().symlink_metadata(&log).is_ok_and(|found| found.kind != FileKind::File);
+        if is_link {
+            site.files().remove_any(&log).ok();
+        }
+        Service {
+            name: found.name,
+            program: found.program,
+            arguments: Vec::new(),
+            variables: variables.clone(),
+            directory: directory.clone(),
+            umask: 0o022,
+            log,
+            log_bytes_max: site.settings.service_log_bytes_max,
+            watched: found.watched,
+            restart: Restart::Never,
+            stop_seconds: 60,
+        }
+    };
+    Declared { services: found.into_iter().map(service).collect(), warnings }
+}
+
+/// Whether a supervisor keeps a partition's services: it knows them, and was not asked to stop them, as it is when it ends with
+/// all that it keeps (a lab's `down`).
+pub fn is_supervised(statuses: &[ServiceStatus], partition: &PartitionId) -> bool {
+    let mut own = statuses.iter().filter(|status| status.group == partition.as_str()).peekable();
+    own.peek().is_some() && own.all(|status| status.state != ServiceState::Stopped)
 }
 
 /// Whether a service ended by itself, or never came up.
@@ -96,4 +130,38 @@ pub fn waited_for(site: &Site, partition: &PartitionId) -> BTreeSet<String> {
     let path = site.partition(partition).join(".slapos-report-wait-service-list");
     let text = safe::read_text(site.files(), &path, 64 << 10).unwrap_or_default();
     text.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_stopped_with_its_supervisor_is_kept_by_nobody() {
+        let status = |group: &str, state| ServiceStatus {
+            group: group.to_owned(),
+            name: "web".to_owned(),
+            state,
+            identity: None,
+            started_at_seconds: None,
+            ended: None,
+            error: None,
+            restarts: 0,
+            watched: true,
+            log: PathBuf::new(),
+        };
+        use ServiceState::{Ended, Failed, Running, Stopped, Stopping};
+        for (group, states, expected) in [
+            ("p0", &[][..], false),
+            ("p1", &[Running], false),
+            ("p0", &[Running], true),
+            ("p0", &[Ended, Failed], true),
+            ("p0", &[Stopping], true),
+            ("p0", &[Stopped], false),
+            ("p0", &[Running, Stopped], false),
+        ] {
+            let statuses: Vec<ServiceStatus> = states.iter().map(|state| status(group, *state)).collect();
+            assert_eq!(is_supervised(&statuses, &"p0".parse().unwrap()), expected, "{group} {states:?}");
+        }
+    }
 }

@@ -189,7 +189,11 @@ impl Site {
         command.variables =
             super::command::clean_environment(self.env.context(), &self.settings.instance_root);
         // It outlives this process, also if that is a service of another supervisor.
-        for mark in [super::supervisor::MARK_VARIABLE, super::supervisor::SUPERVISOR_VARIABLE] {
+        for mark in [
+            super::supervisor::MARK_VARIABLE,
+            super::supervisor::SUPERVISOR_VARIABLE,
+            crate::env::RUN_VARIABLE,
+        ] {
             command.variables.remove(mark);
         }
         command.directory = self.settings.instance_root.clone();

@@ -244,6 +244,11 @@ fn lock(env: &Env, directory: &Path) -> Result<Box<dyn crate::env::Lock>, Recipe
 /// Evaluates the parts and all that they need; returns what is to be installed, in order.
 async fn evaluate_parts(evaluation: &Evaluation, only: &[String]) -> Result<Vec<String>, RecipeError> {
     evaluation.section("buildout", None).await?;
+    // The pins have no effect, but a mistake in them is one.
+    let versions = evaluation.option("buildout", "versions").await?.filter(|versions| !versions.is_empty());
+    if let Some(versions) = versions {
+        evaluation.section(&versions, None).await?;
+    }
     let listed = evaluation.option("buildout", "parts").await?.ok_or_else(|| {
         RecipeError::new("Missing option: buildout:parts")
             .at(evaluation.place("buildout", None))

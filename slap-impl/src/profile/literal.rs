@@ -10,7 +10,8 @@ mod writer;
 
 pub use reader::parse;
 pub(crate) use writer::safe_order;
-pub use writer::{float_repr, text_repr};
+
+pub use crate::vocabulary::{float_repr, text_repr};
 
 use std::{cmp::Ordering, fmt};
 

@@ -91,6 +91,12 @@ impl Loader {
                 if let Some(value) = section.and_then(|section| section.get("offline")) {
                     source.default_offline(&*value.text == "true");
                 }
+                let cache = section.and_then(|section| section.get("extends-cache"));
+                if let (Some(value), Location::Path(path)) = (cache, location)
+                    && !value.text.is_empty()
+                {
+                    source.default_cache(&path.parent().unwrap_or(path).join(&*value.text));
+                }
             }
             self.seen.push(name);
             for name in &file.extends {

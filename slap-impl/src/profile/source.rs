@@ -114,6 +114,11 @@ impl<'a> Source<'a> {
         self.offline.get_or_insert(offline);
     }
 
+    /// Where copies of downloads are kept, unless that is known already.
+    pub fn default_cache(&mut self, cache: &Path) {
+        self.cache.get_or_insert_with(|| normalize(cache));
+    }
+
     /// The text of a profile.
     ///
     /// # Errors

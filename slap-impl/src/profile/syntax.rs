@@ -5,8 +5,12 @@
 //! * [`Value`], [`Section`]: what stands in a document; [`Operation`]: `=`, `+=` and `-=`
 //!
 //! The rules are those of zc.buildout 3.0.1 (src/zc/buildout/configparser.py and its configparser.test), with these
-//! differences: `x+=1` without a blank is the same as `x += 1`; a section whose condition is false may stand first in
-//! a file, and all its indented lines are skipped; and `=>` (part dependencies), which no profile uses, is refused.
+//! differences: `x+=1` without a blank is the same as `x += 1`, and `=>` (part dependencies), which no profile uses, is
+//! refused.
+//!
+//! A section whose condition is false leaves open what stood before it. So its indented lines are passed over only where
+//! an option was open, and else are an error; and as the first section of a file it opens nothing, so that no line may
+//! stand in it.
 
 use super::{
     condition,
@@ -90,7 +94,9 @@ pub fn parse(text: &str, file: &str) -> Result<Document, RecipeError> {
         file: file.into(),
         document: Document::default(),
         section: None,
+        header: None,
         skipped: false,
+        has_option: false,
         option: None,
         block: false,
         errors: Vec::new(),
@@ -129,13 +135,25 @@ struct Parser {
     document: Document,
     /// The open section.
     section: Option<Rc<str>>,
-    /// The open section's condition is false.
+    /// The name in the last header, though its section be passed over; none below a line that is no header but begins like
+    /// one.
+    header: Option<Rc<str>>,
+    /// The condition of the last header is false.
     skipped: bool,
+    /// There was an option since the last header that was not passed over.
+    has_option: bool,
     /// The open option, its lines so far, and the line it began.
     option: Option<(Key, String, u32)>,
     /// The open option's first line had no value.
     block: bool,
-    errors: Vec<(u32, String)>,
+    errors: Vec<Mistake>,
+}
+
+struct Mistake {
+    line: u32,
+    message: String,
+    /// The section that it is told of.
+    section: Option<Rc<str>>,
 }
 
 impl Parser {
@@ -146,15 +164,23 @@ impl Parser {
         if first == '#' || first == ';' {
             return;
         }
-        if is_space(first) && (self.skipped || self.option.is_some()) {
+        if is_space(first) && self.section.is_some() && self.has_option {
             return self.continuation(line);
         }
         match header(line) {
             Some((name, condition)) => self.header(name, condition, number),
             None if trim(line).is_empty() => {}
-            None if self.section.is_none() && !self.skipped => {
-                self.error(number, format!("{line:?} stands before the first section header"));
+            None if first == '[' => self.bad_header(line, number),
+            None if self.section.is_none() => {
+                let message = match &self.header {
+                    None => format!("{line:?} stands before the first section header"),
+                    Some(_) => format!(
+                        "{line:?} stands in a section that is passed over, before the first section that is not"
+                    ),
+                };
+                self.error(number, message);
             }
+            None if line.starts_with("=>") && self.skipped => {}
             None if line.starts_with("=>") => {
                 self.error(number, "part dependencies (`=>`) are not supported".to_owned());
             }
@@ -170,7 +196,16 @@ impl Parser {
     }
 
     fn error(&mut self, number: u32, message: String) {
-        self.errors.push((number, message));
+        self.errors.push(Mistake { line: number, message, section: self.header.clone() });
+    }
+
+    /// A line that begins like a header. What follows it stands in no section that could be named.
+    fn bad_header(&mut self, line: &str, number: u32) {
+        self.header = None;
+        self.error(
+            number,
+            format!("{line:?} is no section header: `[name]` or `[name : condition]` was expected"),
+        );
     }
 
     fn continuation(&mut self, line: &str) {
@@ -185,20 +220,22 @@ impl Parser {
     fn header(&mut self, name: &str, condition: Option<&str>, number: u32) {
         self.close_option();
         self.skipped = false;
-        if let Some(expression) = condition {
-            let expression = expression.replace("\\x23", "#").replace("\\x3b", ";");
+        let name: Rc<str> = name.into();
+        self.header = Some(Rc::clone(&name));
+        if let Some(condition) = condition {
+            let expression = condition.replace("\\x23", "#").replace("\\x3b", ";");
             match condition::evaluate(&expression) {
                 Ok(holds) => self.skipped = !holds,
+                // What stands in it is read on, for its own mistakes.
                 Err(message) => {
-                    self.error(number, format!("the condition of section [{name}]: {message}"));
-                    self.skipped = true;
+                    self.error(number, format!("the condition of [{name} :{condition}]: {message}"));
                 }
             }
         }
         if self.skipped {
             return;
         }
-        let name: Rc<str> = name.into();
+        self.has_option = false;
         let place = Place { file: Rc::clone(&self.file), line: number };
         self.document.sections.entry(Rc::clone(&name)).or_insert_with(|| Section::new(place));
         self.section = Some(name);
@@ -206,6 +243,7 @@ impl Parser {
 
     fn option(&mut self, name: &str, operation: Operation, value: &str, number: u32) {
         self.close_option();
+        self.has_option = true;
         if name.is_empty() {
             return self.error(number, "an option needs a name before `+=` or `-=`".to_owned());
         }
@@ -243,26 +281,19 @@ impl Parser {
                 }
             }
         }
-        let Some((line, first)) = self.errors.first() else { return Ok(self.document) };
-        let mut message = first.clone();
-        for (line, error) in self.errors.iter().take(ERRORS_MAX).skip(1) {
-            message.push_str(&format!("\n  line {line}: {error}"));
+        let Some(first) = self.errors.first() else { return Ok(self.document) };
+        let mut message = first.message.clone();
+        for mistake in self.errors.iter().take(ERRORS_MAX).skip(1) {
+            message.push_str(&format!("\n  line {}: {}", mistake.line, mistake.message));
         }
         if self.errors.len() > ERRORS_MAX {
             message.push_str(&format!("\n  and {} more", self.errors.len() - ERRORS_MAX));
         }
-        let section = self.section_of(*line);
-        let error = RecipeError::new(message).at(Place { file: Rc::clone(&self.file), line: *line });
-        Err(match section {
-            Some(section) => error.section(&section),
+        let error = RecipeError::new(message).at(Place { file: Rc::clone(&self.file), line: first.line });
+        Err(match &first.section {
+            Some(section) => error.section(section),
             None => error,
         })
-    }
-
-    /// The section whose header is the last one above `line`.
-    fn section_of(&self, line: u32) -> Option<Rc<str>> {
-        let above = self.document.sections.iter().filter(|(_, section)| section.place.line <= line);
-        above.max_by_key(|(_, section)| section.place.line).map(|(name, _)| Rc::clone(name))
     }
 }
 
@@ -420,7 +451,10 @@ mod tests {
     #[test]
     fn conditions() {
         check("[a:python3]\nx = 1\n[a:python2]\nx = 2\n   3\n", &[("a", "x", "1")]);
-        check("[a : python2]\nx =\n  1\n[b: not python2] # why\ny = 2\n", &[("b", "y", "2")]);
+        check("[z]\n[a : python2]\nx =\n[b: not python2] # why\ny = 2\n", &[("b", "y", "2"), ("z", "", "")]);
+        // What is passed over leaves the option before it open, and goes on with nothing.
+        check("[z]\ny = 1\n[a : python2]\n  2\n=> b\nx =\n  3\n", &[("z", "y", "1")]);
+        check("[a : python2]\n\n  \n# c\n[b]\n", &[("b", "", "")]);
         check("[a:]\nx = 1\n", &[("a", "x", "1")]);
         check("[a:python3 and '\\x23' != '\\x3b']\nx = 1\n", &[("a", "x", "1")]);
     }
@@ -437,10 +471,16 @@ mod tests {
         check_error("x = 1\n", 1, None, "before the first section header");
         check_error("[a]\nx\n\ny z\n", 2, Some("a"), "line 4: \"y z\"");
         check_error("[a]\n  x = 1\n", 2, Some("a"), "neither a header");
-        check_error("[a:frobnicate()]\n", 1, None, "frobnicate");
+        check_error("[a:frobnicate()]\n", 1, Some("a"), "the condition of [a :frobnicate()]");
+        check_error("[z]\nx = 1\n[a : frobnicate()]\n", 3, Some("a"), "the condition of [a : frobnicate()]");
+        check_error("[a : python2]\nx = 1\n", 2, Some("a"), "before the first section that is not");
+        check_error("[a : python2]\n  x\n", 2, Some("a"), "before the first section that is not");
+        check_error("[z]\n[a : python2]\n  x\n", 3, Some("a"), "neither a header");
+        check_error("[z]\nx = 1\n[a : python2]\ny\n", 4, Some("a"), "neither a header");
         check_error("[a]\n=> b\n", 2, Some("a"), "part dependencies");
         check_error("[a]\n+= b\n", 2, Some("a"), "needs a name");
-        check_error("[a]\n[b\n", 2, Some("a"), "[b");
+        check_error("[a]\n[b\nx\n", 2, None, "\"[b\" is no section header");
+        check_error("[a]\n[b c : python3]\n", 2, None, "\"[b c : python3]\" is no section header");
     }
 
     #[test]

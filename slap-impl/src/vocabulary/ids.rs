@@ -14,7 +14,7 @@ pub struct BadId {
 impl fmt::Display for BadId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown: String = self.value.chars().take(80).collect();
-        write!(formatter, "{shown:?} is not a {}: expected {}", self.kind, self.expected)
+        write!(formatter, "{shown:?} is no {}: expected {}", self.kind, self.expected)
     }
 }
 

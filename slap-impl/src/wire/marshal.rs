@@ -10,10 +10,12 @@
 mod number;
 mod reader;
 
-pub use number::python_float;
 pub(super) use reader::resolve;
 pub use reader::{DOCUMENT_BYTES_MAX, MarshalError, decode};
 
+pub use crate::vocabulary::float_repr as python_float;
+
+use crate::vocabulary::text_repr;
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// How deep elements may be nested.
@@ -156,6 +158,38 @@ impl Value {
         }
     }
 
+    /// What Python's `str()` gives; nothing for an object, where that is an accident. Dictionaries are in the order in which
+    /// the marshaller writes them, by key.
+    pub fn to_python_text(&self) -> Option<String> {
+        let mut out = String::new();
+        match self {
+            Value::Text(text) => out.push_str(text),
+            other => other.write_repr(&mut out)?,
+        }
+        Some(out)
+    }
+
+    /// Python's `repr`. Not deeper than a document.
+    fn write_repr(&self, out: &mut String) -> Option<()> {
+        match self {
+            Value::Text(text) => out.push_str(&text_repr(text)),
+            Value::List(items) => write_items(items, "[", "]", out)?,
+            Value::Tuple(items) => write_items(items, "(", if items.len() == 1 { ",)" } else { ")" }, out)?,
+            Value::Dictionary(items) => {
+                out.push('{');
+                for (index, (key, value)) in items.iter().enumerate() {
+                    out.push_str(if index > 0 { ", " } else { "" });
+                    out.push_str(&text_repr(key));
+                    out.push_str(": ");
+                    value.write_repr(out)?;
+                }
+                out.push('}');
+            }
+            plain => out.push_str(&plain.to_plain_text()?),
+        }
+        Some(())
+    }
+
     /// "text", "a list": for error messages.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -170,6 +204,16 @@ impl Value {
             Value::Object(object) => object.class.as_str(),
         }
     }
+}
+
+fn write_items(items: &[Value], open: &str, close: &str, out: &mut String) -> Option<()> {
+    out.push_str(open);
+    for (index, item) in items.iter().enumerate() {
+        out.push_str(if index > 0 { ", " } else { "" });
+        item.write_repr(out)?;
+    }
+    out.push_str(close);
+    Some(())
 }
 
 impl From<&str> for Value {

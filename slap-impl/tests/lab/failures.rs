@@ -1,14 +1,32 @@
-//! What goes wrong is said where a user looks, the rest goes on, and what is repaired recovers without help.
+//! What goes wrong is said in each place where a user looks, the rest goes on, and what is repaired recovers without help.
 
-use crate::support::{TestLab, get, software_profile};
+use crate::support::{Done, TestLab, get, software_profile, until};
 use std::fs;
 
-/// Everything that a user might look at, in one text.
-fn seen(lab: &TestLab, title: &str) -> String {
-    let info = lab.slap(&["service", "info", title]);
-    let wait = lab.slap(&["wait", title, "--timeout", "10ms"]);
-    let status = lab.slap(&["lab", "status"]);
-    format!("{}{}\n{}{}\n{}", info.stdout, info.stderr, wait.stderr, wait.stdout, status.stdout)
+/// Where a user looks: each place must say by itself what is wrong.
+const PLACES: [&str; 4] = ["request", "wait", "service info", "lab status"];
+
+/// Looks at one of the places; `request` asks again for what is asked for already.
+fn look(lab: &TestLab, place: &str, title: &str, release: &str) -> Done {
+    match place {
+        "request" => lab.slap(&["request", title, release, "--node", "computer_guid=COMP-1"]),
+        "wait" => lab.slap(&["wait", title, "--timeout", "10ms"]),
+        "service info" => lab.slap(&["service", "info", title]),
+        "lab status" => lab.slap(&["lab", "status"]),
+        other => panic!("{other}"),
+    }
+}
+
+/// Each place names all of these, in due time. Between two tries of the node a report may be of another kind for a moment.
+#[track_caller]
+fn each_place_says(lab: &TestLab, title: &str, release: &str, named: &[&str]) {
+    for place in PLACES {
+        until(&format!("`{place}` says {named:?}"), || {
+            let done = look(lab, place, title, release);
+            let text = format!("{}{}", done.stdout, done.stderr);
+            named.iter().all(|name| text.contains(name)).then_some(())
+        });
+    }
 }
 
 const SERVICE: &str = "\
@@ -59,6 +77,7 @@ fn a_broken_release_is_named_and_recovers_when_repaired() {
     lab.ok(&["request", "later", &release, "--node", "computer_guid=COMP-1"]);
     let wait = lab.fails(3, &["lab", "wait", "--timeout", "1s"]);
     assert!(wait.contains("no.such:recipe"), "{wait}");
+    each_place_says(&lab, "later", &release, &["no.such:recipe"]);
     assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200, "the rest goes on");
 
     fs::write(&release, software_profile()).unwrap();
@@ -74,12 +93,7 @@ fn a_broken_instance_is_named_and_recovers_when_repaired() {
     let files = [("software.cfg", software_profile()), ("instance.cfg", "[buildout]\nparts = gone\n")];
     let release = lab.release("broken", &files);
     supply_and_request(&lab, "worker", &release);
-    lab.until("the instance fails", |_| {
-        let instance = lab.instance("worker")?;
-        (instance["health"]["state"] == "red").then_some(())
-    });
-    let text = seen(&lab, "worker");
-    assert!(text.contains("gone"), "{text}");
+    each_place_says(&lab, "worker", &release, &["#error", "gone"]);
     // A porter repairs the profile and asks for another build of it.
     let repaired = lab.release(
         "repaired",
@@ -94,16 +108,12 @@ fn a_broken_instance_is_named_and_recovers_when_repaired() {
 fn a_failing_promise_is_red_until_it_is_kept() {
     let lab = TestLab::up_empty(1, 2);
     let witness = lab.beside("witness");
-    let instance = profile("sleep 1000", &format!("test -e {}", witness.display()));
+    let promise = format!("sh -c 'test -e {} || {{ echo no witness came; exit 1; }}'", witness.display());
+    let instance = profile("sleep 1000", &promise);
     let release =
         lab.release("promising", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
     supply_and_request(&lab, "worker", &release);
-    lab.until("the promise fails", |_| {
-        let instance = lab.instance("worker")?;
-        (instance["health"]["state"] == "red").then_some(())
-    });
-    let text = seen(&lab, "worker");
-    assert!(text.contains("checked"), "{text}");
+    each_place_says(&lab, "worker", &release, &["checked", "no witness came"]);
     fs::write(&witness, "").unwrap();
     lab.ok(&["wait", "worker", "--for", "green", "--timeout", "120s"]);
 }
@@ -121,15 +131,12 @@ fn a_service_that_exits_at_once_is_named_and_does_not_loop() {
         let instance = lab.instance("worker")?;
         (instance["health"]["state"] == "red").then_some(())
     });
-    let text = seen(&lab, "worker");
-    assert!(
-        text.contains("worker") && text.contains("exited with 7") && text.contains("I give up"),
-        "{text}"
-    );
+    let count = || fs::read_to_string(&starts).unwrap().lines().count();
     // The pauses grow: 1, 2, 4 ... seconds. A loop without them would start it hundreds of times while we ask.
     lab.fails(3, &["wait", "worker", "--timeout", "3s"]);
-    let started = fs::read_to_string(&starts).unwrap().lines().count();
+    let started = count();
     assert!((1..=6).contains(&started), "{started} starts");
+    each_place_says(&lab, "worker", &release, &["worker", "exited with 7", "I give up"]);
 }
 
 #[test]
@@ -142,7 +149,15 @@ fn a_full_computer_is_said_to_be_full() {
     assert_ne!(done.code, 0);
     let text = format!("{}{}", done.stdout, done.stderr);
     assert!(text.contains("COMP-1") && text.contains("free"), "{text}");
-    lab.fails(4, &["wait", "second"]);
+    let wait = lab.fails(4, &["wait", "second"]);
+    let info = lab.fails(2, &["service", "info", "second"]);
+    for text in [&wait, &info] {
+        assert!(text.contains("no partition is free now (COMP-1 has 1, all in use)"), "{text}");
+        assert!(text.contains("slap lab up --nodes"), "{text}");
+    }
+    let status = lab.ok(&["lab", "status"]);
+    assert!(status.contains("1 partition, all in use"), "{status}");
+    assert!(text.contains("slap lab up --nodes"), "a lab gets room by more nodes: {text}");
     lab.ok(&["wait", "first", "--for", "green", "--timeout", "60s"]);
 }
 
@@ -157,6 +172,16 @@ fn a_master_that_is_down_is_said_to_be_down_and_services_stay() {
     assert!(done.stderr.contains("127."), "it names the address: {done:?}");
     let status = lab.slap(&["lab", "status"]);
     assert!(status.stdout.contains("master") && status.stderr.contains("slap lab up"), "{status:?}");
+    let master = done.stderr.split("http://").nth(1).unwrap().split(['/', ' ']).next().unwrap().to_owned();
+    let release = lab.first_release();
+    for place in PLACES {
+        let done = look(&lab, place, "hello-1", &release);
+        let text = format!("{}{}", done.stdout, done.stderr);
+        assert!(done.code != 0 && text.contains(&master) && text.contains("offline"), "{place}: {done:?}");
+        assert!(text.contains("hint:"), "{place}: {done:?}");
+    }
+    let wait = lab.fails(3, &["lab", "wait", "--timeout", "1s"]);
+    assert!(wait.contains("the master at") && wait.contains(&master), "{wait}");
     assert_eq!(get(&url).unwrap().0, 200, "services stay");
     lab.ok(&["lab", "resume", "keeper"]);
     lab.ok(&["lab", "wait"]);
@@ -175,5 +200,35 @@ fn a_killed_service_is_seen_red_before_it_is_green_again() {
     let log = fs::read_to_string(&log).unwrap().split_off(length);
     let red = log.find("ERROR").unwrap_or_else(|| panic!("the promise was never red:\n{log}"));
     assert!(log[red..].contains("INFO"), "and green afterwards:\n{log}");
+    assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
+}
+
+/// Also when nobody tells the master: a report from before is not believed.
+#[test]
+fn a_dead_service_is_red_also_when_its_node_says_nothing() {
+    let lab = TestLab::up(1);
+    lab.ok(&["lab", "pause", "agent/COMP-1"]);
+    for pid in lab.processes(&["http-server"]) {
+        std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    }
+    let status = lab.until("the service is seen dead", |_| {
+        let status = lab.slap(&["lab", "status"]);
+        status.stdout.contains("service hello-http is dead").then_some(status)
+    });
+    assert!(status.code == 1 && status.stdout.contains("agent paused"), "{status:?}");
+    let wait = lab.fails(3, &["lab", "wait", "--timeout", "500ms"]);
+    assert!(wait.contains("hello-http is dead") && wait.contains("agent is paused"), "{wait}");
+    lab.ok(&["lab", "resume", "agent/COMP-1"]);
+    lab.ok(&["lab", "wait", "--timeout", "60s"]);
+    assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
+}
+
+#[test]
+fn up_does_not_wait_for_a_release_that_cannot_be_built() {
+    let lab = TestLab::up(1);
+    let release = lab.release("broken", &[("software.cfg", "[buildout]\nparts = none\n")]);
+    supply_and_request(&lab, "later", &release);
+    let up = lab.fails(4, &["lab", "up", "--timeout", "110s"]);
+    assert!(up.contains("releases that cannot be built") && up.contains(&release), "{up}");
     assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
 }

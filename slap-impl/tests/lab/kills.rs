@@ -1,6 +1,7 @@
 //! kill -9 of everything, in any order, twice: `up` makes the lab green again, nothing acknowledged is lost, and no service runs twice.
 
-use crate::support::{TestLab, get, instances};
+use crate::support::{TestLab, get, instances, software_profile};
+use std::fs;
 
 fn check_after(lab: &TestLab, order: &[&str]) {
     let release = lab.first_release();
@@ -33,6 +34,44 @@ fn killed_in_any_order_twice() {
     check_after(&lab, &["supervisor/COMP-1", "COMP-2/slappart0/hello-http", "keeper"]);
 }
 
+/// A service that needs no port, so that nothing but the supervisors' care keeps a second one from running.
+#[test]
+fn a_service_without_a_port_is_started_once_whatever_is_killed() {
+    let lab = TestLab::up_empty(1, 1);
+    let starts = lab.beside("starts");
+    let instance = WORKER.replace("STARTS", &starts.display().to_string());
+    let files = [("software.cfg", software_profile()), ("instance.cfg", &instance)];
+    let release = lab.release("worker", &files);
+    lab.ok(&["supply", &release, "COMP-1"]);
+    lab.ok(&["request", "worker", &release, "--node", "computer_guid=COMP-1"]);
+    lab.ok(&["wait", "worker", "--for", "green", "--timeout", "60s"]);
+    let targets = ["master", "agent/COMP-1", "supervisor/COMP-1", "keeper"];
+    for first in 0..targets.len() {
+        for step in 0..targets.len() {
+            lab.ok(&["lab", "kill", targets[(first + step) % targets.len()]]);
+        }
+        lab.ok(&["lab", "up", "--empty", "--timeout", "60s"]);
+        assert_eq!(lab.processes(&["86399"]).len(), 1, "from {}", targets[first]);
+        assert_eq!(fs::read_to_string(&starts).unwrap().lines().count(), 1, "from {}", targets[first]);
+    }
+}
+
+const WORKER: &str = "\
+[buildout]
+parts = service
+eggs-directory = /nonexistent
+develop-eggs-directory = /nonexistent
+
+[directory]
+recipe = slapos.cookbook:mkdirectory
+service = ${buildout:directory}/etc/service
+
+[service]
+recipe = slapos.cookbook:wrapper
+command-line = sh -c 'echo started >> STARTS; exec sleep 86399'
+wrapper-path = ${directory:service}/worker
+";
+
 #[test]
 fn up_is_not_deceived_by_reports_from_before_the_kill() {
     let lab = TestLab::up(2);
@@ -56,10 +95,14 @@ fn up_resumes_what_stands_still_and_looks_do_not_hang() {
     lab.ok(&["lab", "pause", "master"]);
     let status = lab.slap(&["lab", "status"]);
     assert!(status.code == 1 && status.stdout.contains("does not answer"), "{status:?}");
-    lab.fails(3, &["lab", "wait", "--timeout", "1s"]);
+    let wait = lab.fails(3, &["lab", "wait", "--timeout", "1s"]);
+    assert!(wait.contains("the master at"), "{wait}");
     for target in ["keeper", "agent/COMP-1", "supervisor/COMP-1"] {
         lab.ok(&["lab", "pause", target]);
     }
+    let status = lab.slap(&["lab", "status"]).stdout;
+    assert!(status.contains("keeper    paused"), "{status}");
+    assert!(status.contains("agent paused, supervisor paused"), "{status}");
     lab.ok(&["lab", "up", "--timeout", "60s"]);
     lab.ok(&["lab", "wait", "--timeout", "60s"]);
     lab.ok(&["lab", "pause", "supervisor/COMP-1"]);
@@ -75,7 +118,7 @@ fn services_survive_everything_else() {
     }
     assert_eq!(lab.processes(&["http-server"]), services);
     let status = lab.slap(&["lab", "status"]);
-    assert!(status.stdout.contains("keeper    dead"), "{status:?}");
+    assert!(status.code == 1 && status.stdout.contains("keeper    dead"), "{status:?}");
     lab.ok(&["lab", "up"]);
     assert_eq!(lab.processes(&["http-server"]), services, "and were taken over, not started again");
 }
@@ -97,6 +140,12 @@ fn down_works_when_everything_that_keeps_order_is_dead() {
         lab.ok(&["lab", "kill", target]);
     }
     assert_eq!(lab.processes(&["http-server"]).len(), 2, "services are left, and nobody who keeps them");
+    let status = lab.slap(&["lab", "status"]);
+    assert_eq!(status.code, 1, "{status:?}");
+    assert!(status.stdout.contains("agent dead, supervisor dead"), "{status:?}");
+    assert!(status.stdout.contains("agent running, supervisor dead"), "{status:?}");
+    let wait = lab.fails(4, &["lab", "wait"]);
+    assert!(wait.contains("supervisor/COMP-") || wait.contains("agent/COMP-"), "{wait}");
     lab.ok(&["lab", "down"]);
     assert!(lab.processes(&[]).is_empty());
 }

@@ -38,17 +38,27 @@ fn up_over_a_green_lab_changes_nothing() {
     assert_eq!(processes_of(&lab.directory()), before);
     lab.ok(&["lab", "up", "--nodes", "2"]);
     assert_eq!(lab.status()["nodes"].as_array().unwrap().len(), 2, "a lab can get more nodes");
+    assert_eq!(get(&lab.url("hello-2")).unwrap().0, 200, "which get an instance as the first ones did");
     assert!(before.keys().all(|pid| processes_of(&lab.directory()).contains_key(pid)));
 }
 
 #[test]
 fn down_leaves_nothing_and_may_be_repeated() {
     let lab = TestLab::up(2);
-    lab.ok(&["lab", "down"]);
-    assert!(processes_of(&lab.directory()).is_empty());
-    lab.ok(&["lab", "down"]);
-    lab.ok(&["lab", "up"]);
-    assert_eq!(instances(&lab.status()).len(), 2, "the state is still there");
+    for round in 0..2 {
+        lab.ok(&["lab", "down"]);
+        assert!(processes_of(&lab.directory()).is_empty());
+        lab.ok(&["lab", "down"]);
+        lab.ok(&["lab", "up"]);
+        // At once: `up` has said that all is green.
+        for title in ["hello-1", "hello-2"] {
+            let page = get(&lab.url(title));
+            assert!(page.is_some_and(|(code, _)| code == 200), "round {round}: {title} is not served");
+            lab.ok(&["wait", title, "--for", "green", "--timeout", "60s"]);
+        }
+        assert_eq!(lab.processes(&["http-server"]).len(), 2);
+        assert_eq!(instances(&lab.status()).len(), 2, "the state is still there");
+    }
     lab.ok(&["lab", "down", "--purge"]);
     assert!(!lab.directory().exists());
     lab.ok(&["lab", "down", "--purge"]);
@@ -84,7 +94,7 @@ fn a_newer_program_replaces_everything_but_services() {
 fn a_directory_that_up_was_killed_in_can_be_used_and_purged() {
     let lab = TestLab::new();
     let half_made = || {
-        fs::create_dir_all(lab.directory().join("bin")).unwrap();
+        fs::create_dir_all(lab.directory()).unwrap();
         fs::write(lab.directory().join("lab.lock"), "").unwrap();
     };
     half_made();

@@ -8,9 +8,11 @@
 )]
 
 mod changes;
+mod disk;
 mod failures;
 mod kills;
 mod life;
+mod places;
 mod settings;
 mod support;
 mod trees;

@@ -20,6 +20,9 @@ fn arguments_of_up() {
     let long = lab.beside(&"x".repeat(100)).display().to_string();
     check(&lab, 2, &["lab", "up", "--dir", &long], &["--dir", "bytes", "hint:"]);
     assert!(!std::path::Path::new(&long).exists());
+    // The system itself refuses to look at such a path.
+    let longer = lab.beside(&"x/".repeat(2500)).display().to_string();
+    check(&lab, 2, &["lab", "up", "--dir", &longer], &["--dir", "bytes too long", "hint:"]);
     let file = lab.beside("file");
     fs::write(&file, "precious").unwrap();
     check(&lab, 2, &["lab", "up", "--dir", &file.display().to_string()], &["file", "hint:"]);
@@ -47,6 +50,57 @@ fn a_directory_that_cannot_be_written() {
         let inside = locked.join("lab").display().to_string();
         check(&lab, 1, &["lab", "up", "--dir", &inside], &["locked", "hint:"]);
     }
+}
+
+/// The system says that a file would be too large, as it does of a disk that is full. It works for every user and everywhere.
+#[test]
+fn what_cannot_be_written_is_named_and_nothing_is_left() {
+    let lab = TestLab::new();
+    let directory = lab.beside("deep/below/lab");
+    let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" lab up --dir \"$1\" --timeout 20s";
+    let up = |directory: &std::path::Path| {
+        let output = std::process::Command::new("sh")
+            .args(["-c", script])
+            .arg(assert_cmd::cargo::cargo_bin!("slap"))
+            .arg(directory)
+            .env("HOME", lab.beside(""))
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        let path = directory.display().to_string();
+        assert!(stderr.contains(&path) && stderr.contains("hint:"), "{stderr}");
+    };
+    up(&directory);
+    assert!(!lab.beside("deep").exists(), "what was made for it is gone");
+    let empty = lab.beside("empty");
+    fs::create_dir(&empty).unwrap();
+    up(&empty);
+    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0, "what was there stays, as it was");
+}
+
+#[test]
+fn results_that_cannot_be_written_are_a_failure() {
+    let lab = TestLab::new();
+    let run = |stdout: fs::File, words: &[&str]| {
+        let program = assert_cmd::cargo::cargo_bin!("slap");
+        let output = std::process::Command::new(program).args(words).stdout(stdout).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for words in [&["--help"][..], &["--version"], &["lab", "up", "--help"]] {
+        let (code, stderr) = run(full(), words);
+        assert!(code == Some(1) && stderr.contains("standard output"), "{words:?}: {code:?} {stderr}");
+    }
+    lab.ok(&["lab", "up", "--empty", "--nodes", "1"]);
+    let directory = lab.directory().display().to_string();
+    let status = ["lab", "status", "--output", "json", "--dir", &directory];
+    assert_eq!(run(full(), &status).0, Some(1));
+    // Who reads only the beginning is no error, and nothing is said of it.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let writer = fs::File::from(std::os::fd::OwnedFd::from(writer));
+    assert_eq!(run(writer, &status), (Some(0), String::new()));
 }
 
 #[test]

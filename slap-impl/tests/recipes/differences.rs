@@ -166,6 +166,15 @@ const TABLE: &[Difference] = &[
         "zc.buildout 3.0.1 leaves an option `k +` there",
     ),
     difference("cases", "language-added", Kind::Option, ":k +", "absent", "as above"),
+    difference(
+        "options",
+        "extends-cache",
+        Kind::Path,
+        "cache",
+        "absent",
+        "made when something is downloaded",
+    ),
+    difference("options", "abi-tag-eggs", Kind::Path, "eggs/*", "absent", "no eggs"),
     difference("jinja2", "*", Kind::Outcome, "", "not supported", "what is not served is refused by name"),
     difference(
         "plugins",
@@ -175,6 +184,7 @@ const TABLE: &[Difference] = &[
         "!py!",
         "a typed value is remembered as it stands in the profile, and not written anew",
     ),
+    difference("publish", "*", Kind::Option, ":*", "!py!", "as above"),
     difference(
         "lines",
         "*",
@@ -207,14 +217,6 @@ const TABLE: &[Difference] = &[
         "",
         "done",
         "the Python recipe hands zc.buildout a list where it sorts tuples, and so fails",
-    ),
-    difference(
-        "master",
-        "publish-list-0",
-        Kind::Outcome,
-        "",
-        "done",
-        "our master takes no lists; we publish Python's text",
     ),
 ];
 

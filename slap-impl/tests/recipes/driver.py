@@ -1,7 +1,8 @@
 """Runs profiles with zc.buildout, one after another, in one process.
 
 A line of standard input is a JSON object: directory, file, overrides ([section, option, value]), parts, fork. A line of
-standard output answers: {"error": TEXT or null}. With verify ([scheme, password, hash]), a hash is verified instead. Starting zc.buildout takes long, so a test keeps one such process.
+standard output answers: {"error": TEXT or null}. With verify ([scheme, password, hash]), a hash is verified instead;
+with options, the names of the options of [buildout] are the "error". Starting zc.buildout takes long, so a test keeps one such process.
 
 SlapOS runs a fork of zc.buildout that no package registry has. With "fork", what its users rely on is added to zc.buildout
 3.0.1 here: typed values, kept as the text `!py!` and a literal; `$${`, which reads as `${`; `_profile_base_location_`.
@@ -158,5 +159,10 @@ def verify(scheme, password, hashed):
 
 for line in sys.stdin:
     job = json.loads(line)
-    error = verify(*job["verify"]) if "verify" in job else run(job)
+    if "verify" in job:
+        error = verify(*job["verify"])
+    elif "options" in job:
+        error = " ".join(sorted(engine._buildout_default_options))
+    else:
+        error = run(job)
     print(json.dumps({"error": error}), file=ANSWERS, flush=True)

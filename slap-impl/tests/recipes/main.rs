@@ -8,6 +8,7 @@
 //! * `observe.rs`: what a run left behind, and how two such views differ
 //! * `differences.rs`: the table of deliberate differences; an entry that no case shows any more is an error
 //! * `profiles.rs`: every case of `cases/`; `master.rs`: those that need a master; `properties.rs`: generated profiles
+//! * `options.rs`: each option of `[buildout]`, by the table of docs/buildout.md
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -21,6 +22,7 @@ mod differences;
 mod engines;
 mod master;
 mod observe;
+mod options;
 mod profiles;
 mod properties;
 mod python;

@@ -9,8 +9,10 @@ use crate::{
     engines::play,
     observe::{Finding, Kind},
     profiles::{cases, judge},
+    properties::{harmless, hold, literal},
     python::Python,
 };
+use proptest::prelude::*;
 use slap_impl::{
     client::{InstanceRequest, SlapClient},
     env::real,
@@ -126,6 +128,26 @@ fn partition(case: &Case) -> String {
     format!("slappart{number}")
 }
 
+/// Compares what the engines publish for a partition, and counts how often it is something.
+fn publishing<'m>(
+    master: &'m Master,
+    partition: &'m str,
+    published: &'m mut usize,
+) -> impl FnMut(usize, &mut Vec<Finding>) + 'm {
+    let mut ours = String::new();
+    move |engine, findings| {
+        let told = master.take_published(partition);
+        if engine == 0 {
+            ours = told;
+            return;
+        }
+        *published += usize::from(told.len() > 2);
+        if ours != told {
+            findings.push(Finding::new(Kind::Published, "", ours.clone(), told));
+        }
+    }
+}
+
 fn connected(mut case: Case, master: &Master) -> Case {
     let section = format!(
         "\n[slap-connection]\ncomputer-id = {COMPUTER}\npartition-id = {}\nserver-url = {}\n\
@@ -152,22 +174,61 @@ fn both_engines_ask_and_tell_a_master_the_same() {
         let case = connected(case, &master);
         let partition = partition(&case);
         master.take_published(&partition);
-        let mut ours = String::new();
-        let played = play(&case, &mut python, &mut |engine, findings| {
-            let told = master.take_published(&partition);
-            if engine == 0 {
-                ours = told;
-                return;
-            }
-            published += usize::from(told.len() > 2);
-            if ours != told {
-                findings.push(Finding::new(Kind::Published, "", ours.clone(), told));
-            }
-        });
+        let played = play(&case, &mut python, &mut publishing(&master, &partition, &mut published));
         assert!(played.successes > 0, "{}: {:?}", case.name, played.told);
         problems.push_str(&judge(&case, &played, &mut table));
     }
     assert!(problems.is_empty(), "\n{problems}");
     assert!(published > 0 || std::env::var("SLAP_CASE").is_ok(), "nothing was published");
     table.assert_all_seen();
+}
+
+/// A section that publishes: typed and plain options, each under a name that is only its own, and names that are listed. One of
+/// them is not there.
+fn published_section(name: &'static str) -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        literal().prop_map(|literal| format!("!py!{literal}")),
+        harmless(0..6),
+        (harmless(0..3), harmless(0..3)).prop_map(|(first, second)| format!("\n  x{first}\n  y{second}")),
+    ];
+    let options = proptest::collection::vec(("(|-|_|__)[a-f]{1,2}", value), 0..5);
+    let listed = proptest::option::weighted(0.3, proptest::collection::vec("[a-f]", 0..3));
+    (options, listed).prop_map(move |(options, listed)| {
+        let mut lines: Vec<String> = Vec::new();
+        for (number, (option, value)) in options.iter().enumerate() {
+            lines.push(format!("{option}-{name}{number} = {value}\n"));
+        }
+        let visible = options.iter().enumerate().filter(|(_, (option, _))| !option.starts_with('-'));
+        let names: Vec<String> =
+            visible.map(|(number, (option, _))| format!("{option}-{name}{number}")).collect();
+        if let Some(listed) = listed {
+            // A name that is there, for each letter; without any, one that is not.
+            let chosen = listed.iter().enumerate().map(|(place, letter)| match names.len() {
+                0 => letter.clone(),
+                count => names[place % count].clone(),
+            });
+            lines.push(format!("-publish = {}\n", chosen.collect::<Vec<_>>().join(" ")));
+        }
+        lines.concat()
+    })
+}
+
+#[test]
+fn published_parameters() {
+    let Some(mut python) = Python::start() else { return };
+    let master = Master::start();
+    let mut published = 0;
+    let extends =
+        || proptest::sample::select(&["", "", "-extends = b\n", "-extends = b c\n", "-extends = c\n"][..]);
+    let sections = (published_section("a"), published_section("b"), published_section("c"));
+    let strategy = (sections, (extends(), extends()));
+    let case = |input: &((String, String, String), (&str, &str))| {
+        let ((a, b, c), (first, second)) = input;
+        let profile = format!(
+            "[buildout]\nparts = a\n[a]\nrecipe = slapos.cookbook:publish\n{first}{a}[b]\nrecipe =\n{second}{b}[c]\nrecipe =\n{c}"
+        );
+        connected(Case::generated("publish-any-0", true, 2, &[("buildout.cfg", profile)]), &master)
+    };
+    hold("publish", 60, strategy, case, &mut python, &mut publishing(&master, "slappart0", &mut published));
+    assert!(published > 20, "only {published} runs published anything");
 }

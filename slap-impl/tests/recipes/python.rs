@@ -70,6 +70,12 @@ impl Python {
         self.ask(&json!({"verify": [scheme, password, hash]}))
     }
 
+    /// The options that `[buildout]` has before any profile is read.
+    pub(crate) fn options(&mut self) -> Vec<String> {
+        let names = self.ask(&json!({"options": true})).expect("the driver tells them as one text");
+        names.split_whitespace().map(str::to_owned).collect()
+    }
+
     fn ask(&mut self, job: &Value) -> Option<String> {
         let input = self.input.as_mut().expect("open until it is dropped");
         writeln!(input, "{job}").unwrap();

@@ -4,7 +4,7 @@ use super::{Answer, Desk};
 use crate::{
     event::{Event, Mail, ReleaseReport, Report, Wanted, Word},
     names::{Computer, Place, Release},
-    reply::Reply,
+    reply::{Ignored, Reply},
     state::{Deployed, Node, Seen},
 };
 use std::collections::BTreeMap;
@@ -14,7 +14,10 @@ impl Desk<'_> {
         self.require_computer(computer)?;
         let view = self.state.view(computer);
         if let Some(node) = self.state.nodes.get_mut(&computer) {
-            node.told_of_releases.retain(|release, _| view.supplies.contains_key(release));
+            // What is still, or again, to be removed though it was told to be gone is told to be gone again.
+            node.told_of_releases.retain(|release, report| {
+                view.supplies.contains_key(release) && *report != ReleaseReport::Destroyed
+            });
             node.view = Some(view.clone());
         }
         Ok(Reply::View(view))
@@ -68,6 +71,7 @@ impl Desk<'_> {
             if node.built[&release] { ReleaseReport::Available } else { ReleaseReport::Error }
         };
         if node.told_of_releases.get(&release) != Some(&report) {
+            node.told_of_releases.remove(&release);
             self.state.mail.insert(Mail::Release { computer, release, report });
         }
     }
@@ -83,9 +87,9 @@ impl Desk<'_> {
                 node.deployed.remove(&place.partition);
                 Some(Word::Destroyed)
             }
-            _ if !is_built => Some(Word::Error),
-            // Once for each change: what exits in between waits for its bang.
+            // Once for each change: what exits in between waits for its bang, and nobody misses a release that went since.
             _ if before.is_some_and(|before| before.rank == rank) => None,
+            _ if !is_built => Some(Word::Error),
             _ => {
                 let started = wanted == Wanted::Started;
                 let passes = before.is_none_or(|before| before.passes);
@@ -101,22 +105,24 @@ impl Desk<'_> {
 
     fn check(&mut self, place: Place) {
         let Some(node) = self.state.nodes.get(&place.computer) else { return };
-        if seen(node, place).is_none() {
-            return;
-        }
-        let Some(deployed) = node.deployed.get(&place.partition) else { return };
+        let Some(rank) = seen(node, place).map(|seen| seen.rank) else { return };
+        // What was not processed yet is told of by its processing.
+        let deployed = node.deployed.get(&place.partition).filter(|deployed| deployed.rank == rank);
+        let Some(deployed) = deployed else { return };
         let word = match deployed {
             Deployed { started: false, .. } => Word::Stopped,
             Deployed { services: 0, .. } => Word::Bang,
             Deployed { passes: false, .. } => Word::Error,
             _ => Word::Started,
         };
-        self.tell(place, deployed.rank, word);
+        self.tell(place, rank, word);
     }
 
     fn tell(&mut self, place: Place, rank: u32, word: Word) {
-        let told = self.state.nodes.get(&place.computer).and_then(|node| node.told.get(&place.partition));
-        if told != Some(&(rank, word)) {
+        let Some(node) = self.state.nodes.get_mut(&place.computer) else { return };
+        if node.told.get(&place.partition) != Some(&(rank, word)) {
+            // Until it is answered, nobody knows what the master knows.
+            node.told.remove(&place.partition);
             self.state.mail.insert(Mail::Instance(Report { place, word, about: Some(rank) }));
         }
     }
@@ -135,6 +141,13 @@ impl Desk<'_> {
         match *mail {
             Mail::Instance(Report { place, word, about }) => {
                 node.told.insert(place.partition, (about.unwrap_or(0), word));
+            }
+            // It is not on the node's list any more: should it come back, it is told of again.
+            Mail::Release { release, .. } if answer == Ok(Reply::Ignored(Ignored::NotSupplied)) => {
+                node.told_of_releases.remove(&release);
+                if let Some(view) = &mut node.view {
+                    view.supplies.remove(&release);
+                }
             }
             Mail::Release { release, report, .. } => {
                 node.told_of_releases.insert(release, report);

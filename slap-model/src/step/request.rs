@@ -203,8 +203,11 @@ impl Desk<'_> {
     fn find_host(&mut self, request: &Request) -> Result<Number, Refusal> {
         for computer in self.candidates(request.filter, true)? {
             let Some(registered) = self.state.computers.get(&computer) else { continue };
-            let partitions: Vec<Partition> = registered.partitions.keys().copied().collect();
-            for partition in partitions {
+            let mut partitions: Vec<(bool, Partition)> =
+                registered.partitions.iter().map(|(name, slot)| (!slot.listed, *name)).collect();
+            // What the last format no longer had comes last.
+            partitions.sort_unstable();
+            for (_, partition) in partitions {
                 let place = Place { computer, partition };
                 let is_named = !matches!(request.filter, Filter::Host(named) if named != place);
                 let Some((number, host)) = self.state.tenant(place).filter(|_| is_named) else { continue };

@@ -4,8 +4,8 @@
 //! the old content when they fail, and nothing beside it; limits hold; `remove_tree` leaves what symbolic links
 //! point to; `list` is sorted; a lock excludes a second one until it is dropped.
 
-use super::tree;
-use crate::env::{FileKind, Files, Lock, Metadata};
+use super::{pipe, tree};
+use crate::env::{FileKind, Files, Lock, Metadata, Pipe};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
@@ -166,8 +166,17 @@ impl Files for RealFiles {
         Ok(utimensat(CWD, path, &times, AtFlags::empty())?)
     }
 
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let space = rustix::fs::statvfs(path)?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
         Ok(try_lock(path)?.map(|lock| Box::new(lock) as Box<dyn Lock>))
+    }
+
+    fn open_pipe(&self, path: &Path) -> io::Result<Box<dyn Pipe>> {
+        pipe::read_named(path)
     }
 
     fn spread(&self, directory: &Path) {
@@ -180,16 +189,12 @@ impl Files for RealFiles {
     }
 }
 
-fn nofollow() -> i32 {
+pub(super) fn nofollow() -> i32 {
     rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()
 }
 
 fn nonblock() -> i32 {
     rustix::fs::OFlags::NONBLOCK.bits().cast_signed()
-}
-
-fn no_follow() -> i32 {
-    rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()
 }
 
 /// Opens without ever waiting: a partition can put a named pipe where a file is expected.
@@ -208,7 +213,7 @@ fn open_to_read(path: &Path) -> io::Result<File> {
 
 /// Opens an existing file, or creates it with exactly `mode`.
 fn open_or_create(path: &Path, options: &mut OpenOptions, mode: u32, truncate: bool) -> io::Result<File> {
-    options.custom_flags(nonblock() | no_follow()).mode(mode);
+    options.custom_flags(nonblock() | nofollow()).mode(mode);
     loop {
         match options.clone().create_new(true).open(path) {
             Ok(file) => {

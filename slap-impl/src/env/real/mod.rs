@@ -1,9 +1,10 @@
 //! The real operating system behind the door.
 //!
 //! * this file: [`env()`], [`block_on`], clock, entropy, tasks, console
-//! * `files.rs` files, and `tree.rs` the removal of whole trees
+//! * `files.rs` files, `pipe.rs` pipes, and `tree.rs` the removal of whole trees
 //! * `network.rs` sockets
-//! * `processes.rs` processes, `proc.rs` what /proc says of them, `capture.rs` their output in memory
+//! * `processes.rs` processes, `proc.rs` what /proc says of them, `capture.rs` their output in memory,
+//!   `orphans.rs` what they leave behind
 //! * `store.rs` SQLite
 //!
 //! Only here the names that clippy.toml bans are allowed: this is what they are banned in favour of.
@@ -18,6 +19,8 @@
 mod capture;
 mod files;
 mod network;
+mod orphans;
+mod pipe;
 mod proc;
 mod processes;
 mod store;
@@ -25,6 +28,7 @@ mod tree;
 
 use super::{Clock, Console, Context, Entropy, Env, EnvParts, Exit, Identity, LocalFuture, Tasks};
 use std::{
+    cell::Cell,
     future::Future,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
@@ -63,7 +67,7 @@ pub fn parts(context: Context) -> EnvParts {
         processes: Rc::new(processes::RealProcesses { executable: context.executable.clone() }),
         stores: Rc::new(store::RealStores),
         tasks: Rc::new(RealTasks),
-        console: Rc::new(RealConsole),
+        console: Rc::new(RealConsole { is_kept_pipe: pipe::is_kept(&io::stderr()), lost: Cell::new(0) }),
         context,
     }
 }
@@ -140,17 +144,38 @@ impl Drop for EndOnPanic {
     }
 }
 
-struct RealConsole;
+struct RealConsole {
+    /// Whether standard error is a pipe that this process keeps open itself.
+    is_kept_pipe: bool,
+    /// Lines of the log that nobody made room for.
+    lost: Cell<u64>,
+}
 
 impl Console for RealConsole {
-    fn output(&self, text: &str) {
-        // Whoever reads may have gone (`slap ... | head`): that is no error of ours.
+    fn output(&self, text: &str) -> io::Result<()> {
         let mut output = io::stdout().lock();
-        let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+        match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
     }
 
     fn error(&self, text: &str) {
         let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    fn log(&self, text: &str) {
+        let mut error = io::stderr().lock();
+        let lost = self.lost.get();
+        if !self.is_kept_pipe {
+            let _ = error.write_all(text.as_bytes());
+        } else if !pipe::write_what_fits(&mut error, text.as_bytes()) {
+            self.lost.set(lost + 1);
+        } else if lost > 0
+            && pipe::write_what_fits(&mut error, format!("({lost} lines of this log are lost)\n").as_bytes())
+        {
+            self.lost.set(0);
+        }
     }
 
     fn is_terminal(&self) -> bool {

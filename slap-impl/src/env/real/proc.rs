@@ -8,6 +8,8 @@ use std::{fs, io::Read, os::unix::fs::MetadataExt, time::Duration};
 pub(super) struct Stat {
     /// `Z` and `X` stand for a process that has ended.
     pub(super) state: char,
+    /// The parent's number.
+    pub(super) parent: u32,
     /// Session number.
     pub(super) session: u32,
     /// Ticks after boot (field 22).
@@ -83,6 +85,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     Some(Stat {
         state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         start_time: fields.get(19)?.parse().ok()?,
         // A kernel thread and a zombie have no memory at all.
@@ -98,7 +101,7 @@ mod tests {
     fn a_stat_is_read_whatever_the_program_is_called() {
         let check = |name: &str| {
             let text = format!("42 ({name}) S 1 40 39 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 123456 9 9");
-            let expected = Stat { state: 'S', session: 39, start_time: 123_456, in_exec: false };
+            let expected = Stat { state: 'S', parent: 1, session: 39, start_time: 123_456, in_exec: false };
             assert_eq!(parse_stat(&text), Some(expected), "{name}");
         };
         check("sleep");

@@ -9,10 +9,10 @@
 //! the end comes with code or signal; a capture keeps the last bytes and does not wait for grandchildren; a
 //! missing program is `NotFound`; signalling what is gone is no error; an environment is given whole.
 
-use super::{capture::Capture, files, proc};
+use super::{capture::Capture, files, orphans, pipe, proc};
 use crate::env::{
-    Child, Command, Either, Ended, Identity, LocalFuture, Output, Process, Processes, Signal, Spawned, Start,
-    race,
+    Child, Command, Either, Ended, Identity, LocalFuture, Output, Pipe, Process, Processes, Signal, Spawned,
+    Start, race,
 };
 use rustix::process::{Pid, PidfdFlags, kill_process_group, pidfd_open, pidfd_send_signal};
 use std::{
@@ -49,11 +49,14 @@ impl Processes for RealProcesses {
     fn spawn(&self, command: &Command) -> io::Result<Spawned> {
         check(command)?;
         let mut started = self.prepare(command);
-        started.env_clear().envs(&command.variables).current_dir(&command.directory);
+        let ends_group = command.ends_group && command.session;
+        let mut variables = command.variables.clone();
+        let mark = if ends_group { Some(orphans::mark(&mut variables)?) } else { None };
+        started.env_clear().envs(&variables).current_dir(&command.directory);
         let held = command.start == Start::Held;
         started.stdin(if held { Stdio::piped() } else { Stdio::null() });
-        let capture = redirect(&mut started, &command.output)?;
-        let mut child = started.spawn()?;
+        let Redirected { capture, output } = redirect(&mut started, &command.output)?;
+        let mut child = orphans::spawn(&mut started)?;
         drop(started);
         let pid = child.id();
         // Nobody but this process can reap the child, so its number cannot be another's yet.
@@ -69,20 +72,29 @@ impl Processes for RealProcesses {
             Ok(watched) => watched,
             Err(error) => {
                 let _ = child.kill();
-                let _ = child.wait();
+                orphans::reap(&mut child);
                 return Err(error);
             }
         };
         let (sender, end) = watch::channel(None);
-        let ends_group = command.ends_group && command.session;
-        tokio::task::spawn_local(reap(child, handle, capture, ends_group, sender));
-        Ok(Spawned { identity: Identity { pid, start_time }, child: Box::new(RealChild { end }), hold })
+        tokio::task::spawn_local(reap(child, handle, capture, mark, sender));
+        Ok(Spawned {
+            identity: Identity { pid, start_time },
+            child: Box::new(RealChild { end }),
+            hold,
+            output,
+        })
     }
 
     fn find(&self, identity: Identity) -> Option<Box<dyn Process>> {
         let handle = handle(identity.pid).ok()?;
         // Asked after the handle was taken: so the handle is that process's.
         proc::runs(identity).then(|| Box::new(FoundProcess { handle }) as Box<dyn Process>)
+    }
+
+    fn is_stopped(&self, identity: Identity) -> bool {
+        let stat = proc::stat(identity.pid).filter(|stat| stat.start_time == identity.start_time);
+        stat.is_some_and(|stat| matches!(stat.state, 'T' | 't'))
     }
 
     fn signal(&self, identity: Identity, signal: Signal) -> io::Result<()> {
@@ -193,7 +205,7 @@ async fn reap(
     mut child: process::Child,
     handle: AsyncFd<OwnedFd>,
     mut capture: Option<Capture>,
-    ends_group: bool,
+    mark: Option<String>,
     sender: watch::Sender<Option<Ended>>,
 ) {
     let ended = async {
@@ -209,12 +221,17 @@ async fn reap(
         }
         None => ended.await,
     }
-    if ends_group && let Some(pid) = number(child.id()) {
+    if mark.is_some()
+        && let Some(pid) = number(child.id())
+    {
         // Not reaped yet, it keeps its number, which is its group's, from being used again.
         let _ = kill_process_group(pid, convert(Signal::Kill));
     }
     // It has ended, so this does not wait.
-    let status = child.wait().ok();
+    let status = orphans::reap(&mut child);
+    if let Some(mark) = mark {
+        orphans::end(&mark).await;
+    }
     sender.send_replace(Some(Ended {
         code: status.and_then(|status| status.code()),
         signal: status.and_then(|status| status.signal()),
@@ -222,7 +239,14 @@ async fn reap(
     }));
 }
 
-fn redirect(started: &mut process::Command, output: &Output) -> io::Result<Option<Capture>> {
+/// The reading ends of a process's output.
+#[derive(Default)]
+struct Redirected {
+    capture: Option<Capture>,
+    output: Option<Box<dyn Pipe>>,
+}
+
+fn redirect(started: &mut process::Command, output: &Output) -> io::Result<Redirected> {
     match output {
         Output::Null => {
             started.stdout(Stdio::null()).stderr(Stdio::null());
@@ -235,10 +259,19 @@ fn redirect(started: &mut process::Command, output: &Output) -> io::Result<Optio
         Output::Capture(bytes_max) => {
             let (capture, output, error) = Capture::new(*bytes_max)?;
             started.stdout(output).stderr(error);
-            return Ok(Some(capture));
+            return Ok(Redirected { capture: Some(capture), output: None });
+        }
+        Output::Pipe(path) => {
+            let pipe = pipe::open_named(path).map_err(|error| named(path, &error))?;
+            started.stdout(pipe.try_clone()?).stderr(pipe);
+        }
+        Output::Stream => {
+            let (reader, writer) = io::pipe()?;
+            started.stdout(writer.try_clone()?).stderr(writer);
+            return Ok(Redirected { capture: None, output: Some(pipe::read_stream(reader)?) });
         }
     }
-    Ok(None)
+    Ok(Redirected::default())
 }
 
 /// Finds out what would fail after the fork, where it could only be told by an exit code.
@@ -292,7 +325,7 @@ fn select(pids: Vec<u32>, wanted: impl Fn(u32, proc::Stat) -> bool) -> Vec<Ident
         .collect()
 }
 
-fn handle(pid: u32) -> io::Result<AsyncFd<OwnedFd>> {
+pub(super) fn handle(pid: u32) -> io::Result<AsyncFd<OwnedFd>> {
     let pid = number(pid).ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
     let handle = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
     #[allow(

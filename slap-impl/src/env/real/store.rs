@@ -5,7 +5,7 @@
 //!
 //! What the contract tests check, here and in the world in memory: a batch is there whole after `commit`, and not at all after
 //! an error or a panic in one write; a discarded write undoes only itself; reads see the last commit and cannot write; a second
-//! opening is refused; what was committed is there after opening again; a file that is no database is an error and stays as it is.
+//! opening is refused; opening alone changes nothing, because the file may be somebody else's; what was committed is there after opening again; a file that is no database is an error and stays as it is.
 
 use super::files::{self, FileLock};
 use crate::env::{Batch, LocalFuture, Store, StoreError, Stores, Verdict, Write};
@@ -50,18 +50,26 @@ impl Stores for RealStores {
             .ok_or_else(|| {
                 fail("is in use", &"another process has it open; stop that one, or choose another file")
             })?;
-        make_private(path).map_err(|error| fail("cannot be created", &error))?;
+        create_private(path).map_err(|error| fail("cannot be created", &error))?;
         let named = |error: rusqlite::Error| {
             let error = StoreError::from(error);
             StoreError { message: format!("{}: {error}", path.display()), ..error }
         };
         let connection = connect(path).map_err(named)?;
+        // Who opens it looks whether it is its own before the first batch. Only what is certainly nobody else's is prepared at once.
+        let is_prepared = is_new_or_prepared(&connection).map_err(named)?;
+        if is_prepared {
+            prepare(&connection).map_err(named)?;
+        }
         let reader = connect(path).map_err(named)?;
         reader.pragma_update(None, "query_only", true).map_err(named)?;
         let (sender, jobs) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("slap-store".to_owned())
-            .spawn(move || execute(&connection, &jobs))
+            .spawn({
+                let path = path.to_owned();
+                move || execute(&connection, &jobs, &path, is_prepared)
+            })
             .map_err(|error| fail("no thread to write it", &error))?;
         Ok(Box::new(RealStore { reader, writer: Some((sender, thread)), _lock: lock }))
     }
@@ -105,14 +113,41 @@ impl Drop for RealStore {
     }
 }
 
-fn make_private(path: &Path) -> std::io::Result<()> {
+fn create_private(path: &Path) -> std::io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
+}
+
+/// Whether a database is empty, or has a write-ahead log already.
+fn is_new_or_prepared(connection: &Connection) -> rusqlite::Result<bool> {
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+    Ok(pages == 0 || mode.eq_ignore_ascii_case("wal"))
+}
+
+/// Gives a database its write-ahead log.
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode.eq_ignore_ascii_case("wal") {
+        return Ok(());
+    }
+    Err(rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+        Some(format!("the file system allows no write-ahead log (journal mode stays {mode})")),
+    ))
+}
+
+/// What is done before the first batch: from then on the database is ours.
+fn take_over(connection: &Connection, path: &Path, is_prepared: bool) -> Result<(), StoreError> {
     // By path: closing a descriptor of the file would drop SQLite's locks on it.
-    fs::set_permissions(path, Permissions::from_mode(0o600))
+    fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(|error| StoreError {
+        message: format!("{}: cannot be made private: {error}", path.display()),
+        full: false,
+    })?;
+    if is_prepared { Ok(()) } else { Ok(prepare(connection)?) }
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -121,22 +156,18 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-    if !mode.eq_ignore_ascii_case("wal") {
-        return Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
-            Some(format!("the file system allows no write-ahead log (journal mode stays {mode})")),
-        ));
-    }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
 }
 
 /// The writing thread: executes batches until the store is dropped.
-fn execute(connection: &Connection, jobs: &mpsc::Receiver<Job>) {
+fn execute(connection: &Connection, jobs: &mpsc::Receiver<Job>, path: &Path, is_prepared: bool) {
+    let mut is_ours = false;
     while let Ok((batch, answer)) = jobs.recv() {
-        let result = execute_batch(connection, batch);
+        let taken = if is_ours { Ok(()) } else { take_over(connection, path, is_prepared) };
+        is_ours |= taken.is_ok();
+        let result = taken.and_then(|()| execute_batch(connection, batch));
         if result.is_err() && !connection.is_autocommit() {
             let _ = connection.execute_batch("ROLLBACK");
         }
@@ -262,6 +293,29 @@ mod tests {
                 })
                 .unwrap();
             assert_eq!(synchronous, 2);
+        });
+    }
+
+    #[test]
+    fn opening_alone_changes_nothing() {
+        in_store(async |env, path| {
+            let foreign = Connection::open(path).unwrap();
+            foreign.execute_batch("CREATE TABLE t (number INTEGER); INSERT INTO t VALUES (1)").unwrap();
+            drop(foreign);
+            fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+            let content = fs::read(path).unwrap();
+            let store = env.stores().open(path).unwrap();
+            assert_eq!(numbers(&*store), [1]);
+            drop(store);
+            assert_eq!(fs::read(path).unwrap(), content);
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o644);
+            assert!(!path.with_file_name("db-wal").exists());
+
+            let store = env.stores().open(path).unwrap();
+            store.commit(vec![sql("INSERT INTO t VALUES (2)")]).await.unwrap();
+            assert_eq!(numbers(&*store), [1, 2]);
+            assert!(path.with_file_name("db-wal").exists());
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
         });
     }
 

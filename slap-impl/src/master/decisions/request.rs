@@ -161,7 +161,8 @@ impl Desk<'_> {
         let hint = if computers.is_empty() {
             "no node has registered yet: `slap node format` does it"
         } else {
-            "destroy an instance that is not needed any more, or give a node more partitions and format it"
+            "destroy an instance that is not needed any more, or add a node, or give one more partitions and format it \
+             (a lab gets more nodes by `slap lab up --nodes N`)"
         };
         Ok(Refusal::new(404, message).hint(hint))
     }

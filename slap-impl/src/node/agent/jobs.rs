@@ -50,10 +50,14 @@ impl Agent {
                 Some(partition) => self.destroy(&subject, partition).await,
                 None => self.with(&subject, |work| work.is_running = false),
             },
-            Job::Start(id) => {
-                let result = instance::start(&self.site, id).await;
-                self.end_start(&subject, id, &result, 1);
-            }
+            Job::Start(id) => match partition(id) {
+                Some(partition) => {
+                    let result = instance::start_again(&self.site, partition).await;
+                    self.end_start(&subject, id, &result, 1);
+                    self.with(&subject, |work| work.is_healthy = Some(result.is_ok()));
+                }
+                None => self.with(&subject, |work| work.is_running = false),
+            },
             Job::Died(id) => self.died(&subject, id, partition(id)).await,
             Job::Promises(id) => match partition(id) {
                 Some(partition) => self.promises(&subject, partition).await,

@@ -34,6 +34,8 @@ use tokio::sync::Notify;
 const BUILDS_MAX: usize = 2;
 /// A master that says it waits and answers at once is not asked more often than this.
 const POLL_PAUSE: Duration = Duration::from_millis(5);
+/// The pause between two tries to tell the master of this computer.
+const FORMAT_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between two tries to reach the master or the supervisor, in seconds.
 const RECONNECT_SECONDS_MAX: u64 = 8;
 
@@ -124,10 +126,12 @@ impl Agent {
         let mut etag: Option<String> = None;
         let mut failures = 0;
         loop {
+            // Who is not formatted has nothing to wait for.
+            let wait = self.is_formatted.get().then_some(self.site.settings.wait);
             let asked = self.site.master.full_computer_information(
                 &self.site.settings.computer_id,
                 etag.as_deref(),
-                Some(self.site.settings.wait),
+                wait,
             );
             let waits = match asked.await {
                 Ok(Poll::Changed { computer, etag: new, waits }) => {
@@ -154,7 +158,11 @@ impl Agent {
             if !self.is_formatted.get() {
                 self.format_again().await;
             }
-            let pause = if waits { POLL_PAUSE } else { self.site.settings.poll };
+            let pause = match (self.is_formatted.get(), waits || wait.is_none()) {
+                (false, _) => FORMAT_PAUSE,
+                (true, true) => POLL_PAUSE,
+                (true, false) => self.site.settings.poll,
+            };
             env.sleep(pause).await;
         }
     }
@@ -181,7 +189,8 @@ impl Agent {
             // A master with another database does not know what was formatted.
             self.format_again().await;
         }
-        let seconds = retry_seconds(failures).min(RECONNECT_SECONDS_MAX);
+        let most = if error.is_offline() { RECONNECT_SECONDS_MAX } else { FORMAT_PAUSE.as_secs() };
+        let seconds = retry_seconds(failures).min(most);
         let pause = if failures == 0 { Duration::from_millis(100) } else { Duration::from_secs(seconds) };
         env.sleep(pause).await;
     }
@@ -298,7 +307,7 @@ impl Agent {
                 facts.due.insert(id.clone());
                 continue;
             }
-            if statuses.iter().any(|status| status.group == id.as_str()) {
+            if services::is_supervised(statuses, id) {
                 facts.supervised.insert(id.clone());
             } else if !services::declared(&self.site, id).services.is_empty() {
                 facts.has_services.insert(id.clone());

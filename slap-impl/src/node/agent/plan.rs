@@ -23,7 +23,7 @@ pub(super) enum Job {
     Process(PartitionId),
     /// Destroy an instance.
     Destroy(PartitionId),
-    /// Start the services of a partition that is up to date.
+    /// Start the services of a partition that is up to date, of which nobody keeps them.
     Start(PartitionId),
     /// A watched service ended: show it, tell the master.
     Died(PartitionId),
@@ -110,7 +110,7 @@ pub(super) struct Facts {
     pub(super) built: BTreeSet<SoftwareUrl>,
     /// Partitions that must be processed.
     pub(super) due: BTreeSet<PartitionId>,
-    /// Partitions whose services the supervisor knows.
+    /// Partitions whose services the supervisor keeps: it knows them and was not asked to stop them.
     pub(super) supervised: BTreeSet<PartitionId>,
     /// Partitions that have anything in etc/run or etc/service.
     pub(super) has_services: BTreeSet<PartitionId>,

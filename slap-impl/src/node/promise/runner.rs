@@ -140,23 +140,20 @@ fn find(env: &Env, partition: &Path, options: &Options, warnings: &mut Vec<Strin
     let mut jobs = Vec::new();
     let plugins = partition.join("etc/plugin");
     for name in files.list(&plugins).unwrap_or_default() {
-        let wanted = options.only.as_ref().is_none_or(|only| only.contains(&name));
-        if !name.starts_with("__init__") && name.ends_with(".py") && wanted {
+        if !name.starts_with("__init__") && name.ends_with(".py") {
             let title = name.strip_suffix(".py").unwrap_or(&name).to_owned();
             jobs.push(Job { file: plugins.join(&name), title, name, is_plugin: true });
         }
     }
     let executables = partition.join("etc/promise");
-    let names =
-        if options.only.is_none() { files.list(&executables).unwrap_or_default() } else { Vec::new() };
-    for name in names {
+    for name in files.list(&executables).unwrap_or_default() {
         let file = executables.join(&name);
         let runs = files
             .metadata(&file)
             .is_ok_and(|metadata| metadata.kind == FileKind::File && metadata.mode & 0o111 != 0);
         if runs {
             jobs.push(Job { title: title(&name), name, file, is_plugin: false });
-        } else {
+        } else if options.only.is_none() {
             warnings.push(format!("{} is no executable file: it is not run as a promise", file.display()));
         }
     }
@@ -164,7 +161,34 @@ fn find(env: &Env, partition: &Path, options: &Options, warnings: &mut Vec<Strin
         warnings.push(format!("there are {} promises: only {PROMISES_MAX} are run", jobs.len()));
         jobs.truncate(PROMISES_MAX);
     }
+    distinguish(&mut jobs, warnings);
+    // Last, so that the titles do not depend on what is run now.
+    if let Some(only) = &options.only {
+        jobs.retain(|job| job.is_plugin && only.contains(&job.name));
+    }
     jobs
+}
+
+/// Gives each promise files of its own: of those that would share them, the first has its title, each other its whole name. Upstream lets
+/// the last one's result stand for all (slapos.core: grid/promise/__init__.py, `_writePromiseResult`).
+fn distinguish(jobs: &mut [Job], warnings: &mut Vec<String>) {
+    let mut taken = BTreeSet::new();
+    for job in jobs {
+        if taken.insert(job.title.clone()) {
+            continue;
+        }
+        let shared = std::mem::replace(&mut job.title, job.name.clone());
+        let mut number = 2;
+        while !taken.insert(job.title.clone()) {
+            job.title = format!("{}-{number}", job.name);
+            number += 1;
+        }
+        let file = job.file.display();
+        warnings.push(format!(
+            "{file}: another promise is called {shared}, too: this one's results are in {}",
+            job.title
+        ));
+    }
 }
 
 /// A file name without its last extension (Python's `os.path.splitext`: leading dots are no extension).
@@ -346,6 +370,22 @@ mod tests {
         assert_eq!(summary.bang().as_deref(), Some("Promise c is failing"));
         assert_eq!(summary.next_run_at_seconds(), Some(5.0));
         assert_eq!(Summary::default().failure(), None);
+    }
+
+    #[test]
+    fn no_promise_hides_another() {
+        let job =
+            |name: &str| Job { name: name.into(), title: title(name), file: name.into(), is_plugin: false };
+        let mut jobs = ["a.py", "a.sh", "b", "a.sh.x", "a.sh-2", "c"].map(job);
+        let mut warnings = Vec::new();
+        distinguish(&mut jobs, &mut warnings);
+        let titles = jobs.map(|job| job.title);
+        assert_eq!(titles, ["a", "a.sh", "b", "a.sh.x", "a.sh-2", "c"]);
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+        let mut same = ["a.py", "a.py", "a.py"].map(job);
+        distinguish(&mut same, &mut warnings);
+        assert_eq!(same.map(|job| job.title), ["a", "a.py", "a.py-2"]);
+        assert!(warnings[3].contains("another promise is called a, too"), "{warnings:?}");
     }
 
     #[test]

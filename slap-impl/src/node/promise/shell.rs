@@ -55,5 +55,5 @@ async fn run(env: &Env, partition: &Path, mut command: Command, deadline: Durati
     command.directory = partition.to_path_buf();
     command.output = Output::Capture(OUTPUT_BYTES_MAX);
     command.dies_with_parent = true;
-    command::run(env, &command, Some(deadline), u64::MAX).await
+    command::run(env, &command, Some(deadline), None).await
 }

@@ -96,19 +96,25 @@ impl SupervisorClient {
 
     /// The services whose processes still run, as the supervisor noted them durably: what is known also when it does not answer.
     pub fn recorded(&self) -> Vec<ServiceStatus> {
+        let mut services = self.noted();
+        services.retain(|status| {
+            status.identity.is_some_and(|identity| self.env.processes().find(identity).is_some())
+        });
+        services
+    }
+
+    /// All services as the supervisor noted them durably in this boot: what is known also when it does not answer. Whether
+    /// a process still runs is another matter.
+    pub fn noted(&self) -> Vec<ServiceStatus> {
         let Ok(Loaded::Read(boot, groups)) = state::load(&self.env, &self.directory.join(STATE)) else {
             return Vec::new();
         };
         if boot != self.env.processes().boot() {
             return Vec::new();
         }
-        let services = groups
+        groups
             .iter()
-            .flat_map(|(group, services)| services.values().map(move |record| record.status(group)));
-        services
-            .filter(|status| {
-                status.identity.is_some_and(|identity| self.env.processes().find(identity).is_some())
-            })
+            .flat_map(|(group, services)| services.values().map(move |record| record.status(group)))
             .collect()
     }
 

@@ -5,11 +5,12 @@
 //! succeeded by one that finds them.
 
 use super::{
+    output::Outputs,
     record::{Action, Goal, Record, Started},
     state::{self, Groups},
     types::{NAME_BYTES_MAX, SERVICES_MAX, Service, ServiceState, ServiceStatus},
 };
-use crate::env::{Command, Ended, Env, FileKind, Identity, Output, Signal, Spawned, Start};
+use crate::env::{Command, Ended, Env, Identity, Output, Signal, Spawned, Start};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -21,10 +22,6 @@ use tokio::sync::mpsc;
 pub const MARK_VARIABLE: &str = "SLAP_SERVICE_MARK";
 /// The variable that marks the processes of one supervisor; its value is the supervisor's directory.
 pub const SUPERVISOR_VARIABLE: &str = "SLAP_SUPERVISOR";
-
-/// A log that is cut keeps at most so many bytes beside it.
-const LOG_KEPT_BYTES_MAX: u64 = 64 << 20;
-const LOG_BYTES_MIN: u64 = 4096;
 
 /// A process has ended.
 pub(super) struct Gone {
@@ -45,13 +42,16 @@ pub(super) struct Core {
     /// Whether the state file is older than the records.
     dirty: bool,
     gone: mpsc::UnboundedSender<Gone>,
+    outputs: Outputs,
 }
 
 impl Core {
     pub(super) fn new(env: Env, directory: &Path, groups: Groups, gone: mpsc::UnboundedSender<Gone>) -> Core {
         let boot = env.processes().boot();
         let path = directory.join(super::state::STATE);
-        Core { env, path, directory: directory.display().to_string(), boot, groups, dirty: true, gone }
+        let outputs = Outputs::new(env.clone(), directory);
+        let directory = directory.display().to_string();
+        Core { env, path, directory, boot, groups, dirty: true, gone, outputs }
     }
 
     /// Takes over what an earlier life started. `same_boot` says whether identities still mean something.
@@ -60,6 +60,7 @@ impl Core {
         // An empty state of this boot is written already.
         self.dirty = !(same_boot && self.groups.is_empty());
         let mut found = Vec::new();
+        let mut writing = Vec::new();
         for (group, name, record) in records(&mut self.groups) {
             let identity = record.started.as_ref().map(|started| started.identity).filter(|_| same_boot);
             if !same_boot && let Some(started) = &mut record.started {
@@ -69,8 +70,18 @@ impl Core {
             }
             let alive = identity.is_some_and(|identity| self.env.processes().find(identity).is_some());
             record.adopt(alive, now);
+            // Also of what has ended meanwhile: something that it started may still write.
+            if identity.is_some() {
+                writing.push((group.clone(), record.service.clone()));
+            }
             found.extend(identity.filter(|_| alive).map(|identity| (group.clone(), name.clone(), identity)));
         }
+        for (group, service) in writing {
+            if let Err(error) = self.outputs.open(&group, &service) {
+                self.env.log(format_args!("{group}/{}: its output is not read: {error}", service.name));
+            }
+        }
+        self.outputs.keep_only_open();
         for (group, name, identity) in found {
             self.env.log(format_args!("{group}/{name}: process {} goes on", identity.pid));
             self.watch(&group, &name, identity);
@@ -142,18 +153,14 @@ impl Core {
         self.groups.values().flat_map(BTreeMap::values).filter_map(Record::deadline).min()
     }
 
-    /// Whether a service runs, and so its log may grow.
-    pub(super) fn has_running(&self) -> bool {
-        let mut all = self.groups.values().flat_map(BTreeMap::values);
-        all.any(|record| matches!(record.state, ServiceState::Running | ServiceState::Stopping))
-    }
-
     /// A process has ended.
     pub(super) fn note_gone(&mut self, gone: Gone) {
         let now = self.env.clock().elapsed();
         let Some(record) = record(&mut self.groups, &gone.group, &gone.name) else { return };
         let is_leader = record.started.as_ref().is_some_and(|started| started.identity == gone.identity);
         if is_leader {
+            // Who hears of the end finds the last words in the log.
+            self.outputs.drain(&gone.group, &gone.name);
             let unknown = Ended { code: None, signal: None, output: Vec::new() };
             record.ended(gone.ended.unwrap_or(unknown), now);
             self.dirty = true;
@@ -195,19 +202,6 @@ impl Core {
                 Err(error) => self.env.log(format_args!("{error}; tried again at the next change")),
             }
         }
-    }
-
-    /// Cuts the logs that are too long; says whether there were any.
-    pub(super) fn bound_logs(&self) -> bool {
-        let mut any = false;
-        for record in self.groups.values().flat_map(BTreeMap::values) {
-            let Service { log, log_bytes_max, .. } = &record.service;
-            match bound_log(&self.env, log, (*log_bytes_max).max(LOG_BYTES_MIN)) {
-                Ok(cut) => any |= cut,
-                Err(error) => self.env.log(format_args!("{} cannot be cut: {error}", log.display())),
-            }
-        }
-        any
     }
 
     /// Starts services: all held, one durable write, all released.
@@ -259,19 +253,27 @@ impl Core {
         let mut variables = service.variables.clone();
         variables.insert(MARK_VARIABLE.to_owned(), mark.clone());
         variables.insert(SUPERVISOR_VARIABLE.to_owned(), self.directory.clone());
+        self.dirty = true;
+        let output = match self.outputs.open(group, service) {
+            Ok(pipe) => Output::Pipe(pipe),
+            Err(error) => {
+                self.env.log(format_args!("{group}/{name} cannot be started: {error}"));
+                record.failed(error.to_string(), now);
+                return None;
+            }
+        };
         let command = Command {
             program: service.program.clone(),
             arguments: service.arguments.clone(),
             variables,
             directory: service.directory.clone(),
-            output: Output::Append(service.log.clone()),
+            output,
             start: Start::Held,
             session: true,
             dies_with_parent: false,
             ends_group: false,
             umask: service.umask,
         };
-        self.dirty = true;
         match self.env.processes().spawn(&command) {
             Ok(spawned) => {
                 let started_at_seconds = self.env.clock().now().as_second();
@@ -372,6 +374,7 @@ impl Core {
 
     fn settle(&mut self, group: &str, name: &str) {
         self.dirty = true;
+        self.outputs.close(group, name);
         let Some(records) = self.groups.get_mut(group) else { return };
         if records.get_mut(name).is_some_and(Record::settled) {
             records.remove(name);
@@ -521,19 +524,4 @@ fn check_name(what: &str, name: &str) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-/// Copies a log that is too long beside it and cuts it. What is written between the two is lost, as with any such cut.
-fn bound_log(env: &Env, log: &Path, bytes_max: u64) -> std::io::Result<bool> {
-    // A service may have put anything in its log's place: only a regular file is touched.
-    match env.files().symlink_metadata(log) {
-        Ok(metadata) if metadata.kind == FileKind::File && metadata.length > bytes_max => {}
-        _ => return Ok(false),
-    }
-    let kept = env.files().read_tail(log, bytes_max.min(LOG_KEPT_BYTES_MAX))?;
-    let mut beside = log.as_os_str().to_owned();
-    beside.push(".1");
-    env.files().replace(Path::new(&beside), &kept, 0o600)?;
-    env.files().truncate(log, 0)?;
-    Ok(true)
 }

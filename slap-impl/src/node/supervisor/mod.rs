@@ -5,10 +5,12 @@
 //! * `record.rs`: one service and what is to be done about it, pure
 //! * `state.rs`: the durable state
 //! * `core.rs`: starts, stops and watches processes as the records plan it
+//! * `output.rs`: what services write, and their logs
 //! * `run.rs`: the program: lock, loop and socket
 
 mod client;
 mod core;
+mod output;
 mod record;
 mod run;
 mod state;

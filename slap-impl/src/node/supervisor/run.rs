@@ -28,9 +28,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a supervisor waits for the one before it to be gone.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-const LOG_PERIOD: Duration = Duration::from_secs(1);
-/// The same, after one was too long.
-const LOG_PERIOD_FAST: Duration = Duration::from_millis(50);
 
 /// Number of the last change, and all services.
 type Published = (u64, Rc<Vec<ServiceStatus>>);
@@ -188,7 +185,6 @@ async fn load(env: &Env, directory: &Path) -> Result<(Groups, Option<String>), S
 
 impl Supervisor {
     async fn serve(mut self, mut asked: mpsc::Receiver<Event>, mut gone: mpsc::UnboundedReceiver<Gone>) {
-        let mut log_at = self.env.clock().elapsed() + LOG_PERIOD;
         loop {
             self.core.step();
             self.publish();
@@ -196,9 +192,8 @@ impl Supervisor {
             if self.is_over() {
                 return;
             }
-            let logs = self.core.has_running().then_some(log_at);
-            let until = self.core.deadline().into_iter().chain(logs).min();
-            let event = race(next_event(&mut asked, &mut gone), until_time(&self.env, until)).await;
+            let until = until_time(&self.env, self.core.deadline());
+            let event = race(next_event(&mut asked, &mut gone), until).await;
             if let Either::First(event) = event {
                 self.take(event);
                 // Whatever else has happened meanwhile is done together, with one write.
@@ -208,12 +203,6 @@ impl Supervisor {
                 while let Ok(event) = asked.try_recv() {
                     self.take(event);
                 }
-            }
-            let now = self.env.clock().elapsed();
-            if log_at <= now {
-                // Who writes fast is looked after closely.
-                let period = if self.core.bound_logs() { LOG_PERIOD_FAST } else { LOG_PERIOD };
-                log_at = now + period;
             }
         }
     }

@@ -44,7 +44,7 @@ pub struct Service {
     pub umask: u32,
     /// Where standard output and standard error go, absolute; made with mode 0600.
     pub log: PathBuf,
-    /// When the log is longer, it is copied to `<log>.1` and cut.
+    /// Bytes that the log is never longer than; what would exceed it becomes `<log>.1` first.
     pub log_bytes_max: u64,
     /// Whether somebody shall be told when it ends (a node bangs then); the supervisor only hands it on.
     pub watched: bool,

@@ -319,7 +319,8 @@ fn radix(_: &mut Interpreter<'_>, arguments: Arguments, name: &str, specificatio
 }
 
 fn callable(_: &mut Interpreter<'_>, arguments: Arguments) -> Outcome<Value> {
-    Ok(Value::Bool(is_callable(&one(arguments, "callable")?)))
+    let [value] = arguments.bind("callable", ["object"], 1)?;
+    Ok(Value::Bool(is_callable(&value.unwrap_or(Value::None))))
 }
 
 pub(super) fn is_callable(value: &Value) -> bool {
@@ -331,6 +332,9 @@ pub(super) fn is_callable(value: &Value) -> bool {
             | Value::Partial(_)
             | Value::Macro(_)
             | Value::Loop(_)
+            // A call is one of the uses that it answers with an error.
+            | Value::Undefined(_)
+            | Value::Absent
     )
 }
 
@@ -367,7 +371,8 @@ fn power(_: &mut Interpreter<'_>, arguments: Arguments) -> Outcome<Value> {
 
 /// The fork's `dumps`: the value as the text of a typed option. A string stays typed too.
 fn dumps(_: &mut Interpreter<'_>, arguments: Arguments) -> Outcome<Value> {
-    let literal: Literal = one(arguments, "dumps")?.to_literal()?;
+    let [value] = arguments.bind("dumps", ["object"], 1)?;
+    let literal: Literal = value.unwrap_or(Value::None).to_literal()?;
     operate::text(literal.dump())
 }
 
@@ -436,6 +441,7 @@ fn next(_: &mut Interpreter<'_>, arguments: Arguments) -> Outcome<Value> {
         source.defined()?;
         return Err(type_error(format!("'{}' object is not an iterator", source.type_name())));
     };
+    source.iterate()?;
     let item = iterator.borrow_mut().next();
     item.or(default).ok_or_else(|| Fault::new("StopIteration"))
 }
@@ -516,7 +522,8 @@ fn extreme(this: &mut Interpreter<'_>, mut arguments: Arguments, name: &'static 
 }
 
 fn representation(_: &mut Interpreter<'_>, arguments: Arguments) -> Outcome<Value> {
-    operate::text(one(arguments, "repr")?.repr()?)
+    let [value] = arguments.bind("repr", ["object"], 1)?;
+    operate::text(value.unwrap_or(Value::None).repr()?)
 }
 
 fn reversed(this: &mut Interpreter<'_>, arguments: Arguments) -> Outcome<Value> {

@@ -66,10 +66,10 @@ pub(super) fn check(
         // An undefined value can be iterated in Jinja's eyes until it is.
         "iterable" => {
             value.defined()?;
-            value.iterate().is_ok()
+            // An iterator is one though its items cannot be made.
+            matches!(value, Value::Iterator(_)) || value.iterate().is_ok()
         }
         "sequence" => {
-            value.defined()?;
             matches!(
                 value,
                 Value::Text(_)

@@ -6,11 +6,12 @@ use super::{
     fault::{Fault, Outcome, type_error},
     format,
     interpreter::Interpreter,
+    iterate::Iter,
     json, library, methods, methods_text, operate,
     value::{Dict, Type, Value, View},
 };
 use minijinja::machinery::ast::BinOpKind;
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 /// Filters that Jinja2 has and this renderer does not.
 const REFUSED: &[&str] = &[
@@ -36,8 +37,19 @@ pub(super) fn filter(
 ) -> Outcome<Value> {
     match name {
         "default" | "d" => return default(value, arguments),
-        "map" => return map(this, value, arguments),
-        "select" | "reject" | "selectattr" | "rejectattr" => return select(this, name, value, arguments),
+        "map" => return Ok(lazy(map(this, value, arguments))),
+        "select" | "reject" | "selectattr" | "rejectattr" => {
+            return Ok(lazy(select(this, name, value, arguments)));
+        }
+        "unique" => {
+            let bound = arguments.bind(name, ["case_sensitive", "attribute"], 0)?;
+            return Ok(lazy(unique(this, value, bound)));
+        }
+        "batch" => return batch(this, value, arguments),
+        "items" => {
+            let [] = arguments.bind(name, [], 0)?;
+            return Ok(lazy(items(value)));
+        }
         _ => {}
     }
     value.defined()?;
@@ -45,10 +57,8 @@ pub(super) fn filter(
         "join" => join(this, value, arguments),
         "sort" => sort(this, value, arguments),
         "dictsort" => dictsort(value, arguments),
-        "unique" => unique(this, value, arguments),
         "min" | "max" => extreme(this, name, value, arguments),
         "sum" => sum(this, value, arguments),
-        "batch" => batch(this, value, arguments),
         "int" | "float" => number(name, value, arguments),
         "round" => round(value, arguments),
         "indent" => indent(value, arguments),
@@ -121,10 +131,6 @@ fn simple(this: &mut Interpreter<'_>, name: &str, value: Value, arguments: Argum
                 words.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
             operate::integer(i128::try_from(words.count()).ok())?
         }
-        "items" => match &value {
-            Value::Dict(dict) => Value::iterator(super::iterate::view(View::Items, &dict.borrow())),
-            _ => return Err(type_error("Can only get item pairs from a mapping.")),
-        },
         "escape" | "e" => match &value {
             Value::Markup(_) => value,
             other => Value::Markup(escape(&other.to_text()?).into()),
@@ -340,8 +346,20 @@ fn dictsort(value: Value, arguments: Arguments) -> Outcome<Value> {
     Ok(Value::list(builtins::sort_weighted(weighted, reverse)?))
 }
 
-fn unique(this: &mut Interpreter<'_>, value: Value, arguments: Arguments) -> Outcome<Value> {
-    let [case, attribute] = arguments.bind("unique", ["case_sensitive", "attribute"], 0)?;
+/// What Jinja2 evaluates when an item is asked for. Here it is evaluated at once, and only its failure waits.
+fn lazy(result: Outcome<Value>) -> Value {
+    result.unwrap_or_else(|fault| Value::Iterator(Rc::new(RefCell::new(Iter::Failed(fault)))))
+}
+
+fn items(value: Value) -> Outcome<Value> {
+    match &value {
+        Value::Undefined(_) | Value::Absent => Ok(Value::iterator(Vec::new())),
+        Value::Dict(dict) => Ok(Value::iterator(super::iterate::view(View::Items, &dict.borrow()))),
+        _ => Err(type_error("Can only get item pairs from a mapping.")),
+    }
+}
+
+fn unique(this: &mut Interpreter<'_>, value: Value, [case, attribute]: [Option<Value>; 2]) -> Outcome<Value> {
     let case = truth(case)?;
     let mut seen = Dict::new();
     let mut kept = Vec::new();
@@ -398,7 +416,10 @@ fn batch(this: &mut Interpreter<'_>, value: Value, arguments: Arguments) -> Outc
     let count = count.and_then(|count| count.integer()).and_then(|count| usize::try_from(count).ok());
     let count = count.filter(|count| (1..=10_000).contains(count));
     let count = count.ok_or_else(|| Fault::unsupported("the filter `batch` with this size"))?;
-    let items = this.collect(&value)?;
+    let items = match this.collect(&value) {
+        Ok(items) => items,
+        Err(fault) => return Ok(lazy(Err(fault))),
+    };
     let rows = items.chunks(count).map(|row| {
         let mut row = row.to_vec();
         if let Some(fill) = fill.as_ref().filter(|fill| !matches!(fill, Value::None)) {

@@ -28,6 +28,16 @@ pub(super) fn percent(pattern: &str, arguments: &Value) -> Outcome<String> {
         Value::Dict(dict) => Some(dict.clone()),
         _ => None,
     };
+    // Whatever has items by key or index may go unused, in Python's eyes.
+    let is_optional = matches!(
+        arguments,
+        Value::Dict(_)
+            | Value::List(_)
+            | Value::Bytes(_)
+            | Value::Range(..)
+            | Value::Undefined(_)
+            | Value::Absent
+    );
     let mut given: Vec<Value> = match arguments {
         Value::Tuple(items) => items.to_vec(),
         other => vec![other.clone()],
@@ -44,6 +54,7 @@ pub(super) fn percent(pattern: &str, arguments: &Value) -> Outcome<String> {
         let mut value = None;
         if rest.next_if_eq(&'(').is_some() {
             let name = parenthesised(&mut rest)?;
+            arguments.defined()?;
             let dict = mapping.as_ref().ok_or_else(|| type_error("format requires a mapping"))?;
             let found = dict.borrow().get(&Value::text(name.as_str()).key()?).map(|(_, value)| value.clone());
             value = Some(found.ok_or_else(|| Fault::new(format!("KeyError: '{name}'")))?);
@@ -81,7 +92,7 @@ pub(super) fn percent(pattern: &str, arguments: &Value) -> Outcome<String> {
             return Err(Fault::new(format!("a text is longer than {TEXT_BYTES_MAX} bytes")));
         }
     }
-    if !given.is_empty() && !used_mapping && mapping.is_none() {
+    if !given.is_empty() && !used_mapping && !is_optional {
         return Err(type_error("not all arguments converted during string formatting"));
     }
     Ok(out)
@@ -116,7 +127,6 @@ fn size(rest: &mut Peekable<Chars<'_>>) -> Outcome<Option<usize>> {
 }
 
 fn percent_field(kind: char, layout: &Layout, value: &Value) -> Outcome<String> {
-    value.defined()?;
     let number_required = || {
         let what = if "xXo".contains(kind) { "an integer" } else { "a real number" };
         type_error(format!("%{kind} format: {what} is required, not {}", value.type_name()))

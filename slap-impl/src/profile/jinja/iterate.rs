@@ -16,6 +16,8 @@ pub(super) enum Iter {
     /// next, step; endless.
     Count(i128, i128),
     Shared(Rc<RefCell<Iter>>),
+    /// What a filter would make that Jinja2 evaluates only when an item is asked for, and which cannot be made.
+    Failed(Fault),
 }
 
 impl Iter {
@@ -41,6 +43,7 @@ impl Iter {
                 Some(item)
             }
             Iter::Shared(iterator) => iterator.borrow_mut().next(),
+            Iter::Failed(_) => None,
         }
     }
 }
@@ -82,7 +85,10 @@ impl Value {
             Value::View(which, dict) => Iter::Items(view(*which, &dict.borrow()).into()),
             Value::Set(set) => Iter::Items(set.items.borrow().values().cloned().collect()),
             Value::Range(start, stop, step) => Iter::Range(*start, *stop, *step),
-            Value::Iterator(iterator) => Iter::Shared(iterator.clone()),
+            Value::Iterator(iterator) => match &*iterator.borrow() {
+                Iter::Failed(fault) => return Err(fault.clone()),
+                _ => Iter::Shared(iterator.clone()),
+            },
             other => return Err(type_error(format!("'{}' object is not iterable", other.type_name()))),
         })
     }
@@ -103,6 +109,9 @@ impl Value {
             },
             Value::Dict(dict) | Value::View(View::Keys, dict) => Ok(dict.borrow().contains_key(&item.key()?)),
             Value::Set(set) => Ok(set.items.borrow().contains_key(&item.key()?)),
+            Value::Range(..) if self.length()? > 0 && matches!(item, Value::Undefined(_)) => {
+                item.defined().map(|()| false)
+            }
             Value::Range(start, stop, step) => Ok(item.integer().is_some_and(|item| {
                 let inside =
                     if *step > 0 { *start <= item && item < *stop } else { *stop < item && item <= *start };
@@ -130,6 +139,8 @@ impl Value {
         if let Value::Dict(dict) = self {
             return Ok(match index.key() {
                 Ok(key) => dict.borrow().get(&key).map(|(_, value)| value.clone()),
+                // What cannot be hashed is no key; what is undefined may not be hashed.
+                Err(fault) if index.holds_undefined() => return Err(fault),
                 Err(_) => None,
             });
         }

@@ -2,14 +2,15 @@
 //! functools, operator, six. What a module has and this one does not is refused by name when it is used.
 
 use super::{
-    builtins::Call,
+    builtins::{self, Call},
     expression::Arguments,
     fault::{Fault, Outcome, type_error},
     interpreter::Interpreter,
     iterate::Iter,
     json, methods, operate,
-    value::{Function, Type, Value, View},
+    value::{Dict, Function, Type, Value, View},
 };
+use indexmap::IndexMap;
 use md5::Digest as _;
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -57,11 +58,13 @@ const FUNCTIONS: &[Function] = &[
     Function { name: "urllib.parse.urlencode", call: url_encode },
     Function { name: "urllib.parse.urlparse", call: |_, a| url_parse(&text(a)?, true) },
     Function { name: "urllib.parse.urlsplit", call: |_, a| url_parse(&text(a)?, false) },
+    Function { name: "urllib.parse.parse_qs", call: parse_query },
     Function { name: "itertools.chain", call: chain },
     Function { name: "itertools.count", call: count },
     Function { name: "itertools.islice", call: slice },
     Function { name: "itertools.product", call: product },
     Function { name: "hashlib.md5", call: |_, a| digest("md5", a) },
+    Function { name: "hashlib.sha1", call: |_, a| digest("sha1", a) },
     Function { name: "hashlib.sha256", call: |_, a| digest("sha256", a) },
     Function { name: "hashlib.sha512", call: |_, a| digest("sha512", a) },
     Function { name: "base64.b64encode", call: |_, a| encode(a, "+/") },
@@ -71,6 +74,10 @@ const FUNCTIONS: &[Function] = &[
     Function { name: "re.escape", call: |_, a| text(a).map(|text| Value::text(escape(&text))) },
     Function { name: "functools.partial", call: partial },
     Function { name: "operator.itemgetter", call: item_getter },
+    Function {
+        name: "six.moves.shlex_quote",
+        call: |_, a| text(a).map(|word| Value::text(shell_word(&word))),
+    },
     Function { name: "six.iteritems", call: |_, a| entries(a, View::Items) },
     Function { name: "six.itervalues", call: |_, a| entries(a, View::Values) },
     Function { name: "six.iterkeys", call: |_, a| entries(a, View::Keys) },
@@ -101,6 +108,7 @@ pub(super) fn attribute(module: &'static str, name: &str) -> Outcome<Value> {
         "six.PY3" => Value::Bool(true),
         "six.moves.range" => Value::Type(Type::Range),
         "six.moves.urllib" => Value::Library("six.moves.urllib"),
+        "os.pathsep" => Value::text(":"),
         "os.sep" => Value::text("/"),
         "string.ascii_letters" => Value::text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"),
         "string.ascii_lowercase" => Value::text("abcdefghijklmnopqrstuvwxyz"),
@@ -281,6 +289,34 @@ fn url_encode(this: &mut Interpreter<'_>, arguments: Arguments) -> Outcome<Value
     operate::text(parts.join("&"))
 }
 
+/// What stands in a query without an `=`, or with nothing behind it, is left out.
+fn parse_query(this: &mut Interpreter<'_>, arguments: Arguments) -> Outcome<Value> {
+    let query = text(arguments)?;
+    let mut found: IndexMap<String, Vec<Value>> = IndexMap::new();
+    for pair in query.split('&') {
+        this.charge(1)?;
+        let Some((name, value)) = pair.split_once('=').filter(|(_, value)| !value.is_empty()) else {
+            continue;
+        };
+        let decode = |text: &str| unquote(&text.replace('+', " "))?.to_text();
+        found.entry(decode(name)?.to_string()).or_default().push(Value::Text(decode(value)?));
+    }
+    let mut dict = Dict::new();
+    for (name, values) in found {
+        builtins::insert(&mut dict, Value::text(name), Value::list(values))?;
+    }
+    Ok(Value::dict(dict))
+}
+
+/// Python's `shlex.quote`.
+fn shell_word(word: &str) -> String {
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    match !word.is_empty() && word.chars().all(is_safe) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\"'\"'")),
+    }
+}
+
 fn url_parse(url: &str, with_parameters: bool) -> Outcome<Value> {
     let (rest, fragment) = url.split_once('#').unwrap_or((url, ""));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -442,6 +478,7 @@ pub(super) fn digest_method(
     }
     let hash: Vec<u8> = match algorithm {
         "md5" => md5::Md5::digest(&*content.borrow()).to_vec(),
+        "sha1" => sha1::Sha1::digest(&*content.borrow()).to_vec(),
         "sha256" => sha2::Sha256::digest(&*content.borrow()).to_vec(),
         _ => sha2::Sha512::digest(&*content.borrow()).to_vec(),
     };

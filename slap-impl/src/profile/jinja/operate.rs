@@ -12,8 +12,13 @@ const ITEMS_MAX: usize = 1_000_000;
 
 /// `left OPERATOR right` for the operators that need both values.
 pub(super) fn binary(operator: BinOpKind, left: &Value, right: &Value) -> Outcome<Value> {
-    left.defined()?;
-    right.defined()?;
+    // What is looked for is used only where it is compared or hashed; `%r` writes what is undefined.
+    if !matches!(operator, BinOpKind::In) {
+        left.defined()?;
+    }
+    if !matches!((operator, left), (BinOpKind::Rem, Value::Text(_))) {
+        right.defined()?;
+    }
     match operator {
         BinOpKind::Eq => compare(CompareOpKind::Eq, left, right),
         BinOpKind::Ne => compare(CompareOpKind::Ne, left, right),

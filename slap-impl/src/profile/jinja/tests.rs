@@ -37,6 +37,7 @@ fn template(text: &str, library: &str) -> Template {
         ("re", "re"),
         ("functools", "functools"),
         ("operator", "operator"),
+        ("moves", "six.moves"),
     ] {
         template.variables.push((name.into(), Variable::Import(module.into())));
     }
@@ -79,7 +80,8 @@ fn errors_say_what_and_where() {
         ("{% macro m() %}\n{{ y }}{% endmacro %}\n\n{{ m() }}", "t.in:2: 'y' is undefined"),
         ("{{ json.tool }}", "Python's json.tool is not supported by this renderer"),
         ("{{ os.environ }}", "Python's os.environ is not supported by this renderer"),
-        ("{{ hashlib.sha1 }}", "Python's hashlib.sha1 is not supported"),
+        ("{{ hashlib.sha3_256 }}", "Python's hashlib.sha3_256 is not supported"),
+        ("{{ dumps([missing]) }}", "an undefined value where a literal is needed ('missing' is undefined)"),
         ("{{ 'a'.translate(1) }}", "str.translate is not supported by this renderer"),
         ("{% for x in [] recursive %}{% endfor %}", "a recursive loop is not supported"),
         ("{{ cycler(1) }}", "cycler() is not supported"),

@@ -216,6 +216,15 @@ impl Value {
         }
     }
 
+    /// Whether this or an item of this tuple is undefined.
+    pub(super) fn holds_undefined(&self) -> bool {
+        match self {
+            Value::Undefined(_) => true,
+            Value::Tuple(items) => items.iter().any(Value::holds_undefined),
+            _ => false,
+        }
+    }
+
     /// Python's truth.
     pub(super) fn is_true(&self) -> Outcome<bool> {
         self.defined()?;
@@ -291,9 +300,8 @@ impl Value {
         }
     }
 
-    /// Python's `repr`.
+    /// Python's `repr`. The one use of an undefined value that is no error: it is written as `Undefined`.
     pub(super) fn repr(&self) -> Outcome<String> {
-        self.defined()?;
         let mut out = String::new();
         write_repr(self, &mut out, 0)?;
         Ok(out)
@@ -372,7 +380,9 @@ fn deeper(depth: usize) -> Outcome<usize> {
 
 fn to_literal(value: &Value, depth: usize) -> Outcome<Literal> {
     let depth = deeper(depth)?;
-    value.defined()?;
+    if let Value::Undefined(message) = value {
+        return Err(Fault::unsupported(format!("an undefined value where a literal is needed ({message})")));
+    }
     let all = |items: &[Value]| items.iter().map(|item| to_literal(item, depth)).collect::<Outcome<Vec<_>>>();
     Ok(match value {
         Value::None => Literal::None,

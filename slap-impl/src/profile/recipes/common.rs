@@ -78,11 +78,6 @@ pub(super) fn typed(options: &dyn Options, option: &str, text: &str) -> Result<O
     literal::load(text).map_err(|error| options.error(Some(option), format!("option {option:?}: {error}")))
 }
 
-/// An option's text as Python's `str` of its value.
-pub(super) fn plain_text(options: &dyn Options, option: &str, text: String) -> Result<String, RecipeError> {
-    Ok(typed(options, option, &text)?.map_or(text, |literal| literal.to_text()))
-}
-
 /// A failure of the operating system at a path.
 pub(super) fn failed(options: &dyn Options, what: &str, path: &Path, error: &io::Error) -> RecipeError {
     options.error(None, format!("{} cannot be {what}: {error}", path.display()))

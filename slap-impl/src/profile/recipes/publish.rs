@@ -69,7 +69,11 @@ impl Publish {
                     options
                         .error(Some("-publish"), format!("section [{name}] has no option {key:?} to publish"))
                 })?;
-                let text = common::plain_text(options, &key, text)?;
+                // The marshaller sorts dictionaries, before they are written as text.
+                let text = match common::typed(options, &key, &text)? {
+                    Some(literal) => literal.as_text().map_or_else(|| literal.sorted_repr(), str::to_owned),
+                    None => text,
+                };
                 parameters.entry(key).or_insert(Some(text));
             }
         }

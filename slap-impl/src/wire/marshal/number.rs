@@ -7,25 +7,6 @@ pub(super) fn integer_element(value: i128) -> &'static str {
     if -LIMIT < value && value < LIMIT { "int" } else { "long" }
 }
 
-/// Python's `str()` of a float: the shortest text that reads back, with an exponent from 1e16 on and below 1e-4.
-pub fn python_float(value: f64) -> String {
-    if value.is_nan() {
-        return "nan".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
-    }
-    let scientific = format!("{value:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if value == 0.0 || (-4..16).contains(&exponent) {
-        let plain = format!("{value}");
-        return if plain.contains('.') { plain } else { format!("{plain}.0") };
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
-}
-
 /// What Python's `int()` reads, as far as it fits.
 pub(super) fn parse_integer(text: &str) -> Option<i128> {
     text.trim().parse().ok()

@@ -1,0 +1,126 @@
+//! Which directory is a lab's, and whose: nothing else is taken down, removed, or started in.
+
+use crate::support::{TestLab, processes_of, until};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{MetadataExt, symlink},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+#[test]
+fn a_foreign_directory_is_neither_removed_nor_used() {
+    let lab = TestLab::up_empty(1, 1);
+    let description = fs::read_to_string(lab.directory().join("lab.json")).unwrap();
+    let newer = description.replace("\"version\": 2", "\"version\": 3");
+    for (name, content) in [("other", "{}"), ("text", "hello"), ("newer", &newer), ("copy", &description)] {
+        let place = lab.beside(name);
+        fs::create_dir_all(place.join("nodes")).unwrap();
+        fs::write(place.join("nodes/precious"), "x").unwrap();
+        fs::write(place.join("lab.json"), content).unwrap();
+        fs::write(place.join("lab.lock"), "").unwrap();
+        let path = place.display().to_string();
+        let told = lab.fails(2, &["lab", "down", "--purge", "--dir", &path]);
+        assert!(told.contains(&path) && told.contains("hint:"), "{name}: {told}");
+        assert_ne!(lab.slap(&["lab", "up", "--dir", &path]).code, 0, "{name}");
+        assert_eq!(fs::read_to_string(place.join("nodes/precious")).unwrap(), "x", "{name}");
+        assert_eq!(fs::read_to_string(place.join("lab.json")).unwrap(), content, "{name}");
+    }
+    lab.ok(&["lab", "wait"]);
+}
+
+#[test]
+fn what_a_lab_did_not_make_survives_its_purge() {
+    let lab = TestLab::up_empty(1, 1);
+    fs::write(lab.directory().join("mine"), "precious").unwrap();
+    let told = lab.slap(&["lab", "down", "--purge"]);
+    assert!(told.code == 0 && told.stderr.contains("mine"), "{told:?}");
+    let left: Vec<_> =
+        fs::read_dir(lab.directory()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["mine"]);
+    // It is no lab any more: the end of the test shall not look for one.
+    fs::remove_dir_all(lab.directory()).unwrap();
+}
+
+#[test]
+fn processes_are_found_when_their_directory_is_gone() {
+    let lab = TestLab::up(1);
+    fs::remove_dir_all(lab.directory()).unwrap();
+    assert!(lab.processes(&[]).len() >= 4);
+    let up = lab.fails(1, &["lab", "up", "--nodes", "1"]);
+    assert!(up.contains("still run") && up.contains("slap lab down --dir"), "{up}");
+    assert!(!lab.directory().exists(), "nothing is begun beside them");
+    lab.ok(&["lab", "down"]);
+    assert!(lab.processes(&[]).is_empty() && !lab.directory().exists());
+    lab.ok(&["lab", "up", "--nodes", "1", "--empty"]);
+}
+
+#[test]
+fn a_lab_is_one_however_it_is_spelled() {
+    let lab = TestLab::new();
+    let link = lab.beside("link");
+    fs::create_dir(lab.directory()).unwrap();
+    symlink(lab.directory(), &link).unwrap();
+    let link = link.display().to_string();
+    lab.ok(&["lab", "up", "--nodes", "1", "--dir", &link]);
+    for target in ["keeper", "supervisor/COMP-1", "agent/COMP-1"] {
+        lab.ok(&["lab", "kill", target, "--dir", &link]);
+    }
+    lab.ok(&["lab", "down"]);
+    assert!(lab.processes(&[]).is_empty(), "found by the other spelling");
+    lab.ok(&["lab", "up", "--timeout", "60s"]);
+    lab.ok(&["lab", "down", "--purge", "--dir", &format!("{link}/../link/.")]);
+    assert!(!lab.directory().exists() && lab.processes(&[]).is_empty());
+}
+
+#[test]
+fn a_lab_of_another_user_is_refused_by_root_too() {
+    let lab = TestLab::new();
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "SKIPPED: only root can give a lab to another user").unwrap();
+        return;
+    }
+    lab.ok(&["lab", "up", "--nodes", "1", "--empty"]);
+    let before = processes_of(&lab.directory());
+    let give = |path: &Path, user: u32| std::os::unix::fs::chown(path, Some(user), None).unwrap();
+    let directory = lab.directory();
+    for path in [directory.clone(), directory.join("lab.json")] {
+        give(&path, 65534);
+        for words in
+            [&["up"][..], &["status"], &["wait"], &["kill", "master"], &["down"], &["down", "--purge"]]
+        {
+            let words = [&["lab"], words].concat();
+            let told = lab.fails(2, &words);
+            assert!(told.contains("65534") && told.contains("hint:"), "{words:?}: {told}");
+        }
+        give(&path, 0);
+    }
+    assert_eq!(processes_of(&directory), before);
+    lab.ok(&["lab", "wait"]);
+}
+
+#[test]
+fn an_interrupted_up_in_the_foreground_takes_the_lab_down() {
+    let lab = TestLab::new();
+    // A release that never becomes green keeps it waiting.
+    let directory = lab.directory().display().to_string();
+    lab.ok(&["lab", "up", "--nodes", "1", "--empty"]);
+    let release = lab.release("broken", &[("software.cfg", "[buildout]\nparts = none\n")]);
+    lab.ok(&["supply", &release, "COMP-1"]);
+    let mut up = Command::new(assert_cmd::cargo::cargo_bin!("slap"))
+        .args(["lab", "up", "--foreground", "--empty", "--dir", &directory])
+        .env("HOME", lab.beside(""))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = std::io::BufReader::new(up.stderr.take().unwrap());
+    let mut lines = std::io::BufRead::lines(log);
+    assert!(lines.any(|line| line.unwrap().contains("Formatted 1 node with")), "it waits for green");
+    Command::new("kill").args(["-INT", &up.id().to_string()]).status().unwrap();
+    let code = until("it ends", || up.try_wait().unwrap()).code();
+    let told: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(code, Some(130), "{told:?}");
+    assert!(lab.processes(&[]).is_empty(), "{told:?}");
+}
