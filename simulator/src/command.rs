@@ -102,7 +102,9 @@ async fn many(env: &Env, arguments: &[String]) -> Result<Exit, String> {
     };
     if json {
         let rules = outcomes.broken();
-        env.print(serde_json::json!({ "rules": rules, "events": outcomes.operations, "what": outcomes.violations }));
+        env.print(
+            serde_json::json!({ "rules": rules, "events": outcomes.operations, "what": outcomes.violations }),
+        );
     } else {
         env.print(&outcomes);
         for violation in &outcomes.violations {
