@@ -1,7 +1,7 @@
 //! The program `simulator`, one subcommand for each thing it does. Two runs of `run` with the same seed print the same lines.
 
 use crate::{
-    differential, explore,
+    canaries, differential, explore,
     histories::{self, Plan},
     lab,
 };
@@ -11,13 +11,17 @@ use std::path::Path;
 const USAGE: &str = "usage: simulator run [--seed N] [--nodes N] [--trace]
        simulator explore [--help]
        simulator replay FILE
-       simulator histories [--seed N] [--clients N] [--operations N] [--kills N] [--rounds N]
+       simulator judge LISTS
+       simulator histories [--seed N] [--clients N] [--operations N] [--kills N] [--rounds N] [--json]
+       simulator canaries [NAME...]
 
 run: a lab's life in a world in memory: up, changes, kills, destruction, down. --trace prints every event.
 explore: the model's small worlds, every state of them.
 replay: steps through a list of events (one a line, as JSON) on the model and on the real master, with both sides shown;
     exit code 1 tells of a difference.
-histories: clients against a master that is a process of its own; some answers are lost, and what they saw is judged.";
+judge: so many lists of events on the real master, judged by the model's rules; the verdict is JSON.
+histories: clients against a master that is a process of its own; some answers are lost, and what they saw is judged.
+canaries: each planted bug is applied to a copy of the sources, and the tier that must see it is run.";
 
 /// Runs the program.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
@@ -29,8 +33,15 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
             _ => Err("replay: expected one FILE".to_owned()),
         },
         "explore" => Ok(explore::command::run(&env, rest)),
+        "judge" => match rest {
+            [lists] if number(lists).is_some() => {
+                Ok(differential::judge::command(&env, number(lists).unwrap_or_default()).await)
+            }
+            _ => Err("judge: expected how many LISTS".to_owned()),
+        },
+        "canaries" => Ok(canaries::command(&env, rest)),
         "histories" => many(&env, rest).await,
-        _ => Err("expected run, explore, replay or histories".to_owned()),
+        _ => Err("expected run, explore, replay, judge, histories or canaries".to_owned()),
     };
     done.unwrap_or_else(|problem| {
         env.tell(format_args!("error: {problem}\n\n{USAGE}"));
@@ -65,7 +76,8 @@ fn life(env: &Env, arguments: &[String]) -> Result<Exit, String> {
 
 async fn many(env: &Env, arguments: &[String]) -> Result<Exit, String> {
     let (mut seed, mut clients, mut operations, mut kills, mut rounds) = (1, 64, 6400, 4, 100);
-    let rest: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let json = arguments.iter().any(|word| word == "--json");
+    let rest: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| *word != "--json").collect();
     let options = &mut [
         ("--seed", &mut seed, 0..=u64::MAX),
         ("--clients", &mut clients, 1..=1000),
@@ -75,7 +87,9 @@ async fn many(env: &Env, arguments: &[String]) -> Result<Exit, String> {
     ];
     read(&rest, options)?;
     let plan = Plan { seed, clients: clients as u32, operations, kills, rounds: rounds as u32 };
-    env.print(format_args!("{plan:?}"));
+    if !json {
+        env.print(format_args!("{plan:?}"));
+    }
     let temporary = env.context().variable("TMPDIR").unwrap_or("/tmp");
     let scratch = Path::new(temporary).join(format!("slap-histories-{}", env.context().identity.pid));
     let result = in_scratch(env, &scratch, &plan).await;
@@ -86,11 +100,18 @@ async fn many(env: &Env, arguments: &[String]) -> Result<Exit, String> {
             return Ok(Exit::FAILED);
         }
     };
-    env.print(&outcomes);
-    for violation in &outcomes.violations {
-        env.print(format_args!("\n{violation}"));
+    if json {
+        let rules = outcomes.broken();
+        env.print(
+            serde_json::json!({ "rules": rules, "events": outcomes.operations, "what": outcomes.violations }),
+        );
+    } else {
+        env.print(&outcomes);
+        for violation in &outcomes.violations {
+            env.print(format_args!("\n{violation}"));
+        }
+        env.print(format_args!("broken: {}", outcomes.violations.len()));
     }
-    env.print(format_args!("broken: {}", outcomes.violations.len()));
     Ok(if outcomes.violations.is_empty() { Exit::DONE } else { Exit::FAILED })
 }
 

@@ -1,6 +1,7 @@
 //! The real master, agents, supervisors and engines in a world in memory, in one process.
 //!
 //! * [`world`]: the second `Env`: paused clock, streams in memory, files in memory, programs as groups of tasks
+//! * [`canaries`]: planted bugs, and whether the tiers see them
 //! * [`command`]: the program `simulator`
 //! * [`contract`]: what any `Env` must do; the same suite runs on the world and on the real system
 //! * [`differential`]: the model and the real master, event by event
@@ -8,6 +9,7 @@
 //! * [`explore`]: the worlds of slap-model, explored: every state, every rule, every order of steps
 //! * [`lab`]: a master and nodes in a world, until all promises are green
 
+pub mod canaries;
 pub mod command;
 pub mod contract;
 pub mod differential;

@@ -16,6 +16,7 @@ usage: cargo xtask COMMAND
   model replay FILE     build the simulator (release) and step through a list of events on the model and on the real master
   model explore [ARGS]  build the simulator (release) and explore the model's worlds; --help tells more
   bench [ARGS]          build and run the benchmarks
+  canaries [NAME...]    plant each bug of simulator/canaries in a copy of the sources, and see whether its rule catches it
   ci [--nightly]        what CI does: format, lints, tests, documentation; with --nightly what takes longer, too
 ";
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         ["sim", rest @ ..] => program("simulator", "simulator", rest),
         ["model", "replay", rest @ ..] => program("simulator", "simulator", &[&["replay"], rest].concat()),
         ["model", "explore", rest @ ..] => program("simulator", "simulator", &[&["explore"], rest].concat()),
+        ["canaries", rest @ ..] => program("simulator", "simulator", &[&["canaries"], rest].concat()),
         ["bench", rest @ ..] => code(bench(rest)),
         ["ci"] => ci(false),
         ["ci", "--nightly"] => ci(true),

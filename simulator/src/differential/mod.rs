@@ -5,6 +5,7 @@
 //! * `choices`: lists of events from bytes or from a seed; `file`: lists as files
 //! * `run`: a list on both; `difference`: in what they differ; `shrink`: makes a list short that shows a difference
 //! * `slapproxy`: the same for slapproxy, as far as it goes
+//! * `judge`: the real master alone, under the model's rules
 //! * `failure`: what to do when there is one; `replay`: the command that steps through a list
 //!
 //! After every event the reply and all that is kept must be equal. A failure is kept for ever, as a short list of events under
@@ -15,6 +16,7 @@ pub mod choices;
 pub mod difference;
 pub mod failure;
 pub mod file;
+pub mod judge;
 mod names;
 mod picture;
 mod question;

@@ -15,8 +15,10 @@ use slap_impl::{
 use slap_model::{
     State,
     event::{ReleaseReport, Wanted, Word},
-    names::{Computer, Connection, DEFAULT_COMPUTER, Kind, Parameters, Place, Reference, Release, Title},
-    state::{Registered, Slot, Status, Supplied},
+    names::{
+        Computer, Connection, DEFAULT_COMPUTER, Kind, Number, Parameters, Place, Reference, Release, Title,
+    },
+    state::{Registered, Shared, Slot, Status, Supplied},
 };
 use std::collections::BTreeMap;
 
@@ -88,8 +90,15 @@ impl Picture {
                 status: shared.status,
             }),
         };
-        let instances = state.instances.iter().map(|(number, instance)| (name(number), seat(instance)));
-        Picture { computers: state.computers.clone(), instances: instances.collect() }.tidied()
+        let mut instances = BTreeMap::new();
+        for (number, instance) in &state.instances {
+            let mut title = name(number);
+            while instances.contains_key(&title) {
+                title.push_str(" again");
+            }
+            instances.insert(title, seat(instance));
+        }
+        Picture { computers: state.computers.clone(), instances }.tidied()
     }
 
     /// What the database of the real master holds.
@@ -97,17 +106,7 @@ impl Picture {
     /// # Errors
     /// Those of SQLite; and a text where it holds what no list of events can have put there.
     pub(super) fn of_database(database: &Database) -> rusqlite::Result<Result<Picture, String>> {
-        let mut tables = Tables {
-            instances: store::instances(database)?,
-            statuses: store::access_statuses(database, None)?,
-            computers: Vec::new(),
-        };
-        for computer in store::computers(database)? {
-            let supplies = store::supplies(database, &computer.reference)?;
-            let partitions = store::partitions(database, &computer.reference)?;
-            tables.computers.push((computer, supplies, partitions));
-        }
-        Ok(tables.picture())
+        Ok(state_of_database(database)?.map(|state| Picture::of_state(&state)))
     }
 
     /// The default computer is known without being registered, so nobody can tell whether it is.
@@ -119,6 +118,24 @@ impl Picture {
     }
 }
 
+/// What the database of the real master holds, as a state of the model, so that the model's rules can judge it.
+///
+/// # Errors
+/// Those of SQLite; and a text where it holds what no list of events can have put there.
+pub(super) fn state_of_database(database: &Database) -> rusqlite::Result<Result<State, String>> {
+    let mut tables = Tables {
+        instances: store::instances(database)?,
+        statuses: store::access_statuses(database, None)?,
+        computers: Vec::new(),
+    };
+    for computer in store::computers(database)? {
+        let supplies = store::supplies(database, &computer.reference)?;
+        let partitions = store::partitions(database, &computer.reference)?;
+        tables.computers.push((computer, supplies, partitions));
+    }
+    Ok(tables.state())
+}
+
 struct Tables {
     instances: Vec<Instance>,
     statuses: Vec<StatusRow>,
@@ -126,8 +143,8 @@ struct Tables {
 }
 
 impl Tables {
-    fn picture(mut self) -> Result<Picture, String> {
-        let mut picture = Picture::default();
+    fn state(mut self) -> Result<State, String> {
+        let mut state = State::default();
         for (computer, supplies, partitions) in std::mem::take(&mut self.computers) {
             let name: Computer = Name::find(computer.reference.as_str())?;
             let mut registered = Registered::default();
@@ -145,17 +162,15 @@ impl Tables {
                     .insert(Name::find(partition.reference.as_str())?, slot(partition, status)?);
             }
             registered.banged = self.take(computer.reference.as_str(), "computer", "").is_some();
-            picture.computers.insert(name, registered);
+            state.computers.insert(name, registered);
         }
         for instance in self.instances.clone() {
-            let seat = self.seat(&instance)?;
-            if picture.instances.insert(self.path(instance.number)?, seat).is_some() {
-                return Err(format!("two instances of one title: {instance:?}"));
-            }
+            let kept = self.instance(&instance)?;
+            state.instances.insert(number(instance.number)?, kept);
         }
         match self.statuses.first() {
             Some(row) => Err(format!("a report on what is not there: {row:?}")),
-            None => Ok(picture.tidied()),
+            None => Ok(state),
         }
     }
 
@@ -164,21 +179,7 @@ impl Tables {
         self.statuses.iter().position(is_it).map(|at| self.statuses.swap_remove(at))
     }
 
-    fn instance(&self, number: i64) -> Result<&Instance, String> {
-        let found = self.instances.iter().find(|instance| instance.number == number);
-        found.ok_or_else(|| format!("a link to the instance {number}, which is not there"))
-    }
-
-    fn path(&self, number: i64) -> Result<String, String> {
-        let instance = self.instance(number)?;
-        let root = match instance.root {
-            Some(root) => Some(Name::find(self.instance(root)?.title.as_str())?),
-            None => None,
-        };
-        Ok(path(root, Name::find(instance.title.as_str())?))
-    }
-
-    fn seat(&mut self, instance: &Instance) -> Result<Seat, String> {
+    fn instance(&mut self, instance: &Instance) -> Result<slap_model::state::Instance, String> {
         let document = |text: &str| instance_xml::decode(text).map_err(|error| error.to_string());
         let (place, shared) = match &instance.place {
             store::Place::Partition(computer, partition) => {
@@ -186,16 +187,18 @@ impl Tables {
             }
             store::Place::Shared { reference, host } => {
                 let status = self.take("", "shared", reference.as_str());
-                let shared = SharedSeat {
+                let shared = Shared {
                     reference: names::reference(reference.as_str())?,
-                    host: host.map(|host| self.path(host)).transpose()?,
+                    host: host.map(number).transpose()?,
                     status: status.map(|row| word(&row.status.text)).transpose()?,
                 };
                 (None, Some(shared))
             }
         };
-        Ok(Seat {
-            requester: instance.requester.map(|requester| self.path(requester)).transpose()?,
+        Ok(slap_model::state::Instance {
+            title: Name::find(instance.title.as_str())?,
+            root: instance.root.map(number).transpose()?,
+            requester: instance.requester.map(number).transpose()?,
             release: Name::find(instance.release.as_str())?,
             kind: Name::find(&instance.software_type)?,
             parameters: find_parameters(&document(&instance.parameters)?)?,
@@ -205,6 +208,11 @@ impl Tables {
             shared,
         })
     }
+}
+
+fn number(number: i64) -> Result<Number, String> {
+    Number::try_from(number)
+        .map_err(|_| format!("the instance has the number {number}: expected at most 65535"))
 }
 
 fn slot(partition: &Partition, status: Option<StatusRow>) -> Result<Slot, String> {

@@ -3,7 +3,7 @@
 use super::{
     answer::{self, Response},
     names::microseconds,
-    picture::Picture,
+    picture::{self, Picture},
     question,
 };
 use crate::world::{SetClock, World};
@@ -67,6 +67,14 @@ impl Real {
     ///
     /// # Errors
     /// When the database holds what no list of events can have put there, or cannot be read.
+    pub(super) fn state(&self) -> Result<State, String> {
+        self.master.read(picture::state_of_database).map_err(|error| error.to_string())?
+    }
+
+    /// As [`Real::state`], to be compared.
+    ///
+    /// # Errors
+    /// Those of [`Real::state`].
     pub(super) fn picture(&self) -> Result<Picture, String> {
         self.master.read(Picture::of_database).map_err(|error| error.to_string())?
     }

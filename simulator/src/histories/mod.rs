@@ -28,7 +28,7 @@ use mixture::{Kind, Mixture, Shape};
 use slap_impl::env::{Either, Env, LocalFuture, join_all, race};
 use slap_model::names::Computer;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
     time::Duration,
@@ -336,6 +336,13 @@ fn counts(history: &[Operation]) -> BTreeMap<(&'static str, &'static str), u64> 
         *counts.entry((action, outcome)).or_default() += 1;
     }
     counts
+}
+
+impl Outcomes {
+    /// The names of the promises that were broken.
+    pub fn broken(&self) -> BTreeSet<&str> {
+        self.violations.iter().filter_map(|violation| violation.split(':').next()).collect()
+    }
 }
 
 impl fmt::Display for Outcomes {

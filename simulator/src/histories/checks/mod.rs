@@ -43,6 +43,15 @@ pub enum Promise {
 }
 
 impl Promise {
+    /// Those that are no rules of the model.
+    pub const OWN: [Promise; 5] = [
+        Promise::ReadYourWrites,
+        Promise::MonotonicReads,
+        Promise::OneTagOneView,
+        Promise::Linearizable,
+        Promise::Answers,
+    ];
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
