@@ -84,7 +84,8 @@ fn command(line: &str) -> Command {
     match *verb {
         "requests" => requests(what, rest, (*actor != "user").then(own)),
         "publishes" => {
-            Command::Publish { computer, partition: own(), slave_reference, document: (*what).to_owned() }
+            let document = format!("<instance><parameter id='key'>{what}</parameter></instance>");
+            Command::Publish { computer, partition: own(), slave_reference, document }
         }
         "renames" => {
             Command::Rename { computer, partition: own(), slave_reference, title: what.parse().unwrap() }

@@ -186,10 +186,10 @@ fn its_host_speaks_for_it() {
         user requests r => p1 started +p1
         p1 requests c => p2 started +p2
         p2 requests s shared => p0 started +p0
-        p0 publishes <a/> of=r_s => done +p2
-        p0 publishes <a/> of=r_s => done
-        p1 publishes <b/> of=r_s => 404
-        p3 publishes <b/> of=r_s => 404
+        p0 publishes a of=r_s => done +p2
+        p0 publishes a of=r_s => done
+        p1 publishes b of=r_s => 404
+        p3 publishes b of=r_s => 404
         p0 reports error of=r_s => OK
         p0 reports error of=nobody => 404
         p1 reports error of=r_s => 404
@@ -200,13 +200,13 @@ fn its_host_speaks_for_it() {
     world.play(
         "p0 reports bang of=r_s => OK +p0 +p1 +p2
         user requests t shared => p0 started +p0
-        p0 publishes <a/> of=_t => done
+        p0 publishes a of=_t => done
         p0 reports bang of=_t => OK +p0
         user requests h destroyed => p0 destroyed +p0
         p0 reports bang of=_t => OK
         p0 reports bang of=r_s => OK +p1 +p2
         p1 requests c destroyed => p2 destroyed +p2
-        p0 publishes <b/> of=r_s => done",
+        p0 publishes b of=r_s => done",
     );
     assert_eq!(world.shared_status("r_s").unwrap(), "#error bang called: now");
 }

@@ -146,17 +146,17 @@ fn a_changed_connection_wakes_the_requester() {
         "user requests r => p0 started +p0
         p0 requests a => p1 started +p1
         p1 requests b => p2 started +p2
-        p0 publishes <a/> => done
-        p2 publishes <a/> => done +p1
-        p2 publishes <a/> => done
+        p0 publishes a => done
+        p2 publishes a => done +p1
+        p2 publishes a => done
         p0 requests b => p2 started
-        p2 publishes <b/> => done +p0
+        p2 publishes b => done +p0
         p1 requests b => p2 started
         p0 requests a destroyed => p1 destroyed +p1
         p2 publishes <c/> => done
         p1 reports destroyed => OK
         p2 publishes <d/> => done +p0
-        p1 publishes <a/> => 404",
+        p1 publishes a => 404",
     );
 }
 
