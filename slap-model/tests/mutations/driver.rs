@@ -18,6 +18,18 @@ impl Choices for Numbers {
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((mixed ^ (mixed >> 31)) % count as u64) as usize
     }
+
+    fn choose_weighted(&mut self, weights: &[u32]) -> usize {
+        let mut left = self.choose(weights.iter().sum::<u32>() as usize) as u32;
+        weights
+            .iter()
+            .position(|weight| {
+                let is_it = left < *weight;
+                left = left.saturating_sub(*weight);
+                is_it
+            })
+            .unwrap_or_default()
+    }
 }
 
 fn walk(world: &World, seed: u64) -> Vec<&'static str> {
