@@ -102,9 +102,11 @@ fn ci(nightly: bool) -> ExitCode {
         }
         let histories = ["histories", "--operations", "100000", "--kills", "20", "--rounds", "1000"];
         let build = ["run", "--release", "--quiet", "--package", "simulator", "--bin", "simulator", "--"];
-        let exit = run(cargo().args(build).args(histories));
-        if exit != 0 {
-            return code(exit);
+        for arguments in [&histories[..], &["canaries"]] {
+            let exit = run(cargo().args(build).args(arguments));
+            if exit != 0 {
+                return code(exit);
+            }
         }
     }
     eprintln!("ci: all done in {:.1} s", start.elapsed().as_secs_f64());
