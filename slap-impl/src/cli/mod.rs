@@ -83,15 +83,39 @@ pub fn process(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(exit) => return ExitCode::from(exit.0),
     };
-    let exit = real::block_on(async |env| match words(arguments) {
-        Ok(words) => run(env, words).await,
-        Err(message) => {
-            env.tell(format_args!("error: {message}"));
-            env.tell("hint: names, paths and values are UTF-8 here; rename the file, or choose another name");
-            Exit::USAGE
-        }
-    });
+    let exit =
+        real::block_on(async |env| match words(arguments).and_then(|words| variables().map(|()| words)) {
+            Ok(words) => run(env, words).await,
+            Err(message) => {
+                env.tell(format_args!("error: {message}"));
+                env.tell(
+                    "hint: names, paths and values are UTF-8 here; rename the file, or choose another name",
+                );
+                Exit::USAGE
+            }
+        });
     ExitCode::from(exit.0)
+}
+
+/// The variables that commands look at: each names a place.
+const PLACES: [&str; 8] = [
+    "BUILDOUT_HOME",
+    "HOME",
+    "SLAPOS_CLIENT_CONFIGURATION",
+    "SLAPOS_CONFIGURATION",
+    "SLAP_LAB",
+    "TMPDIR",
+    "USER",
+    "XDG_STATE_HOME",
+];
+
+/// Refuses a variable that is no UTF-8: taken for unset, it would make a command work on another place.
+fn variables() -> Result<(), String> {
+    let unreadable = real::unreadable_variables();
+    match unreadable.iter().find(|name| PLACES.contains(&name.as_str())) {
+        Some(name) => Err(format!("the environment variable {name} is no UTF-8")),
+        None => Ok(()),
+    }
 }
 
 /// The arguments without the program's own name. One that is no UTF-8 is refused: it would be another name, for another file, when it

@@ -31,6 +31,22 @@ fn a_foreign_directory_is_neither_removed_nor_used() {
 }
 
 #[test]
+fn a_lab_that_cannot_be_named_is_not_taken_for_the_remembered_one() {
+    use std::os::unix::ffi::OsStrExt;
+    let lab = TestLab::up_empty(1, 1);
+    let name = std::ffi::OsStr::from_bytes(b"/tmp/nosuch\xff");
+    let done = Command::new(assert_cmd::cargo::cargo_bin!("slap"))
+        .args(["lab", "down", "--purge"])
+        .env("HOME", lab.beside(""))
+        .env("SLAP_LAB", name)
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(2), "{done:?}");
+    assert!(String::from_utf8_lossy(&done.stderr).contains("SLAP_LAB"), "{done:?}");
+    lab.ok(&["lab", "wait"]);
+}
+
+#[test]
 fn what_a_lab_did_not_make_survives_its_purge() {
     let lab = TestLab::up_empty(1, 1);
     fs::write(lab.directory().join("mine"), "precious").unwrap();

@@ -57,6 +57,12 @@ pub fn env_with_executable(executable: &Path) -> Env {
     Env::new(parts(context))
 }
 
+/// The names of the environment variables whose values are no UTF-8. To a [`Context`] they are not set.
+pub fn unreadable_variables() -> Vec<String> {
+    let unreadable = std::env::vars_os().filter(|(_, value)| value.to_str().is_none());
+    unreadable.map(|(name, _)| name.to_string_lossy().into_owned()).collect()
+}
+
 /// The real parts around a context of one's own: a test puts its faults around one of them.
 pub fn parts(context: Context) -> EnvParts {
     EnvParts {
