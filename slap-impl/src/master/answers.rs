@@ -115,14 +115,7 @@ impl Master {
     pub(super) fn without_host(&self, reference: &SharedReference) -> crate::wire::status::AccessStatus {
         let text = "#error its host was destroyed: the next request for it looks for another".to_owned();
         let now = self.now();
-        let status = AccessStatus {
-            text,
-            state: String::new(),
-            created_at: now,
-            since: now,
-            log: String::new(),
-            about: 0,
-        };
+        let status = AccessStatus::said(text, now);
         render::status(Some(&status), "", reference.as_str(), "Slave Instance", 0, now)
     }
 

@@ -184,14 +184,7 @@ impl Master {
             return;
         }
         let text = format!("#access {computer}");
-        let status = AccessStatus {
-            text,
-            state: String::new(),
-            created_at: now,
-            since: now,
-            log: String::new(),
-            about: 0,
-        };
+        let status = AccessStatus::said(text, now);
         contacts.insert(computer.clone(), status);
     }
 }

@@ -49,6 +49,13 @@ pub struct AccessStatus {
     pub about: i64,
 }
 
+impl AccessStatus {
+    /// What the master itself says at `now`, microseconds since 1970, of no timestamp of a partition.
+    pub fn said(text: String, now: i64) -> AccessStatus {
+        AccessStatus { text, state: String::new(), created_at: now, since: now, log: String::new(), about: 0 }
+    }
+}
+
 /// A report, and what it is about, as they are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusRow {
