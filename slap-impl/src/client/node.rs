@@ -107,7 +107,8 @@ impl SlapClient {
         self.report_release("buildingSoftwareRelease", computer, url, &[]).await
     }
 
-    /// A software release was built.
+    /// A software release was built. False when the master answers that it does not supply it to the computer any more, and so
+    /// did not keep the report (only our master says so).
     ///
     /// # Errors
     /// [`ClientError`].
@@ -115,8 +116,10 @@ impl SlapClient {
         &self,
         computer: &ComputerId,
         url: &SoftwareUrl,
-    ) -> Result<(), ClientError> {
-        self.report_release("availableSoftwareRelease", computer, url, &[]).await
+    ) -> Result<bool, ClientError> {
+        let fields = [("url", url.as_str()), ("computer_id", computer.as_str())];
+        let response = self.post("availableSoftwareRelease", &fields).await?;
+        Ok(!response.body.starts_with(b"Ignored: "))
     }
 
     /// A software release could not be built or removed.

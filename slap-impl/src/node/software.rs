@@ -83,8 +83,12 @@ pub async fn build(site: &Site, url: &SoftwareUrl) -> Result<(), NodeError> {
         }
         return Err(error);
     }
-    // The mark comes after the report, so that a report that was lost is made again.
-    site.master.available_release(computer, url).await?;
+    // The mark comes after the report, so that a report that was lost is made again; so it must be when the release is supplied
+    // again.
+    if !site.master.available_release(computer, url).await? {
+        site.env.tell(format!("Built {url}, which is not supplied to {computer} any more"));
+        return Ok(());
+    }
     let mark = format!("{}\n", site.env.clock().now().strftime("%a %b %e %H:%M:%S %Y"));
     site.files()
         .replace(&directory.join(".completed"), mark.as_bytes(), 0o644)

@@ -1,7 +1,12 @@
 //! Other parameters, other states.
 
-use crate::support::{TestLab, get, until};
-use std::fs;
+use crate::support::{TestLab, get, post, until};
+use serde_json::Value;
+use std::{
+    fs,
+    io::Write,
+    net::{TcpListener, TcpStream},
+};
 
 fn request(lab: &TestLab, more: &[&str]) {
     let release = lab.first_release();
@@ -75,4 +80,39 @@ fn a_removed_release_is_gone_when_nothing_uses_it() {
     lab.ok(&["wait", "hello-1", "--for", "destroyed", "--timeout", "60s"]);
     lab.ok(&["remove", &release, "COMP-1"]);
     until("the release is removed", || (built() == 0).then_some(()));
+}
+
+#[test]
+fn a_release_that_is_removed_while_it_is_built_is_reported_when_it_is_wanted_again() {
+    let lab = TestLab::up_empty(1, 1);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let profile = format!(
+        "[buildout]\nparts = file\n\n[file]\nrecipe = slapos.recipe.build:download\nurl = http://{}/file\n",
+        listener.local_addr().unwrap()
+    );
+    let release = lab.release("slow", &[("software.cfg", &profile)]);
+    lab.ok(&["supply", &release, "COMP-1"]);
+    let (stream, _) = listener.accept().unwrap();
+    // It is being built now. An earlier report that it is gone arrives late.
+    lab.ok(&["remove", &release, "COMP-1"]);
+    let report = format!("{}/destroyedSoftwareRelease", lab.status()["master_url"].as_str().unwrap());
+    let (status, body) = post(&report, &[("url", &release), ("computer_id", "COMP-1")]).unwrap();
+    assert_eq!((status, body.as_str()), (200, "OK"));
+    let supplied = |status: &Value| status["nodes"][0]["software"].as_array().unwrap().len();
+    assert_eq!(supplied(&lab.status()), 0);
+    let answer = |mut stream: TcpStream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi").unwrap();
+    };
+    answer(stream);
+    until("it is built", || {
+        lab.ok(&["lab", "logs"]).contains("is not supplied to COMP-1 any more").then_some(())
+    });
+
+    lab.ok(&["supply", &release, "COMP-1"]);
+    // An update downloads it again.
+    answer(listener.accept().unwrap().0);
+    lab.until("the master knows that it is built", |status| {
+        let status = status["nodes"][0]["software"][0]["status"].as_str()?;
+        status.contains("available").then_some(())
+    });
 }
