@@ -94,7 +94,7 @@ impl Master {
     }
 
     /// Reports of a node are signs of life of it.
-    fn mark_contact(&self, command: &Command) {
+    pub(super) fn mark_contact(&self, command: &Command) {
         let (Command::ReportRelease { computer, .. }
         | Command::ReportInstance { computer, .. }
         | Command::Publish { computer, .. }) = command
@@ -164,11 +164,16 @@ fn requester(form: &Form) -> Result<Option<Requester>, Refusal> {
 }
 
 fn checked_type(form: &Form, software_type: &str) -> Result<String, Refusal> {
-    if software_type.chars().count() > 512 || software_type.chars().any(char::is_control) {
-        let reason = "expected at most 512 characters without control characters";
-        return Err(form.bad("software_type", &reason));
-    }
+    check_type(software_type).map_err(|reason| form.bad("software_type", &reason))?;
     Ok(software_type.to_owned())
+}
+
+/// What a software type may be.
+pub(super) fn check_type(software_type: &str) -> Result<(), &'static str> {
+    if software_type.chars().count() > 512 || software_type.chars().any(char::is_control) {
+        return Err("expected at most 512 characters without control characters");
+    }
+    Ok(())
 }
 
 fn format(form: &Form) -> Result<Command, Refusal> {

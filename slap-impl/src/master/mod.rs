@@ -3,7 +3,7 @@
 //! * `decisions`: what is decided, inside one transaction; `commit_queue`: many decisions become durable together
 //! * `router`: which request goes where; `form`: its arguments; `actions`: changes; `answers`: what is only read
 //! * `information`: a computer's full information, with long polls; `render`: rows as the wire's documents
-//! * `hateoas`: the JSON documents for users' clients
+//! * `hateoas`: the JSON documents for users' clients; `rpc`: the JSON-RPC methods
 //! * `log`: the master's log, bounded
 //!
 //! It plays the role of slapproxy (slapos/proxy/), for many computers. What other masters or later versions serve is refused
@@ -19,6 +19,7 @@ mod information;
 mod log;
 mod render;
 mod router;
+mod rpc;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,6 @@
 //! Which request goes where.
 
-use super::{Master, decisions::Refusal, form::Form, hateoas};
+use super::{Master, decisions::Refusal, form::Form, hateoas, rpc};
 use crate::{
     env::LocalFuture,
     wire::http::server::{Handler, Request, Response},
@@ -46,7 +46,7 @@ const ENDPOINTS: [(&str, Method); 27] = [
 ];
 
 /// What other masters serve and this one does not.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 8] = [
     ("generateComputerCertificate", "this master has no certificates: every node on its network is trusted"),
     ("getHostingSubscriptionIpList", "the addresses of a whole tree are not served here"),
     ("http_proxy", "relaying other servers' pages is not served here"),
@@ -55,7 +55,6 @@ const ELSEWHERE: [(&str, &str); 9] = [
     ("requestComputerNetwork", "computer networks are not served here"),
     ("revokeComputerCertificate", "this master has no certificates: every node on its network is trusted"),
     ("shacache", "the binary cache is not served here"),
-    ("slapos", "the JSON-RPC endpoints are not served here: use the XML ones"),
 ];
 
 impl Handler for Master {
@@ -72,6 +71,9 @@ impl Master {
         let answer = match request.path.trim_start_matches('/') {
             "" if request.method == "GET" => Ok(self.welcome()),
             path if path == "hateoas" || path.starts_with("hateoas/") => hateoas::answer(self, &request),
+            path if path.starts_with(rpc::PREFIX) => {
+                return self.rpc(path.trim_end_matches('/'), &request).await;
+            }
             path => self.endpoint(path.trim_end_matches('/'), &request).await,
         };
         answer.unwrap_or_else(|refusal| refused(&refusal))

@@ -1,5 +1,6 @@
 //! The whole master over HTTP, on the real system, and its commit queue on a store that fails.
 
+mod rpc;
 mod trees;
 
 use super::*;
@@ -197,7 +198,7 @@ fn what_is_not_served_is_refused_by_name() {
             ("", 200, "a SlapOS master"),
             ("nonsense", 404, "nothing at /nonsense"),
             ("supplySupply", 405, "asked with POST"),
-            ("slapos.get.v0.instance_tree", 501, "JSON-RPC"),
+            ("slapos.get.v0.instance_tree", 405, "Method Not Allowed"),
             ("panel/", 501, "no panel"),
             ("getFullComputerInformation", 400, "computer_id, which is missing"),
             ("getFullComputerInformation?computer_id=..%2Fx", 400, "no computer id"),

@@ -92,6 +92,11 @@ pub fn has_children(connection: &Connection, root: i64) -> rusqlite::Result<bool
         .query_row([root], |row| row.get(0))
 }
 
+/// The shared instances that have that host, whatever is wanted of them, in the order in which they came to be.
+pub fn hosted(connection: &Connection, host: i64) -> rusqlite::Result<Vec<Instance>> {
+    many(connection, "WHERE host = ?1 ORDER BY number", [host])
+}
+
 /// How many shared instances have that host.
 pub fn count_hosted(connection: &Connection, host: i64) -> rusqlite::Result<u32> {
     connection

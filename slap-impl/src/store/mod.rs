@@ -22,9 +22,9 @@ pub use changes::{
     upsert_partition, upsert_supply,
 };
 pub use instances::{
-    Wanted, count_hosted, delete_instance, descendants, has_children, host_for, insert_instance, instance,
-    instance_titled, instances, listed_shared, roots, set_connection, set_host, set_state, set_title,
-    shared_instance, update_instance,
+    Wanted, count_hosted, delete_instance, descendants, has_children, host_for, hosted, insert_instance,
+    instance, instance_titled, instances, listed_shared, roots, set_connection, set_host, set_state,
+    set_title, shared_instance, update_instance,
 };
 pub use journal::{JournalEntry, append_journal, journal_after};
 pub use queries::{computer, computers, free_partition, partition, partitions, supplies, supply};

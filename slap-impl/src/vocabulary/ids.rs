@@ -11,6 +11,12 @@ pub struct BadId {
     expected: &'static str,
 }
 
+impl BadId {
+    pub(super) fn new(kind: &'static str, value: &str, expected: &'static str) -> BadId {
+        BadId { kind, value: value.to_owned(), expected }
+    }
+}
+
 impl fmt::Display for BadId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown: String = self.value.chars().take(80).collect();

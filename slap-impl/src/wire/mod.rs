@@ -4,6 +4,7 @@
 //! * `marshal`: the documents of Python's xml_marshaller; `instance_xml`: parameters
 //! * `objects`, `configuration` and `status`: what these documents mean
 //! * `hateoas`: the JSON documents that clients search; `uri_template`: the links in them
+//! * `json_rpc`: the JSON documents of the methods that later clients call
 //! * `config_parser`, `settings`: slapos.cfg
 
 pub mod config_parser;
@@ -12,6 +13,7 @@ mod fields;
 pub mod hateoas;
 pub mod http;
 pub mod instance_xml;
+pub mod json_rpc;
 pub mod marshal;
 pub mod objects;
 pub mod settings;

@@ -2,7 +2,8 @@
 
 use super::FormattedPartition;
 use crate::vocabulary::{
-    ComputerId, InstanceTitle, PartitionId, RequestedState, SharedReference, SoftwareUrl, SupplyState,
+    ComputerId, InstanceGuid, InstanceTitle, PartitionId, RequestedState, SharedReference, SoftwareUrl,
+    SupplyState,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -100,6 +101,13 @@ pub enum Command {
         /// The new title.
         title: InstanceTitle,
     },
+    /// Something about the instance of that guid, wherever it is.
+    OnInstance {
+        /// Which instance.
+        guid: InstanceGuid,
+        /// What.
+        action: InstanceAction,
+    },
     /// All instances of a computer shall be processed again.
     BangComputer {
         /// Which computer.
@@ -135,6 +143,15 @@ impl Command {
             Command::Rename { computer, partition, slave_reference, title } => {
                 format!("rename {}{partition} of {computer} to {:?}", of(slave_reference), title.as_str())
             }
+            Command::OnInstance { guid, action } => match action {
+                InstanceAction::Report { report } => {
+                    format!("{:?} is reported {}", guid.as_str(), report.word())
+                }
+                InstanceAction::Publish { .. } => format!("{:?} publishes", guid.as_str()),
+                InstanceAction::Rename { title } => {
+                    format!("rename {:?} to {:?}", guid.as_str(), title.as_str())
+                }
+            },
             Command::BangComputer { computer, .. } => format!("bang {computer}"),
         }
     }
@@ -191,6 +208,28 @@ pub enum ReleaseReport {
     },
     /// It is gone.
     Destroyed,
+}
+
+/// What is done about an instance that is named by its guid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum InstanceAction {
+    /// A node reports on it.
+    Report {
+        /// What it reports.
+        #[serde(flatten)]
+        report: InstanceReport,
+    },
+    /// Connection parameters are published for it.
+    Publish {
+        /// What is published, as an instance document.
+        document: String,
+    },
+    /// It shall have another title.
+    Rename {
+        /// The new title.
+        title: InstanceTitle,
+    },
 }
 
 /// What a node reports of an instance.

@@ -6,6 +6,7 @@
 //! * `tree`: who may ask for whom, and what reaches a whole tree: stop, destroy, bang
 //! * `instance`: what a node reports of an instance, until it is destroyed
 //! * `publish`: connection parameters, and titles
+//! * `named`: the same for an instance that is named by its guid
 //! * `supply`: a release shall be on a computer, or gone, and what the computer reports of it
 //! * `format`: a computer says which partitions it has
 //!
@@ -15,6 +16,7 @@
 mod command;
 mod format;
 mod instance;
+mod named;
 mod publish;
 mod request;
 mod shared;
@@ -23,8 +25,9 @@ mod supply;
 mod tests;
 mod tree;
 
-pub use command::{Command, InstanceReport, ReleaseReport, Requester};
+pub use command::{Command, InstanceAction, InstanceReport, ReleaseReport, Requester};
 pub use format::{FormattedPartition, PARTITIONS_MAX};
+pub use named::find_named;
 pub use shared::HOSTED_MAX;
 
 use super::commit_queue::Written;
@@ -230,6 +233,7 @@ impl Desk<'_> {
             Command::Rename { computer, partition, slave_reference, title } => {
                 self.rename(computer, partition, slave_reference.as_ref(), title)
             }
+            Command::OnInstance { guid, action } => self.on_instance(guid, action),
             Command::BangComputer { computer, message } => self.bang_computer(computer, message),
         }
     }

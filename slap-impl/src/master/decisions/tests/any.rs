@@ -82,10 +82,27 @@ fn commands() -> impl Strategy<Value = Command> {
                 title: title.parse().unwrap(),
             }
         ),
+        3 => on_instance(),
         1 => computer.prop_map(|computer| {
             Command::BangComputer { computer: computer.parse().unwrap(), message: "b".into() }
         }),
     ]
+}
+
+/// The same about instances that are named by their guids.
+fn on_instance() -> impl Strategy<Value = Command> {
+    let guids = ["a______0", "b______0", "c___a___0", "d___b___0", "a______1", "b___a___1", "nobody______0"];
+    let actions = vec![
+        InstanceAction::Report { report: InstanceReport::Started },
+        InstanceAction::Report { report: InstanceReport::Error { log: "e".into() } },
+        InstanceAction::Report { report: InstanceReport::Bang { message: "b".into() } },
+        InstanceAction::Report { report: InstanceReport::Destroyed },
+        InstanceAction::Publish { document: "<b/>".into() },
+        InstanceAction::Rename { title: "a".parse().unwrap() },
+        InstanceAction::Rename { title: "e".parse().unwrap() },
+    ];
+    (prop::sample::select(guids.to_vec()), prop::sample::select(actions))
+        .prop_map(|(guid, action)| Command::OnInstance { guid: guid.parse().unwrap(), action })
 }
 
 /// Whether a command asks for another effect each time it is repeated.
@@ -95,6 +112,11 @@ fn is_an_event(command: &Command) -> bool {
         Command::BangComputer { .. }
             | Command::ReportInstance { report: InstanceReport::Bang { .. }, .. }
             | Command::Rename { .. }
+            | Command::OnInstance {
+                action: InstanceAction::Report { report: InstanceReport::Bang { .. } }
+                    | InstanceAction::Rename { .. },
+                ..
+            }
     )
 }
 
