@@ -5,7 +5,10 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "criterion's macros; a benchmark may panic")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use simulator::differential::{choices::seeded, run::run};
+use simulator::differential::{
+    choices::seeded,
+    run::{Wires, run},
+};
 use slap_model::worlds::everything;
 
 const LENGTH: usize = 120;
@@ -17,7 +20,7 @@ fn lists(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements((lists.len() * LENGTH) as u64));
     group.sample_size(10);
     group.bench_function("events on the model and the real master (floor 2,000 a second)", |bencher| {
-        bencher.iter(|| lists.iter().for_each(|list| assert!(run(list).difference.is_none())));
+        bencher.iter(|| lists.iter().for_each(|list| assert!(run(list, Wires::Xml).difference.is_none())));
     });
     group.finish();
 }

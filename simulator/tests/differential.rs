@@ -12,7 +12,7 @@ use simulator::differential::{
     choices::{of_bytes, seeded},
     failure::Failure,
     file, replay,
-    run::{Coverage, run},
+    run::{Coverage, Wires, run},
 };
 use slap_impl::env::Exit;
 use slap_model::{
@@ -33,10 +33,10 @@ fn regressions() -> PathBuf {
 }
 
 /// Runs a list; a difference is written as a short list, and ends the test.
-fn check(events: &[Event]) -> Coverage {
-    let outcome = run(events);
+fn check(events: &[Event], wires: Wires) -> Coverage {
+    let outcome = run(events, wires);
     if outcome.difference.is_some() {
-        let failure = Failure::of(events).expect("what differed once differs again");
+        let failure = Failure::of(events, wires).expect("what differed once differs again");
         let path = regressions().join(&failure.file_name);
         fs::write(&path, failure.file()).expect("it can be written");
         panic!("written to {}\n{}", path.display(), failure.file());
@@ -57,7 +57,8 @@ fn lists_of_seeds_do_the_same_on_both_sides_until_everything_occurred() {
             break;
         }
         let world = &worlds()[usize::from(seed % 4 == 3)];
-        coverage.add(&check(&seeded(world, seed, LENGTH)));
+        let wires = if seed % 2 == 0 { Wires::Xml } else { Wires::Mixed };
+        coverage.add(&check(&seeded(world, seed, LENGTH), wires));
     }
     println!("{} events: {coverage:#?}", coverage.total());
     assert_eq!(coverage.missing(), Vec::<String>::new(), "never occurred in {} events", coverage.total());
@@ -68,8 +69,9 @@ proptest! {
     #![proptest_config(Config { cases: cases() / 2, max_shrink_iters: 0, failure_persistence: None, ..Config::default() })]
 
     #[test]
-    fn lists_of_bytes_do_the_same_on_both_sides(bytes in vec(any::<u8>(), 0..800), with_nodes in any::<bool>()) {
-        check(&of_bytes(&worlds()[usize::from(with_nodes)], &bytes));
+    fn lists_of_bytes_do_the_same_on_both_sides(bytes in vec(any::<u8>(), 0..800), with_nodes in any::<bool>(), is_mixed in any::<bool>()) {
+        let wires = if is_mixed { Wires::Mixed } else { Wires::Xml };
+        check(&of_bytes(&worlds()[usize::from(with_nodes)], &bytes), wires);
     }
 }
 

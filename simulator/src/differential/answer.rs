@@ -68,7 +68,8 @@ const REFUSALS: [(&str, Refusal); 16] = [
     (" is wanted on ", Refusal::StillWanted),
 ];
 
-fn refusal(status: u16, text: &str) -> Result<Refusal, String> {
+/// The reason that a refusal gives.
+pub(super) fn refusal(status: u16, text: &str) -> Result<Refusal, String> {
     let reason = text.lines().next().unwrap_or_default();
     let found = if reason.starts_with("the partition ") && reason.ends_with(" is free") {
         Some(Refusal::FreePartition)

@@ -2,7 +2,7 @@
 
 use super::{
     file,
-    run::run,
+    run::{Wires, run},
     shrink::{shrink, simplify},
 };
 use slap_model::Event;
@@ -20,15 +20,16 @@ pub struct Failure {
 
 impl Failure {
     /// Looks for a difference in a list; makes the list short if there is one.
-    pub fn of(events: &[Event]) -> Option<Failure> {
-        let first = run(events).difference?;
+    pub fn of(events: &[Event], wires: Wires) -> Option<Failure> {
+        let first = run(events, wires).difference?;
         let until = (first.at + 1).min(events.len());
-        let is_same = |list: &[Event]| run(list).difference.is_some_and(|found| found.kind == first.kind);
+        let is_same =
+            |list: &[Event]| run(list, wires).difference.is_some_and(|found| found.kind == first.kind);
         let mut short = events[..until].to_vec();
         if is_same(&short) {
             short = simplify(&shrink(&short, is_same), is_same);
         }
-        let difference = run(&short).difference.unwrap_or(first);
+        let difference = run(&short, wires).difference.unwrap_or(first);
         let file_name: String = difference
             .kind
             .chars()

@@ -1,6 +1,7 @@
 //! The model and the real master, event by event.
 //!
-//! * `names`, `question`, `answer`: the model's names, events and replies, as the wire has them
+//! * `names`, `question`, `answer`: the model's names, events and replies, as the XML wire has them; `rpc`: as calls of
+//!   JSON-RPC methods, as far as they can be told so
 //! * `real`: the real master in this process; `picture`: all that it keeps, in a form in which the model's can be compared
 //! * `choices`: lists of events from bytes or from a seed; `file`: lists as files
 //! * `run`: a list on both; `difference`: in what they differ; `shrink`: makes a list short that shows a difference
@@ -22,6 +23,7 @@ mod picture;
 mod question;
 mod real;
 pub mod replay;
+mod rpc;
 pub mod run;
 pub mod shrink;
 pub mod slapproxy;

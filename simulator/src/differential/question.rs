@@ -72,7 +72,8 @@ pub(super) fn of(state: &State, event: &Event) -> Option<Question> {
     }
 }
 
-const MESSAGE: &str = "it <broke> & stopped";
+/// What reports say.
+pub(super) const MESSAGE: &str = "it <broke> & stopped";
 
 impl Question {
     /// The fields as a query or a form has them.

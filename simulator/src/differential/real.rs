@@ -4,7 +4,7 @@ use super::{
     answer::{self, Response},
     names::microseconds,
     picture::{self, Picture},
-    question,
+    question, rpc,
 };
 use crate::world::{SetClock, World};
 use slap_impl::{
@@ -61,6 +61,21 @@ impl Real {
         }
         let response = self.master.clone().handle(request).await;
         answer::reply(event, &Response { status: response.status, body: response.body.to_vec() })
+    }
+
+    /// The same by a call of a JSON-RPC method; none when the event cannot be told so.
+    pub(super) async fn call(&self, before: &State, event: &Event) -> Option<Result<Reply, String>> {
+        let rpc::Call { method, document } = rpc::of(before, event)?;
+        self.clock.set(microseconds(before.now + 1));
+        let request = Request {
+            method: "POST".to_owned(),
+            path: format!("/slapos.{method}"),
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: document.to_string().into(),
+            ..Request::default()
+        };
+        let response = self.master.clone().handle(request).await;
+        Some(rpc::reply(response.status, &response.body))
     }
 
     /// All that it keeps.

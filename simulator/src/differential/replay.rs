@@ -2,7 +2,7 @@
 
 use super::{
     file::{self, FILE_BYTES_MAX},
-    run::Both,
+    run::{Both, Wires},
 };
 use crate::world::World;
 use slap_impl::env::{Env, Exit};
@@ -34,15 +34,26 @@ pub async fn command(env: &Env, path: &str) -> Exit {
     exit
 }
 
-/// The lines that are shown, and how the command ends.
+/// The lines that are shown, and how the command ends. What is equal by XML is stepped through a second time, with calls of
+/// JSON-RPC methods among its events.
 pub fn steps(events: Vec<Event>) -> (Vec<String>, Exit) {
+    let (lines, exit) = steps_by(events.clone(), Wires::Xml);
+    if exit != Exit::DONE {
+        return (lines, exit);
+    }
+    let (mixed, exit) = steps_by(events, Wires::Mixed);
+    if exit == Exit::DONE { (lines, exit) } else { (mixed, exit) }
+}
+
+fn steps_by(events: Vec<Event>, wires: Wires) -> (Vec<String>, Exit) {
     World::run(1, async move |world| {
-        let mut both = Both::open(&world).await;
+        let mut both = Both::open(&world, wires).await;
         let mut lines = Vec::new();
         for (number, event) in (1..).zip(&events) {
             let step = both.step(event).await;
             lines.push(format!("{number}: {}", serde_json::to_string(event).unwrap_or_default()));
-            lines.push(format!("   model:  {:?}", step.model));
+            let wire = if step.is_call { ", by JSON-RPC" } else { "" };
+            lines.push(format!("   model:  {:?}{wire}", step.model));
             match &step.real {
                 Ok(reply) => lines.push(format!("   master: {reply:?}")),
                 Err(error) => lines.push(format!("   master: unreadable: {error}")),

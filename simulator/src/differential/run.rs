@@ -5,6 +5,7 @@ use super::{
     difference::{Difference, compare, json, side},
     picture::Picture,
     real::Real,
+    rpc,
 };
 use crate::world::World;
 use slap_model::{Event, Refusal, Reply, State, reply::Ignored, state::View};
@@ -17,6 +18,8 @@ pub struct Coverage {
     pub events: BTreeMap<&'static str, u64>,
     /// Replies by kind.
     pub replies: BTreeMap<String, u64>,
+    /// Events by kind that were calls of JSON-RPC methods.
+    pub calls: BTreeMap<&'static str, u64>,
 }
 
 /// The kinds of events that a master sees.
@@ -100,14 +103,22 @@ impl Coverage {
         for (kind, count) in &other.replies {
             *self.replies.entry(kind.clone()).or_default() += count;
         }
+        for (kind, count) in &other.calls {
+            *self.calls.entry(kind).or_default() += count;
+        }
     }
 
-    /// The kinds that never occurred.
+    /// The kinds that never occurred, or never as a call.
     pub fn missing(&self) -> Vec<String> {
+        const NO_CALLS: [&str; 4] =
+            ["clock back", "look", "request by a partition", "request of a shared instance by a partition"];
+        let calls =
+            EVENT_KINDS.iter().filter(|kind| !NO_CALLS.contains(kind) && !self.calls.contains_key(*kind));
+        let calls = calls.map(|kind| format!("{kind} by JSON-RPC"));
         let events = EVENT_KINDS.iter().filter(|kind| !self.events.contains_key(*kind));
         let replies = replies().into_iter().map(|reply| reply.kind().to_string());
         let replies = replies.chain(["given".to_owned()]).filter(|kind| !self.replies.contains_key(kind));
-        events.map(|kind| (*kind).to_owned()).chain(replies).collect()
+        events.map(|kind| (*kind).to_owned()).chain(replies).chain(calls).collect()
     }
 
     /// How many events there were.
@@ -125,15 +136,27 @@ pub struct Outcome {
     pub difference: Option<Difference>,
 }
 
+/// How the real master is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wires {
+    /// By its XML endpoints.
+    Xml,
+    /// By JSON-RPC at every other event of a list, if it can be told so.
+    Mixed,
+}
+
 /// Runs a list in a world of its own.
-pub fn run(events: &[Event]) -> Outcome {
+pub fn run(events: &[Event], wires: Wires) -> Outcome {
     let events = events.to_vec();
     World::run(1, async move |world| {
-        let mut both = Both::open(&world).await;
+        let mut both = Both::open(&world, wires).await;
         let mut outcome = Outcome::default();
         for event in &events {
             let step = both.step(event).await;
             outcome.coverage.count(event, &step.model);
+            if step.is_call {
+                *outcome.coverage.calls.entry(event.kind()).or_default() += 1;
+            }
             outcome.difference = step.difference;
             if outcome.difference.is_some() {
                 break;
@@ -148,6 +171,7 @@ pub struct Both {
     /// The model's state.
     pub state: State,
     real: Real,
+    wires: Wires,
     count: usize,
     /// What was kept when the nodes were told last.
     told: Picture,
@@ -160,22 +184,36 @@ pub struct BothStep {
     pub model: Reply,
     /// The real master's reply, or why its answer is none.
     pub real: Result<Reply, String>,
+    /// Whether it was a call of a JSON-RPC method.
+    pub is_call: bool,
     /// In what they differ.
     pub difference: Option<Difference>,
 }
 
 impl Both {
     /// Both at their beginning.
-    pub async fn open(world: &World) -> Both {
-        Both { state: choices::empty(), real: Real::open(world).await, count: 0, told: Picture::default() }
+    pub async fn open(world: &World, wires: Wires) -> Both {
+        let real = Real::open(world).await;
+        Both { state: choices::empty(), real, wires, count: 0, told: Picture::default() }
     }
 
     /// Lets an event happen on both, and compares the replies and all that is kept.
     pub async fn step(&mut self, event: &Event) -> BothStep {
         let at = self.count;
         self.count += 1;
-        let real = self.real.step(&self.state, event).await;
-        let model = self.state.step(event);
+        let call = match self.wires {
+            Wires::Mixed if at % 2 == 1 => self.real.call(&self.state, event).await,
+            _ => None,
+        };
+        let is_call = call.is_some();
+        let real = match call {
+            Some(real) => real,
+            None => self.real.step(&self.state, event).await,
+        };
+        let mut model = self.state.step(event);
+        if is_call {
+            model = rpc::shown(&model);
+        }
         let expected = Picture::of_state(&self.state);
         let kept = if event.reaches_master() { self.real.picture() } else { Ok(expected.clone()) };
         let mut difference = Difference::of(at, event, (&model, &expected), (&real, &kept));
@@ -183,7 +221,7 @@ impl Both {
             difference = self.look_at_all(at, event).await;
             self.told = expected;
         }
-        BothStep { model, real, difference }
+        BothStep { model, real, is_call, difference }
     }
 
     /// What every node is told, which the master keeps ready, and which may be older than the database then.
