@@ -6,6 +6,7 @@
 pub mod buildout;
 pub mod computer;
 mod connection;
+pub mod events;
 pub mod node;
 mod parameters_file;
 pub mod proxy;
@@ -50,7 +51,7 @@ macro_rules! entry {
 }
 
 /// The commands, in the order in which help lists them.
-const COMMANDS: [Entry; 13] = [
+const COMMANDS: [Entry; 14] = [
     entry!(
         "lab",
         "VERB",
@@ -63,6 +64,7 @@ const COMMANDS: [Entry; 13] = [
     entry!("service", "list|info", "list instances, or show one", service::run),
     entry!("computer", "list|info", "list computers, or show one", computer::run),
     entry!("wait", "", "wait for an instance or the lab", wait::run),
+    entry!("events", "", "show what the master committed: who asked for what", events::run),
     entry!("logs", "", "print the ends of the lab's logs", lab::run_logs),
     entry!("proxy", "start", "run a master", proxy::run),
     entry!(

@@ -11,7 +11,7 @@ mod node;
 mod user;
 
 pub use node::Poll;
-pub use user::InstanceRequest;
+pub use user::{Events, InstanceRequest};
 
 use crate::{
     env::Env,

@@ -11,7 +11,9 @@ use crate::{
         uri_template::{Variable, expand},
     },
 };
-use std::collections::BTreeMap;
+use serde::Deserialize;
+use serde_json::Value as Json;
+use std::{collections::BTreeMap, time::Duration};
 
 /// A wish for an instance. To wish again changes the instance of that title.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +34,35 @@ pub struct InstanceRequest {
     pub shared: bool,
 }
 
+/// Committed changes, as our master tells them.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Events {
+    /// Which database they are from.
+    pub database: String,
+    /// The number of the oldest that is kept; 0 without any.
+    pub oldest: i64,
+    /// The number of the newest.
+    pub newest: i64,
+    /// Those that were asked for, or the first of them: `sequence`, `time`, `who`, `what`, `command`, `answer`.
+    pub events: Vec<Json>,
+}
+
 impl SlapClient {
+    /// What was committed after the change of the number `since`. With `wait`, an answer that would be empty is held so long. Only our
+    /// master serves it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn events(&self, since: i64, wait: Option<Duration>) -> Result<Events, ClientError> {
+        let mut request = self.get_request("events", &[("since", &since.to_string())])?;
+        if let Some(wait) = wait {
+            request.headers.push(("prefer".to_owned(), format!("wait={}", wait.as_secs())));
+            request.deadline += wait;
+        }
+        let response = self.send(request).await?;
+        serde_json::from_slice(&response.body).map_err(protocol)
+    }
+
     /// Wants a software release built on a computer, or removed from it.
     ///
     /// # Errors

@@ -322,6 +322,11 @@ impl Env {
         }
     }
 
+    /// Whether a result could not be written.
+    pub fn has_lost_output(&self) -> bool {
+        self.lost.borrow().is_some()
+    }
+
     /// Why a result could not be written, if so; asked for once, when the program ends.
     pub fn take_lost_output(&self) -> Option<io::Error> {
         self.lost.borrow_mut().take()

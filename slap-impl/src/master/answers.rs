@@ -62,6 +62,7 @@ impl Master {
                 let status = self.read(|connection| self.release_status(connection, &computer, &url))??;
                 Ok(document(&status.to_value()))
             }
+            "events" => self.events(form, request).await,
             "getHateoasUrl" => Ok(Response::text(200, format!("{}/hateoas/", base_url(self, request)))),
             "getRunId" => Ok(Response::text(200, self.run_id.clone())),
             "getSoftwareReleaseListFromSoftwareProduct" => self.releases_of_product(form),

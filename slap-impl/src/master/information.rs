@@ -131,7 +131,7 @@ fn matches_etag(known: &str, etag: &str) -> bool {
 }
 
 /// The first `wait` of a `Prefer` header, at most [`WAIT_MAX`]; what cannot be read is no preference (RFC 7240, 2).
-fn preferred_wait(prefer: &str) -> Option<Duration> {
+pub(super) fn preferred_wait(prefer: &str) -> Option<Duration> {
     prefer.split(',').find_map(|preference| {
         let (name, value) = preference.split(';').next()?.split_once('=')?;
         if !name.trim().eq_ignore_ascii_case("wait") {

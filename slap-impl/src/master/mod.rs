@@ -2,6 +2,7 @@
 //!
 //! * `decisions`: what is decided, inside one transaction; `commit_queue`: many decisions become durable together
 //! * `router`: which request goes where; `form`: its arguments; `actions`: changes; `answers`: what is only read
+//! * `events`: the journal, for users
 //! * `information`: a computer's full information, with long polls; `render`: rows as the wire's documents
 //! * `hateoas`: the JSON documents for users' clients; `rpc`: the JSON-RPC methods
 //! * `log`: the master's log, bounded
@@ -13,6 +14,7 @@ mod actions;
 mod answers;
 pub mod commit_queue;
 pub mod decisions;
+mod events;
 mod form;
 mod hateoas;
 mod information;
@@ -34,7 +36,7 @@ use decisions::{Answer, Command, Decided, Refusal, decide};
 use information::{Rendered, Watchers};
 use rusqlite::Connection;
 use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// What a master is started with.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +69,8 @@ pub struct Master {
     /// When each computer was last heard of. The real master keeps this in memory too.
     contacts: RefCell<BTreeMap<ComputerId, AccessStatus>>,
     closing: watch::Sender<bool>,
+    /// Something was committed.
+    committed: Notify,
     log: log::Log,
     /// Where it listens, for URLs when a request does not say which name it used.
     address: RefCell<String>,
@@ -91,6 +95,7 @@ impl Master {
             rendered: Rendered::default(),
             contacts: RefCell::default(),
             closing: watch::Sender::new(false),
+            committed: Notify::new(),
             log: log::Log::new(env, configuration.log_file),
             address: RefCell::default(),
             env: env.clone(),
@@ -153,6 +158,7 @@ impl Master {
             self.watchers.wake(computer);
         }
         let Some(sequence) = decided.sequence else { return };
+        self.committed.notify_waiters();
         match &decided.answer {
             Ok(Answer::Given(given)) if given.partition.is_some() => {
                 let guid = given.partition.as_ref().map(store::Partition::guid).unwrap_or_default();

@@ -15,12 +15,13 @@ enum Method {
 }
 
 /// The endpoints, and how each is asked (slapos/proxy/slap_tool.py; the rest of them as the real master has them).
-const ENDPOINTS: [(&str, Method); 27] = [
+const ENDPOINTS: [(&str, Method); 28] = [
     ("availableSoftwareRelease", Method::Post),
     ("buildingSoftwareRelease", Method::Post),
     ("computerBang", Method::Post),
     ("destroyedComputerPartition", Method::Post),
     ("destroyedSoftwareRelease", Method::Post),
+    ("events", Method::Get),
     ("getComputerInformation", Method::Get),
     ("getComputerPartitionCertificate", Method::Get),
     ("getComputerPartitionStatus", Method::Get),

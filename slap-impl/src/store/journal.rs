@@ -88,6 +88,13 @@ pub fn journal_after(
         .collect()
 }
 
+/// The sequences of the oldest and the newest change that are kept; none when there are none.
+pub fn journal_ends(connection: &Connection) -> rusqlite::Result<Option<(i64, i64)>> {
+    connection
+        .prepare_cached("SELECT min(sequence), max(sequence) FROM journal")?
+        .query_row([], |row| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +103,7 @@ mod tests {
     #[test]
     fn the_oldest_entries_go_by_number_and_by_size() {
         let connection = database();
+        assert_eq!(journal_ends(&connection).unwrap(), None);
         let sequences = |connection: &Connection| -> Vec<i64> {
             journal_after(connection, 0, 100).unwrap().iter().map(|entry| entry.sequence).collect()
         };
@@ -103,6 +111,7 @@ mod tests {
             append_bounded(&connection, 1, "command", "answer", 3, 1000).unwrap();
         }
         assert_eq!(sequences(&connection), [3, 4, 5]);
+        assert_eq!(journal_ends(&connection).unwrap(), Some((3, 5)));
         append_bounded(&connection, 1, &"x".repeat(990), "", 3, 1000).unwrap();
         assert_eq!(sequences(&connection), [6], "with 5 they would be 1003 bytes");
         append_bounded(&connection, 1, &"x".repeat(5000), "", 3, 1000).unwrap();

@@ -26,7 +26,7 @@ pub use instances::{
     instance, instance_titled, instances, listed_shared, roots, set_connection, set_host, set_state,
     set_title, shared_instance, update_instance,
 };
-pub use journal::{JournalEntry, append_journal, journal_after};
+pub use journal::{JournalEntry, append_journal, journal_after, journal_ends};
 pub use queries::{computer, computers, free_partition, partition, partitions, supplies, supply};
 pub use rows::{Address, Computer, Instance, Partition, Place, Supply};
 pub use schema::{OpenError, Opened, SCHEMA_VERSION, migrate, open};

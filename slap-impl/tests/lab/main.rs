@@ -9,6 +9,7 @@
 
 mod changes;
 mod disk;
+mod events;
 mod failures;
 mod kills;
 mod life;

@@ -1,0 +1,91 @@
+//! The journal, as users read it: GET `/events`. Only our master has it.
+//!
+//! The answer's entries come after `since`, in commit order, some hundred at a time; `Prefer: wait=N` holds an answer
+//! that would be empty until something is committed.
+
+use super::{
+    Master,
+    decisions::{Command, Refusal, Requester},
+    form::Form,
+    information::preferred_wait,
+};
+use crate::{
+    env::{Either, race},
+    store::{self, JournalEntry},
+    wire::http::server::{Request, Response},
+};
+use serde_json::{Value as Json, json};
+
+/// Entries of one answer at most.
+const ENTRIES_MAX: u32 = 500;
+
+impl Master {
+    /// Answers `events`.
+    pub(super) async fn events(&self, form: &Form, request: &Request) -> Result<Response, Refusal> {
+        let since: i64 = match form.optional("since") {
+            None | Some("") => 0,
+            Some(_) => form.parsed("since")?,
+        };
+        let wait = preferred_wait(&request.header_list("prefer"));
+        let deadline = self.env.clock().elapsed() + wait.unwrap_or_default();
+        loop {
+            let committed = self.committed.notified();
+            let (ends, entries) = self.read(|connection| {
+                Ok((store::journal_ends(connection)?, store::journal_after(connection, since, ENTRIES_MAX)?))
+            })?;
+            let left = deadline.saturating_sub(self.env.clock().elapsed());
+            let mut closing = self.closing.subscribe();
+            if !entries.is_empty() || left.is_zero() || *closing.borrow() {
+                let (oldest, newest) = ends.unwrap_or_default();
+                let document = json!({
+                    "database": self.identity,
+                    "oldest": oldest,
+                    "newest": newest,
+                    "events": entries.iter().map(shown).collect::<Vec<Json>>(),
+                });
+                let response = Response::new(200, "application/json", document.to_string());
+                return Ok(match wait {
+                    Some(wait) => response.header("preference-applied", format!("wait={}", wait.as_secs())),
+                    None => response,
+                });
+            }
+            let closed = async { closing.wait_for(|closing| *closing).await.is_ok() };
+            match race(committed, race(closed, self.env.sleep(left))).await {
+                Either::First(()) | Either::Second(Either::First(_) | Either::Second(())) => {}
+            }
+        }
+    }
+}
+
+/// An entry: when, who, what, and what was answered. What an older version wrote and this one cannot read is shown as it stands.
+fn shown(entry: &JournalEntry) -> Json {
+    let command: Option<Command> = serde_json::from_str(&entry.command).ok();
+    let time = jiff::Timestamp::from_microsecond(entry.at);
+    json!({
+        "sequence": entry.sequence,
+        "time": time.map_or_else(|_| entry.at.to_string(), |time| format!("{time:.6}")),
+        "who": command.as_ref().map_or_else(String::new, who),
+        "what": command.as_ref().map_or_else(String::new, Command::describe),
+        "command": json_or_text(&entry.command),
+        "answer": json_or_text(&entry.answer),
+    })
+}
+
+fn json_or_text(text: &str) -> Json {
+    serde_json::from_str(text).unwrap_or_else(|_| Json::from(text))
+}
+
+/// Who asked, as far as the wire says it: nobody is told apart there.
+fn who(command: &Command) -> String {
+    match command {
+        Command::Request { requester: None, .. } | Command::Supply { .. } => "user".to_owned(),
+        Command::Request { requester: Some(Requester { computer, partition }), .. }
+        | Command::Publish { computer, partition, .. }
+        | Command::Rename { computer, partition, .. } => format!("{computer}/{partition}"),
+        Command::ReportRelease { computer, .. }
+        | Command::Format { computer, .. }
+        | Command::ReportInstance { computer, .. }
+        | Command::BangComputer { computer, .. } => computer.to_string(),
+        Command::OnInstance { guid, .. } => guid.to_string(),
+    }
+}
