@@ -3,19 +3,17 @@
 //! A wait names what it waits for: whenever that changes, it says so. It ends as soon as success has become impossible.
 
 use super::{
-    content::Content,
     layout::{self, Description, Layout},
     logs,
     progress::Progress,
     view::{Health, LabView, NodeView, SoftwareView},
 };
 use crate::{
-    client::SlapClient,
     env::{Env, Exit},
-    vocabulary::{ComputerId, InstanceTitle, RequestedState, SoftwareUrl, SupplyState},
+    vocabulary::ComputerId,
 };
 use clap::ValueEnum;
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::time::Duration;
 
 /// Shortest and longest pause between two looks.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
@@ -259,35 +257,4 @@ fn describe(env: &Env, layout: &Layout, mut message: String, told: &[Missing]) -
         layout.root.display()
     ));
     message
-}
-
-/// Supplies the first release to a node and requests its instance there.
-pub(super) async fn supply_and_request(
-    client: &SlapClient,
-    content: &Content,
-    profile: &Path,
-    number: u32,
-    computer: &ComputerId,
-) -> Result<(), String> {
-    let url: SoftwareUrl = profile.display().to_string().parse().map_err(|error| format!("{error}"))?;
-    let (title, parameters) = content.instance.on(number, computer.as_str());
-    let title: InstanceTitle = title.parse().map_err(|error| format!("{error}"))?;
-    client
-        .supply(&url, computer, SupplyState::Available)
-        .await
-        .map_err(|error| format!("supply of {url} to {computer}: {error}"))?;
-    let request = crate::client::InstanceRequest {
-        software_release: url,
-        software_type: "default".to_owned(),
-        title: title.clone(),
-        parameters,
-        filter: BTreeMap::from([("computer_guid".to_owned(), computer.to_string())]),
-        state: Some(RequestedState::Started),
-        shared: false,
-    };
-    client
-        .request(&request)
-        .await
-        .map(drop)
-        .map_err(|error| format!("request of {title} on {computer}: {error}"))
 }

@@ -45,6 +45,10 @@ pub(super) struct Description {
     pub(super) block: Block,
     /// On how many nodes, from the first, the first release was supplied and requested already: it is done once only.
     pub(super) populated: u32,
+    /// It was made to be empty: nothing is supplied or requested but by its user. Only written where it is so, because earlier
+    /// programs refuse what they do not know.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) empty: bool,
     /// The keeper, as it was started last.
     pub(super) keeper: Option<Identity>,
     /// The boot that the keeper belongs to.
@@ -198,6 +202,7 @@ impl Description {
             partitions,
             block,
             populated: 0,
+            empty: false,
             keeper: None,
             boot: String::new(),
         }

@@ -2,7 +2,7 @@
 //!
 //! * `up.rs`, `down.rs`, `status.rs`, `logs.rs`, `faults.rs`: the verbs
 //! * `layout.rs`: where everything stands; `locate.rs`: which lab is meant; `configuration.rs`: its settings files
-//! * `block.rs`: its addresses; `content.rs`: the release that it begins with; `keeper.rs`: who keeps its programs
+//! * `block.rs`: its addresses; `content.rs`, `populate.rs`: the release that it begins with; `keeper.rs`: who keeps its programs
 //! * `view.rs`: what a stranger could see of it; `health.rs`: what is missing until it is well, and waiting for that
 
 mod block;
@@ -15,6 +15,7 @@ mod keeper;
 mod layout;
 mod locate;
 mod logs;
+mod populate;
 mod progress;
 mod status;
 mod up;

@@ -2,6 +2,7 @@
 
 use super::{
     layout::{Description, Layout},
+    populate,
     progress::counted,
     view::{Health, LabView, NodeView},
 };
@@ -68,8 +69,14 @@ pub(super) async fn print_summary(env: &Env, layout: &Layout, description: &Desc
         "  export SLAPOS_CLIENT_CONFIGURATION={}",
         layout.client_configuration().display()
     ));
-    if let Some(instance) = first {
-        env.print(format_args!("  {program} service info {}", instance.title));
+    match first {
+        Some(instance) => env.print(format_args!("  {program} service info {}", instance.title)),
+        // How an empty lab is filled.
+        None => {
+            for words in populate::first_commands(layout, description).into_iter().flatten() {
+                env.print(format_args!("  {program} {words}"));
+            }
+        }
     }
     env.print(format_args!("  {program} lab down --dir {directory} --purge"));
 }
