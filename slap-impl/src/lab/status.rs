@@ -138,7 +138,11 @@ fn node_lines(node: &NodeView, master_answers: bool, lines: &mut Vec<String>) {
         ));
         push_reason(&instance.health, lines);
         for promise in &instance.promises {
-            let word = if promise.failed { "red" } else { "green" };
+            let word = match (promise.outdated, promise.failed) {
+                (true, _) => "outdated",
+                (false, true) => "red",
+                (false, false) => "green",
+            };
             lines.push(format!("    promise {word:<8} {}", promise.title));
         }
         for service in instance.services.iter().filter(|service| service.watched) {

@@ -9,6 +9,7 @@ use crate::{
     client::{ClientError, Poll, SlapClient},
     env::{Env, FileKind},
     node::{
+        life::{self, Life},
         safe, services,
         supervisor::{ServiceState, ServiceStatus, SupervisorClient},
     },
@@ -114,6 +115,8 @@ pub(super) struct PromiseView {
     pub(super) failed: bool,
     pub(super) message: String,
     pub(super) date: String,
+    /// It was found before the agent that runs now began, or none runs: it says nothing of now.
+    pub(super) outdated: bool,
 }
 
 /// How something is.
@@ -179,7 +182,8 @@ impl LabView {
             let mut node_view = programs.node(computer);
             // Who did not answer just now need not be asked again for each node.
             if view.master == "running"
-                && let Err(error) = look_at_node(env, layout, &client, &mut node_view).await
+                && let life = programs.life(computer)
+                && let Err(error) = look_at_node(env, layout, &client, life.as_ref(), &mut node_view).await
             {
                 let process = programs.condition("master");
                 view.master =
@@ -208,6 +212,13 @@ impl Programs<'_> {
         keeper::condition(self.env, self.noted.iter().find(|status| status.name == name))
     }
 
+    /// The life of a node's agent, if it runs.
+    fn life(&self, computer: &ComputerId) -> Option<Life> {
+        let name = keeper::agent_name(computer);
+        let agent = self.noted.iter().find(|status| status.name == name)?.identity?;
+        self.env.processes().find(agent).map(|_| Life::of(self.env, agent))
+    }
+
     /// A node of which nobody was asked yet.
     fn node(&self, computer: &ComputerId) -> NodeView {
         NodeView {
@@ -227,11 +238,12 @@ pub(super) fn disk(env: &Env, layout: &Layout) -> Option<String> {
     Some(format!("full: only {} KiB are free in {}", free / 1024, layout.root.display()))
 }
 
-/// Fills in what the master and the partitions say.
+/// Fills in what the master and the partitions say. `life` is that of the node's agent.
 async fn look_at_node(
     env: &Env,
     layout: &Layout,
     client: &SlapClient,
+    life: Option<&Life>,
     view: &mut NodeView,
 ) -> Result<(), ClientError> {
     let computer = view.computer.clone();
@@ -262,11 +274,13 @@ async fn look_at_node(
     let instance_root = layout.instance_root(&computer);
     let partitions = full.partitions.iter().map(|partition| {
         let status = &news["partition"][partition.partition_id.as_str()];
-        let directory = instance_root.join(partition.partition_id.as_str());
-        PartitionView {
-            reference: partition.partition_id.to_string(),
-            instance: instance(env, partition, status, &directory, &noted),
-        }
+        let reference = partition.partition_id.to_string();
+        let directory = instance_root.join(&reference);
+        let believed = life.is_some_and(|life| {
+            life::checked_by(env.files(), &instance_root, &reference).as_ref() == Some(life)
+        });
+        let instance = instance(env, partition, status, &directory, &noted, believed);
+        PartitionView { reference, instance }
     });
     view.partitions = partitions.collect();
     view.formatted = true;
@@ -279,15 +293,19 @@ fn instance(
     status: &Json,
     directory: &Path,
     noted: &[ServiceStatus],
+    believed: bool,
 ) -> Option<InstanceView> {
     let instance = partition.instance.as_ref()?;
     let status = AccessStatus::from_json(status);
-    let promises = promises(env, directory);
+    let promises = promises(env, directory, !believed);
     let services = service_views(env, partition.partition_id.as_str(), directory, noted);
     let mut health = instance_health(partition.requested_state, &status, &promises);
     if health == Health::Green && partition.requested_state == RequestedState::Started {
         let processed = safe::read_text(env.files(), &directory.join(".timestamp"), 1024);
         health = services_health(&services, processed.is_some() && processed == instance.timestamp);
+        if health == Health::Green && !believed {
+            health = Health::Pending("its promises were not checked since its agent began".to_owned());
+        }
     }
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     Some(InstanceView {
@@ -312,7 +330,7 @@ fn instance(
 
 /// Reads a partition's promise results, which the partition could write: bounded, no links, and what is no result
 /// is a failed one that says so.
-fn promises(env: &Env, partition: &Path) -> Vec<PromiseView> {
+fn promises(env: &Env, partition: &Path, outdated: bool) -> Vec<PromiseView> {
     let directory = partition.join(".slapgrid/promise/result");
     let mut promises = Vec::new();
     for name in env.files().list(&directory).unwrap_or_default() {
@@ -328,12 +346,14 @@ fn promises(env: &Env, partition: &Path) -> Vec<PromiseView> {
                 failed: json["result"]["failed"] == true,
                 message: json["result"]["message"].as_str().unwrap_or_default().to_owned(),
                 date: json["result"]["date"].as_str().unwrap_or_default().to_owned(),
+                outdated,
             },
             _ => PromiseView {
                 title: title.to_owned(),
                 failed: true,
                 message: format!("{} is not a promise's result", path.display()),
                 date: String::new(),
+                outdated,
             },
         });
     }
@@ -381,7 +401,7 @@ fn software_health(requested: SupplyState, status: &AccessStatus) -> Health {
 }
 
 fn instance_health(requested: RequestedState, status: &AccessStatus, promises: &[PromiseView]) -> Health {
-    let failed = promises.iter().find(|promise| promise.failed);
+    let failed = promises.iter().find(|promise| promise.failed && !promise.outdated);
     match (requested, failed) {
         (RequestedState::Destroyed, _) => return Health::Pending("it is being destroyed".to_owned()),
         (RequestedState::Started, Some(promise)) => {
@@ -417,6 +437,7 @@ mod tests {
             failed,
             message: "gone".to_owned(),
             date: String::new(),
+            outdated: false,
         };
         let check = |requested, status: &AccessStatus, failed: bool, expected: &str| {
             let health = instance_health(requested, status, &[promise(failed)]);
@@ -428,6 +449,9 @@ mod tests {
         check(started, &status("#access ok", false), false, "pending");
         check(started, &status("#error broken", true), false, "red");
         check(stopped, &status("#access ok", true), true, "green");
+        let outdated = PromiseView { outdated: true, ..promise(true) };
+        let health = instance_health(started, &status("#access ok", true), &[outdated]);
+        assert_eq!(health, Health::Green, "what was found in an earlier life does not count");
         check(stopped, &status("#access ok", false), true, "pending");
         check(RequestedState::Destroyed, &status("#access ok", true), false, "pending");
         check(started, &AccessStatus::unknown("COMP-1-slappart0", "Software Instance"), false, "pending");

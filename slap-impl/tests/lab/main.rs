@@ -12,6 +12,7 @@ mod disk;
 mod failures;
 mod kills;
 mod life;
+mod lives;
 mod places;
 mod settings;
 mod support;
