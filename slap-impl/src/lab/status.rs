@@ -46,7 +46,7 @@ pub(super) async fn run(env: &Env, layout: &Layout, description: &Description, f
             layout.root.display()
         ));
     }
-    if view.programs_run() && view.disk == "ok" { Exit::DONE } else { Exit::FAILED }
+    if view.programs_run() && view.troubles().is_empty() { Exit::DONE } else { Exit::FAILED }
 }
 
 /// What `up` prints at its end: what was made, and what to type next.

@@ -5,8 +5,10 @@
 
 use super::{
     block::{Block, MASTER_PORT, PARTITIONS_MAX},
-    configuration, health, keeper,
-    layout::{ACCESS_HINT, Description, Layout, MARK, write_if_changed},
+    configuration,
+    health::{self, Outcome},
+    keeper,
+    layout::{ACCESS_HINT, Description, Layout, MARK, Unusable, write_if_changed},
     locate, logs, populate,
     progress::{Progress, counted},
     view::disk,
@@ -78,6 +80,12 @@ impl From<String> for Failure {
     }
 }
 
+impl From<Unusable> for Failure {
+    fn from(Unusable { exit, message }: Unusable) -> Failure {
+        Failure { exit, message }
+    }
+}
+
 fn usage(message: impl Into<String>) -> Failure {
     Failure { exit: Exit::USAGE, message: message.into() }
 }
@@ -96,7 +104,7 @@ pub(super) async fn run(env: &Env, arguments: UpArguments) -> Exit {
     };
     let mut made = Made::default();
     let work = up(env, &layout, &arguments, &mut made, &mut progress);
-    let exit = match race(&mut termination, work).await {
+    let (exit, is_made) = match race(&mut termination, work).await {
         Either::First(()) if arguments.foreground => {
             env.tell("interrupted: the lab is taken down");
             super::down::take_down(env, &layout, false, arguments.quiet).await;
@@ -107,7 +115,7 @@ pub(super) async fn run(env: &Env, arguments: UpArguments) -> Exit {
             hint_down(env, &layout);
             return Exit(130);
         }
-        Either::Second(Ok(exit)) => exit,
+        Either::Second(Ok(outcome)) => (outcome.exit(), outcome != Outcome::DiskFull),
         Either::Second(Err(failure)) => {
             super::fail(env, failure.exit, &failure.message);
             if failure.exit != Exit::USAGE
@@ -118,10 +126,10 @@ pub(super) async fn run(env: &Env, arguments: UpArguments) -> Exit {
             if failure.exit == Exit::TIMED_OUT {
                 hint_down(env, &layout);
             }
-            failure.exit
+            (failure.exit, false)
         }
     };
-    if matches!(exit, Exit::FAILED | Exit::USAGE) {
+    if !is_made && matches!(exit, Exit::FAILED | Exit::USAGE) {
         made.undo(env, &layout).await;
         if made.is_old {
             hint_down(env, &layout);
@@ -182,7 +190,7 @@ async fn up(
     arguments: &UpArguments,
     made: &mut Made,
     progress: &mut Progress,
-) -> Result<Exit, Failure> {
+) -> Result<Outcome, Failure> {
     let deadline = env.clock().elapsed() + arguments.timeout;
     // Before anything is looked for: the system has no answer about a path that is too long for it.
     layout.check_name(1).map_err(usage)?;
@@ -218,7 +226,7 @@ async fn up(
         Ok(started) => started?,
         Err(_) => {
             let log = logs::last_lines(env, &layout.log("keeper"), 5);
-            let message = format!("the keeper did not do its work in {} s\n{log}", patience.as_secs_f64());
+            let message = format!("the keeper did not do its work in {:.1} s\n{log}", patience.as_secs_f64());
             return Err(out_of_time(env, deadline, message));
         }
     }
@@ -228,7 +236,7 @@ async fn up(
     progress.done(format_args!("Started the master at {}", description.master_url()));
     let aim = |goal| health::Aim { goal, deadline, is_up: true };
     let formatted = health::wait(env, layout, &description, aim(health::Goal::Formatted), progress).await;
-    if formatted != Exit::DONE {
+    if formatted != Outcome::Reached {
         return Ok(formatted);
     }
     let (all, each) = (counted(nodes as usize, "node"), counted(partitions as usize, "partition"));
@@ -239,7 +247,7 @@ async fn up(
         populate::populate(env, layout, &client, &mut description, progress).await?;
     }
     let green = health::wait(env, layout, &description, aim(health::Goal::Green), progress).await;
-    if green == Exit::DONE {
+    if green == Outcome::Reached {
         progress.done("All promises are green");
         super::status::print_summary(env, layout, &description, progress.total_seconds()).await;
     }
@@ -495,7 +503,7 @@ async fn wait_for_master(
         Ok(Ok(())) => Ok(()),
         Ok(Err(problem)) => Err(describe(problem).into()),
         Err(_) => {
-            let problem = format!("no answer for {} s", patience.as_secs_f64());
+            let problem = format!("no answer for {:.1} s", patience.as_secs_f64());
             Err(out_of_time(env, deadline, describe(problem)))
         }
     }

@@ -9,6 +9,7 @@ use crate::{
     client::{ClientError, Poll, SlapClient},
     env::{Env, FileKind},
     node::{
+        instance::error_name,
         life::{self, Life},
         safe, services,
         supervisor::{ServiceState, ServiceStatus, SupervisorClient},
@@ -67,6 +68,9 @@ pub(super) struct SoftwareView {
     /// What its node reported last.
     pub(super) status: String,
     pub(super) health: Health,
+    /// When its build failed last, as its node told the master.
+    #[serde(skip)]
+    pub(super) failed_at: Option<String>,
 }
 
 /// A partition.
@@ -96,6 +100,10 @@ pub(super) struct InstanceView {
     pub(super) services: Vec<ServiceView>,
     /// The references of the shared instances that it hosts, as it sees them.
     pub(super) shared_instances: Vec<String>,
+    /// When its processing, as it is asked for now, failed last with an error that is no promise's, as its node told the master;
+    /// none while it is processed.
+    #[serde(skip)]
+    pub(super) failed_at: Option<String>,
 }
 
 /// A service of a partition.
@@ -194,10 +202,34 @@ impl LabView {
         view
     }
 
+    /// What of the lab's own, beside its nodes, is not well: a name, how it is, and whose log may say more.
+    pub(super) fn troubles(&self) -> Vec<(String, String, &'static str)> {
+        let mut troubles = Vec::new();
+        if self.disk != "ok" {
+            troubles.push(("the disk".to_owned(), self.disk.clone(), "keeper"));
+        }
+        if self.keeper != "running" {
+            troubles.push(("the keeper".to_owned(), format!("it is {}", self.keeper), "keeper"));
+        }
+        if self.master != "running" {
+            troubles.push((format!("the master at {}", self.master_url), self.master.clone(), "master"));
+        }
+        troubles
+    }
+
     /// Whether the lab's own programs run, all that were looked at.
     pub(super) fn programs_run(&self) -> bool {
-        let of_nodes = self.nodes.iter().flat_map(|node| [&node.agent, &node.supervisor]);
-        [&self.master, &self.keeper].into_iter().chain(of_nodes).all(|state| state == "running")
+        let nodes_run = self.nodes.iter().all(|node| node.troubles().is_empty());
+        self.keeper == "running" && self.master == "running" && nodes_run
+    }
+}
+
+impl NodeView {
+    /// Which of its programs do not run.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        let programs = [("agent", &self.agent), ("supervisor", &self.supervisor)];
+        let down = programs.into_iter().filter(|(_, state)| *state != "running");
+        down.map(|(program, state)| format!("its {program} is {state}")).collect()
     }
 }
 
@@ -267,7 +299,8 @@ async fn look_at_node(
         if let (SupplyState::Destroyed, Some(user)) = (requested_state, user) {
             health = Health::Pending(format!("it is removed when {} does not use it any more", user.title));
         }
-        SoftwareView { url: release.url.to_string(), requested_state, health, status: status.text }
+        let failed_at = matches!(health, Health::Red(_)).then_some(status.created_at);
+        SoftwareView { url: release.url.to_string(), requested_state, health, status: status.text, failed_at }
     });
     view.software = software.collect();
     let noted = SupervisorClient::new(env.clone(), &layout.supervisor(&computer)).noted();
@@ -307,8 +340,12 @@ fn instance(
             health = Health::Pending("its promises were not checked since its agent began".to_owned());
         }
     }
+    let is_error = status.kind() == StatusKind::Error && status.up_to_date && !status.no_data;
+    let error = directory.join(error_name(&partition.partition_id));
+    let failed_at = is_error && env.files().symlink_metadata(&error).is_ok();
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     Some(InstanceView {
+        failed_at: failed_at.then_some(status.created_at),
         title: instance.title.clone(),
         root_title: instance.root_title.clone(),
         software_release: instance.software_release.url.to_string(),

@@ -529,7 +529,13 @@ fn transaction_path(site: &Site, id: &PartitionId) -> PathBuf {
 }
 
 fn error_path(site: &Site, id: &PartitionId) -> PathBuf {
-    site.partition(id).join(format!(".slapgrid-{id}-error.log"))
+    site.partition(id).join(error_name(id))
+}
+
+/// The name of the file in a partition that holds why its last processing failed, if that was no promise; while it is
+/// processed there is none.
+pub fn error_name(id: &PartitionId) -> String {
+    format!(".slapgrid-{id}-error.log")
 }
 
 /// Without a master: starts again what should run, which is what the supervisor still knows
