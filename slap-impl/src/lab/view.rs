@@ -309,9 +309,8 @@ async fn look_at_node(
         let status = &news["partition"][partition.partition_id.as_str()];
         let reference = partition.partition_id.to_string();
         let directory = instance_root.join(&reference);
-        let believed = life.is_some_and(|life| {
-            life::checked_by(env.files(), &instance_root, &reference).as_ref() == Some(life)
-        });
+        let checked_by = || life::checked_by(env.files(), &instance_root, &reference);
+        let believed = partition.instance.is_some() && life.is_some() && checked_by().as_ref() == life;
         let instance = instance(env, partition, status, &directory, &noted, believed);
         PartitionView { reference, instance }
     });

@@ -187,6 +187,23 @@ fn a_master_that_is_down_is_said_to_be_down_and_services_stay() {
     lab.ok(&["lab", "wait"]);
 }
 
+/// Somebody else took its address, and says nothing.
+#[test]
+fn a_master_that_does_not_answer_in_time_is_named_with_a_time_to_read() {
+    let lab = TestLab::up_empty(1, 1);
+    let url = lab.status()["master_url"].as_str().unwrap().to_owned();
+    lab.ok(&["lab", "pause", "keeper"]);
+    lab.ok(&["lab", "kill", "master"]);
+    let silent = std::net::TcpListener::bind(url.trim_start_matches("http://")).unwrap();
+    let up = lab.fails(3, &["lab", "up", "--timeout", "3s"]);
+    let time =
+        up.split("no answer for ").nth(1).unwrap_or_else(|| panic!("{up}")).split(" s\n").next().unwrap();
+    assert!(time.parse::<f64>().is_ok() && time.len() <= 4, "{up}");
+    assert!(up.contains(&url) && up.contains("hint:"), "{up}");
+    drop(silent);
+    lab.ok(&["lab", "wait", "--timeout", "110s"]);
+}
+
 #[test]
 fn a_killed_service_is_seen_red_before_it_is_green_again() {
     let lab = TestLab::up(1);

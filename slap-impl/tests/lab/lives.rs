@@ -87,7 +87,7 @@ fn begin_up(lab: &TestLab) -> Child {
 fn red_and_never_green(lab: &TestLab, case: &str) {
     let health = until(&format!("{case}: it is red"), || {
         let status = lab.status();
-        let Some(worker) = instances(&status).remove("worker") else { return None };
+        let worker = instances(&status).remove("worker")?;
         let health = worker["health"].clone();
         assert_ne!(health["state"], "green", "{case}: a result of an earlier life is believed: {status}");
         let table = lab.slap(&["lab", "status"]).stdout;
