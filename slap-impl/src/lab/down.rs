@@ -6,7 +6,7 @@
 
 use super::{
     keeper,
-    layout::{Description, ENTRIES, Layout, MARK},
+    layout::{Description, ENTRIES, Layout, MARK, Unusable},
     locate,
     progress::Progress,
 };
@@ -58,7 +58,7 @@ async fn end(env: &Env, layout: &Layout, purge: bool, progress: &mut Progress) -
         let _ = env.files().create_directory(&layout.root, 0o700);
     } else {
         // Before a lock is made in a directory that is none of ours.
-        place(env, layout).map_err(|message| (Exit::USAGE, message))?;
+        place(env, layout)?;
     }
     let lock = match super::take_lock(env, layout) {
         Ok(Some(lock)) => Some(lock),
@@ -67,7 +67,7 @@ async fn end(env: &Env, layout: &Layout, purge: bool, progress: &mut Progress) -
         Err(message) => return Err(failed(message)),
     };
     // Only now nobody else writes it.
-    let place = if is_gone { Place::HalfMade } else { place(env, layout).map_err(|m| (Exit::USAGE, m))? };
+    let place = if is_gone { Place::HalfMade } else { place(env, layout)? };
     if let Place::Lab(description) = &place {
         super::up::resume(env, layout, description);
         let orderly = orderly(env, layout, description);
@@ -107,23 +107,23 @@ fn marked(env: &Env, layout: &Layout) -> Vec<Identity> {
 }
 
 /// What the directory is; an error if it is nothing of a lab.
-fn place(env: &Env, layout: &Layout) -> Result<Place, String> {
-    let problem = match layout.read(env) {
+fn place(env: &Env, layout: &Layout) -> Result<Place, (Exit, String)> {
+    let Unusable { exit, message: problem } = match layout.read(env) {
         Ok(Some(description)) => return Ok(Place::Lab(Box::new(description))),
         Ok(None) => {
             let names = env.files().list(&layout.root).unwrap_or_default();
             if locate::is_half_made(&names) {
                 return Ok(Place::HalfMade);
             }
-            format!("{} is no lab", layout.root.display())
+            Unusable { exit: Exit::USAGE, message: format!("{} is no lab", layout.root.display()) }
         }
-        Err(problem) => problem,
+        Err(unusable) => unusable,
     };
     if !marked(env, layout).is_empty() {
         return Ok(Place::Unknown(problem));
     }
     let what = problem.split("\nhint:").next().unwrap_or_default();
-    Err(format!("{what}\nhint: nothing is removed from it; name a lab's directory with --dir"))
+    Err((exit, format!("{what}\nhint: nothing is removed from it; name a lab's directory with --dir")))
 }
 
 /// Removes what the lab made. What somebody else put into its directory stays, and is named.

@@ -3,7 +3,7 @@
 use super::block::Block;
 pub(super) use crate::node::LAB_MARK as MARK;
 use crate::{
-    env::{Env, Identity},
+    env::{Env, Exit, Identity},
     node::safe,
     vocabulary::ComputerId,
 };
@@ -45,10 +45,22 @@ pub(super) struct Description {
     pub(super) block: Block,
     /// On how many nodes, from the first, the first release was supplied and requested already: it is done once only.
     pub(super) populated: u32,
+    /// It was made to be empty: nothing is supplied or requested but by its user. Only written where it is so, because earlier
+    /// programs refuse what they do not know.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) empty: bool,
     /// The keeper, as it was started last.
     pub(super) keeper: Option<Identity>,
     /// The boot that the keeper belongs to.
     pub(super) boot: String,
+}
+
+/// Why a directory's description cannot be used.
+#[derive(Debug)]
+pub(super) struct Unusable {
+    /// As a wrong setting, when the directory is no lab of this program's; failed, when the file cannot be read.
+    pub(super) exit: Exit,
+    pub(super) message: String,
 }
 
 impl Layout {
@@ -146,23 +158,38 @@ impl Layout {
     }
 
     /// Reads what the lab is; `None` if the directory is no lab.
-    pub(super) fn read(&self, env: &Env) -> Result<Option<Description>, String> {
+    pub(super) fn read(&self, env: &Env) -> Result<Option<Description>, Unusable> {
         let path = self.description();
         let text = match env.files().read(&path, DESCRIPTION_BYTES_MAX) {
             Ok(text) => text,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(None);
             }
-            Err(error) => return Err(format!("{}: {error}\n{ACCESS_HINT}", path.display())),
+            Err(error) if error.kind() != io::ErrorKind::FileTooLarge => {
+                let message = format!("{}: {error}\n{ACCESS_HINT}", path.display());
+                return Err(Unusable { exit: Exit::FAILED, message });
+            }
+            Err(error) => {
+                return Err(Unusable { exit: Exit::USAGE, message: self.damaged(&error.to_string()) });
+            }
         };
-        let description: Description = serde_json::from_slice(&text).map_err(|error| {
-            format!(
-                "{} is no lab's description, or a damaged one: {error}\nhint: use another directory; if a lab was there, \
-                 `slap lab down --dir {}` ends what still runs",
-                path.display(),
-                self.root.display()
-            )
-        })?;
+        let described = self.parse(&text);
+        described.map(Some).map_err(|message| Unusable { exit: Exit::USAGE, message })
+    }
+
+    fn damaged(&self, why: &str) -> String {
+        format!(
+            "{} is no lab's description, or a damaged one: {why}\nhint: use another directory; if a lab was there, \
+             `slap lab down --dir {}` ends what still runs",
+            self.description().display(),
+            self.root.display()
+        )
+    }
+
+    fn parse(&self, text: &[u8]) -> Result<Description, String> {
+        let path = self.description();
+        let description: Description =
+            serde_json::from_slice(text).map_err(|error| self.damaged(&error.to_string()))?;
         if description.version != VERSION {
             return Err(format!(
                 "{} has version {}, and this program knows {VERSION}\nhint: use the program that made the lab: {}",
@@ -179,7 +206,7 @@ impl Layout {
                 description.directory.display()
             ));
         }
-        Ok(Some(description))
+        Ok(description)
     }
 
     /// Writes what the lab is, if that changed.
@@ -198,6 +225,7 @@ impl Description {
             partitions,
             block,
             populated: 0,
+            empty: false,
             keeper: None,
             boot: String::new(),
         }

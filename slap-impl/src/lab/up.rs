@@ -6,18 +6,18 @@
 use super::{
     block::{Block, MASTER_PORT, PARTITIONS_MAX},
     configuration,
-    content::Content,
-    health, keeper,
-    layout::{ACCESS_HINT, Description, Layout, MARK, write_if_changed},
-    locate, logs,
+    health::{self, Outcome},
+    keeper,
+    layout::{ACCESS_HINT, Description, Layout, MARK, Unusable, write_if_changed},
+    locate, logs, populate,
     progress::{Progress, counted},
     view::disk,
 };
 use crate::{
     client::SlapClient,
-    env::{Address, Either, Env, Exit, LocalFuture, Lock, Signal, join_all, race},
+    env::{Address, Either, Env, Exit, Lock, Signal, race},
     node::{safe, supervisor},
-    vocabulary::{ComputerId, hex},
+    vocabulary::hex,
 };
 use clap::Args;
 use sha2::{Digest, Sha256};
@@ -39,8 +39,6 @@ const MASTER_LOOK_TRIES: u32 = 50;
 /// green.
 const LAB_BYTES_MIN: u64 = 2 << 20;
 const NODE_BYTES_MIN: u64 = 512 << 10;
-/// First requests that are sent beside each other: the master commits them together.
-const REQUESTS_AT_ONCE: usize = 32;
 /// Nodes that a lab has at most.
 const NODES_MAX: u32 = 1000;
 
@@ -56,7 +54,7 @@ pub(super) struct UpArguments {
     /// Directory of the lab; without it a fresh temporary one is made
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Supply and request nothing
+    /// Supply and request nothing; a lab that was made so stays so: `slap supply` and `slap request` fill it
     #[arg(long)]
     empty: bool,
     /// Stay until interrupted, then take the lab down
@@ -82,6 +80,12 @@ impl From<String> for Failure {
     }
 }
 
+impl From<Unusable> for Failure {
+    fn from(Unusable { exit, message }: Unusable) -> Failure {
+        Failure { exit, message }
+    }
+}
+
 fn usage(message: impl Into<String>) -> Failure {
     Failure { exit: Exit::USAGE, message: message.into() }
 }
@@ -100,7 +104,7 @@ pub(super) async fn run(env: &Env, arguments: UpArguments) -> Exit {
     };
     let mut made = Made::default();
     let work = up(env, &layout, &arguments, &mut made, &mut progress);
-    let exit = match race(&mut termination, work).await {
+    let (exit, is_made) = match race(&mut termination, work).await {
         Either::First(()) if arguments.foreground => {
             env.tell("interrupted: the lab is taken down");
             super::down::take_down(env, &layout, false, arguments.quiet).await;
@@ -111,7 +115,7 @@ pub(super) async fn run(env: &Env, arguments: UpArguments) -> Exit {
             hint_down(env, &layout);
             return Exit(130);
         }
-        Either::Second(Ok(exit)) => exit,
+        Either::Second(Ok(outcome)) => (outcome.exit(), outcome != Outcome::DiskFull),
         Either::Second(Err(failure)) => {
             super::fail(env, failure.exit, &failure.message);
             if failure.exit != Exit::USAGE
@@ -122,10 +126,10 @@ pub(super) async fn run(env: &Env, arguments: UpArguments) -> Exit {
             if failure.exit == Exit::TIMED_OUT {
                 hint_down(env, &layout);
             }
-            failure.exit
+            (failure.exit, false)
         }
     };
-    if matches!(exit, Exit::FAILED | Exit::USAGE) {
+    if !is_made && matches!(exit, Exit::FAILED | Exit::USAGE) {
         made.undo(env, &layout).await;
         if made.is_old {
             hint_down(env, &layout);
@@ -186,7 +190,7 @@ async fn up(
     arguments: &UpArguments,
     made: &mut Made,
     progress: &mut Progress,
-) -> Result<Exit, Failure> {
+) -> Result<Outcome, Failure> {
     let deadline = env.clock().elapsed() + arguments.timeout;
     // Before anything is looked for: the system has no answer about a path that is too long for it.
     layout.check_name(1).map_err(usage)?;
@@ -194,6 +198,7 @@ async fn up(
     // Only now nobody else writes it.
     let described = layout.read(env)?;
     let (nodes, partitions) = size(arguments, described.as_ref())?;
+    check_empty(arguments, described.as_ref())?;
     let are_there = !env.processes().marked(MARK, &mark(layout)).is_empty();
     if described.is_none() && are_there {
         // It would find the names of the files that they still use.
@@ -205,7 +210,13 @@ async fn up(
         .into());
     }
     (made.is_old, made.is_new) = (described.is_some(), described.is_none());
-    let (mut description, digest) = prepare(env, layout, described, nodes, partitions, are_there)?;
+    let described = described.map(|described| Description {
+        nodes,
+        empty: described.empty || arguments.empty,
+        ..described
+    });
+    let new = Wanted { nodes, partitions, empty: arguments.empty };
+    let (mut description, digest) = prepare(env, layout, described, new, are_there)?;
     locate::remember(env, &layout.root);
     progress.done(format_args!("Prepared {}", layout.root.display()));
     resume(env, layout, &description);
@@ -215,7 +226,7 @@ async fn up(
         Ok(started) => started?,
         Err(_) => {
             let log = logs::last_lines(env, &layout.log("keeper"), 5);
-            let message = format!("the keeper did not do its work in {} s\n{log}", patience.as_secs_f64());
+            let message = format!("the keeper did not do its work in {:.1} s\n{log}", patience.as_secs_f64());
             return Err(out_of_time(env, deadline, message));
         }
     }
@@ -225,16 +236,18 @@ async fn up(
     progress.done(format_args!("Started the master at {}", description.master_url()));
     let aim = |goal| health::Aim { goal, deadline, is_up: true };
     let formatted = health::wait(env, layout, &description, aim(health::Goal::Formatted), progress).await;
-    if formatted != Exit::DONE {
+    if formatted != Outcome::Reached {
         return Ok(formatted);
     }
     let (all, each) = (counted(nodes as usize, "node"), counted(partitions as usize, "partition"));
     progress.done(format_args!("Formatted {all} with {each} each"));
-    if !arguments.empty && description.populated < nodes {
-        populate(env, layout, &client, &mut description, progress).await?;
+    if description.empty {
+        populate::offer(env, layout)?;
+    } else if description.populated < nodes {
+        populate::populate(env, layout, &client, &mut description, progress).await?;
     }
     let green = health::wait(env, layout, &description, aim(health::Goal::Green), progress).await;
-    if green == Exit::DONE {
+    if green == Outcome::Reached {
         progress.done("All promises are green");
         super::status::print_summary(env, layout, &description, progress.total_seconds()).await;
     }
@@ -251,6 +264,7 @@ fn take_directory(
     locate::check_owner(env, &layout.root).map_err(usage)?;
     let described = layout.read(env)?;
     let (nodes, _) = size(arguments, described.as_ref())?;
+    check_empty(arguments, described.as_ref())?;
     layout.check_name(nodes).map_err(usage)?;
     if described.is_none() {
         locate::check_free(env, &layout.root).map_err(usage)?;
@@ -300,6 +314,19 @@ fn size(arguments: &UpArguments, described: Option<&Description>) -> Result<(u32
     Ok((nodes, partitions))
 }
 
+/// Refuses to make a lab empty that is not.
+fn check_empty(arguments: &UpArguments, described: Option<&Description>) -> Result<(), Failure> {
+    match described {
+        Some(described) if arguments.empty && described.populated > 0 => Err(usage(format!(
+            "--empty: this lab is not empty: {} of its nodes got a release and an instance when it was made\n\
+             hint: leave out --empty; `slap request` with --state destroyed and `slap remove` empty a lab, and another --dir \
+             makes another one",
+            described.populated
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Makes a directory of the lab.
 fn make(env: &Env, directory: &Path) -> Result<(), String> {
     env.files().create_directory(directory, 0o700).map_err(|error| cannot_write(directory, &error))
@@ -319,26 +346,33 @@ fn prepare_directory(env: &Env, layout: &Layout) -> Result<(), String> {
     env.files().set_mode(&layout.root, 0o700).map_err(|error| cannot_write(&layout.root, &error))
 }
 
+/// What a new lab shall be.
+#[derive(Clone, Copy)]
+struct Wanted {
+    nodes: u32,
+    partitions: u32,
+    empty: bool,
+}
+
 /// Describes the lab, copies the program, chooses the addresses, writes the configuration. Gives the program's digest
 /// too. `are_there` says that processes of the lab run.
 fn prepare(
     env: &Env,
     layout: &Layout,
     described: Option<Description>,
-    nodes: u32,
-    partitions: u32,
+    new: Wanted,
     are_there: bool,
 ) -> Result<(Description, String), String> {
-    let spare =
-        if described.is_none() { LAB_BYTES_MIN + NODE_BYTES_MIN * u64::from(nodes) } else { LAB_BYTES_MIN };
+    let of_nodes = if described.is_none() { NODE_BYTES_MIN * u64::from(new.nodes) } else { 0 };
+    let spare = LAB_BYTES_MIN + of_nodes;
     let mut description = match described {
-        Some(mut described) => {
-            described.nodes = nodes;
-            described
-        }
+        Some(described) => described,
         None => {
             let block = Block::candidates(&layout.root).next().expect("there is a block at least");
-            let description = Description::new(&layout.root, nodes, partitions, block);
+            let description = Description {
+                empty: new.empty,
+                ..Description::new(&layout.root, new.nodes, new.partitions, block)
+            };
             // First of all: whatever else is made then stands in a directory that says whose it is.
             layout.write(env, &description)?;
             description
@@ -469,43 +503,8 @@ async fn wait_for_master(
         Ok(Ok(())) => Ok(()),
         Ok(Err(problem)) => Err(describe(problem).into()),
         Err(_) => {
-            let problem = format!("no answer for {} s", patience.as_secs_f64());
+            let problem = format!("no answer for {:.1} s", patience.as_secs_f64());
             Err(out_of_time(env, deadline, describe(problem)))
         }
     }
-}
-
-/// Supplies the first release to every node that is new and requests an instance of it there, once in its life.
-async fn populate(
-    env: &Env,
-    layout: &Layout,
-    client: &SlapClient,
-    description: &mut Description,
-    progress: &mut Progress,
-) -> Result<(), String> {
-    let content = Content::packed().ok_or(
-        "this program was built without a release to begin with\nhint: use --empty, then `slap supply` and `slap request`",
-    )?;
-    let directory = layout.releases().join(content.name());
-    for (path, bytes) in content.files() {
-        write_if_changed(env, &directory.join(path), bytes, 0o600)?;
-    }
-    let profile = directory.join(&content.profile);
-    let all = (1..).zip(description.computers());
-    let computers: Vec<(u32, ComputerId)> = all.skip(description.populated as usize).collect();
-    for together in computers.chunks(REQUESTS_AT_ONCE) {
-        let requests = together.iter().map(|(number, computer)| {
-            let request: LocalFuture<'_, Result<(), String>> =
-                Box::pin(health::supply_and_request(client, &content, &profile, *number, computer));
-            request
-        });
-        join_all(requests.collect()).await.into_iter().collect::<Result<(), String>>()?;
-    }
-    progress.done(format_args!(
-        "Supplied {} to {} and requested an instance on each",
-        content.name(),
-        counted(computers.len(), "node")
-    ));
-    description.populated = description.nodes;
-    layout.write(env, description)
 }

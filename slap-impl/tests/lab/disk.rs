@@ -22,6 +22,7 @@ step request "$slap" request other "$release" --node computer_guid=COMP-1
 step wait "$slap" wait other --timeout 1s
 step info "$slap" service info other
 step status "$slap" lab status
+step labwait "$slap" lab wait --timeout 1s
 step again "$slap" lab up --timeout 20s
 "$slap" lab down --quiet
 step start "$slap" lab up --timeout 20s
@@ -72,6 +73,7 @@ fn a_full_disk_is_named_and_room_is_used_at_once() {
     check("wait", 4, &["no such instance"]);
     check("info", 2, &["does not exist"]);
     check("status", 1, &["disk", "full", &path, "hint:"]);
+    check("labwait", 3, &["the disk: full", &path, "hint:"]);
     check("start", 1, &[&path, "full", "hint:"]);
     check("room", 0, &[]);
     check("request2", 0, &[]);

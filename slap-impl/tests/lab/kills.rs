@@ -110,6 +110,50 @@ fn up_resumes_what_stands_still_and_looks_do_not_hang() {
 }
 
 #[test]
+fn a_kill_says_each_thing_once() {
+    let lab = TestLab::up(1);
+    let kill = || lab.slap(&["lab", "kill", "COMP-1/slappart0/hello-http"]);
+    // The first end of a service bangs, the later ones are only told.
+    for round in 0..3 {
+        let done = kill();
+        let lines: Vec<&str> = done.stderr.lines().collect();
+        assert!(done.code == 0 && lines.len() == 1, "{round}: {done:?}");
+        assert!(lines[0].starts_with("killed COMP-1/slappart0/hello-http (process "), "{round}: {done:?}");
+        let health = lab.instance("hello-1").unwrap()["health"].clone();
+        assert!(
+            health["state"] != "green" || lab.processes(&["http-server"]).len() == 1,
+            "{round}: {health}"
+        );
+        lab.ok(&["lab", "wait", "--timeout", "60s"]);
+    }
+    lab.ok(&["lab", "pause", "agent/COMP-1"]);
+    let done = kill();
+    assert_eq!(done.stderr.lines().count(), 2, "{done:?}");
+    assert!(done.stderr.contains("its agent is paused"), "{done:?}");
+}
+
+/// `status` and `wait` look at the same things.
+#[test]
+fn nothing_is_waited_for_in_vain_and_nothing_is_overlooked() {
+    let lab = TestLab::up(1);
+    for (fault, target, code, named) in [
+        ("pause", "keeper", 3, "the keeper: it is paused"),
+        ("resume", "keeper", 0, ""),
+        ("pause", "agent/COMP-1", 3, "its agent is paused"),
+        ("resume", "agent/COMP-1", 0, ""),
+        ("pause", "supervisor/COMP-1", 3, "its supervisor is paused"),
+        ("resume", "supervisor/COMP-1", 0, ""),
+        ("kill", "keeper", 4, "its keeper is dead"),
+    ] {
+        lab.ok(&["lab", fault, target]);
+        let wait = lab.slap(&["lab", "wait", "--timeout", if code == 0 { "60s" } else { "200ms" }]);
+        assert!(wait.code == code && wait.stderr.contains(named), "{fault} {target}: {wait:?}");
+        let status = lab.slap(&["lab", "status"]);
+        assert_eq!(status.code == 0, code == 0, "{fault} {target}: {status:?}");
+    }
+}
+
+#[test]
 fn services_survive_everything_else() {
     let lab = TestLab::up(1);
     let services = lab.processes(&["http-server"]);

@@ -23,7 +23,10 @@ fn a_foreign_directory_is_neither_removed_nor_used() {
         let path = place.display().to_string();
         let told = lab.fails(2, &["lab", "down", "--purge", "--dir", &path]);
         assert!(told.contains(&path) && told.contains("hint:"), "{name}: {told}");
-        assert_ne!(lab.slap(&["lab", "up", "--dir", &path]).code, 0, "{name}");
+        for verb in ["up", "status", "wait", "logs", "down"] {
+            let told = lab.fails(2, &["lab", verb, "--dir", &path]);
+            assert!(told.contains(&path) && told.contains("hint:"), "{name} {verb}: {told}");
+        }
         assert_eq!(fs::read_to_string(place.join("nodes/precious")).unwrap(), "x", "{name}");
         assert_eq!(fs::read_to_string(place.join("lab.json")).unwrap(), content, "{name}");
     }
