@@ -253,6 +253,23 @@ fn stopping_ends_all_that_a_service_started() {
 }
 
 #[test]
+fn what_stands_still_hears_that_it_shall_end() {
+    world(async |w| {
+        let _supervisor = w.start().await;
+        let service = Service { stop_seconds: 3600, ..w.service("a", "setsid sleep 1000 & exec sleep 1000") };
+        w.client.apply("g", vec![service]).await.unwrap();
+        w.until(async || w.starts("a") == 1 && w.marked().len() == 2).await;
+        for identity in w.marked() {
+            w.env.processes().signal(identity, Signal::Stop).unwrap();
+        }
+        w.until(async || w.marked().into_iter().all(|identity| w.env.processes().is_stopped(identity))).await;
+        w.client.stop("g").await.unwrap();
+        assert_eq!(w.marked(), []);
+        assert_eq!(w.status("a").await.ended.unwrap().signal, Some(15));
+    });
+}
+
+#[test]
 fn services_outlive_the_supervisor_and_are_adopted() {
     world(async |w| {
         let supervisor = w.start().await;

@@ -16,7 +16,10 @@ use super::{
 use crate::{
     client::SlapClient,
     env::{Address, Either, Env, Exit, LocalFuture, Lock, Signal, join_all, race},
-    node::{safe, supervisor},
+    node::{
+        safe,
+        supervisor::{self, SupervisorClient},
+    },
     vocabulary::{ComputerId, hex},
 };
 use clap::Args;
@@ -269,7 +272,11 @@ fn out_of_time(env: &Env, deadline: Duration, message: String) -> Failure {
 /// Lets everything go on that was made to stand still.
 pub(super) fn resume(env: &Env, layout: &Layout, description: &Description) {
     let keeper = description.keeper.filter(|_| keeper::process(env, description).is_some());
-    let kept = keeper::client(env, layout).recorded().into_iter().filter_map(|service| service.identity);
+    let supervisors = description.computers().into_iter().map(|computer| layout.supervisor(&computer));
+    let kept = std::iter::once(layout.keeper()).chain(supervisors).flat_map(|directory| {
+        let services = SupervisorClient::new(env.clone(), &directory).recorded();
+        services.into_iter().filter_map(|service| service.identity)
+    });
     for identity in keeper.into_iter().chain(kept) {
         // Who is gone meanwhile is no error.
         let _ = env.processes().signal_group(identity, Signal::Continue);

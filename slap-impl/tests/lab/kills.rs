@@ -110,6 +110,20 @@ fn up_resumes_what_stands_still_and_looks_do_not_hang() {
 }
 
 #[test]
+fn a_paused_service_is_resumed_by_up_and_ended_by_a_stop() {
+    let lab = TestLab::up(1);
+    let services = lab.processes(&["http-server"]);
+    lab.ok(&["lab", "pause", "COMP-1/slappart0/hello-http"]);
+    lab.ok(&["lab", "up", "--timeout", "60s"]);
+    assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
+    assert_eq!(lab.processes(&["http-server"]), services, "it goes on, and was not started again");
+    lab.ok(&["lab", "pause", "COMP-1/slappart0/hello-http"]);
+    lab.ok(&["request", "hello-1", &lab.first_release(), "--state", "stopped"]);
+    lab.ok(&["wait", "hello-1", "--for", "stopped", "--timeout", "30s"]);
+    assert!(lab.processes(&["http-server"]).is_empty());
+}
+
+#[test]
 fn services_survive_everything_else() {
     let lab = TestLab::up(1);
     let services = lab.processes(&["http-server"]);

@@ -23,6 +23,9 @@ pub const MARK_VARIABLE: &str = "SLAP_SERVICE_MARK";
 /// The variable that marks the processes of one supervisor; its value is the supervisor's directory.
 pub const SUPERVISOR_VARIABLE: &str = "SLAP_SUPERVISOR";
 
+/// What a process is sent that shall end: one that stands still would not hear of it otherwise.
+const PLEASE_END: [Signal; 2] = [Signal::Terminate, Signal::Continue];
+
 /// A process has ended.
 pub(super) struct Gone {
     pub(super) group: String,
@@ -309,7 +312,9 @@ impl Core {
             record.stopping(self.env.clock().elapsed());
             record.volatile.asked = BTreeSet::from([leader]);
             self.dirty = true;
-            report(&self.env, self.env.processes().signal_group(leader, Signal::Terminate));
+            for signal in PLEASE_END {
+                report(&self.env, self.env.processes().signal_group(leader, signal));
+            }
             return;
         }
         let left = survivors(&self.env, record);
@@ -367,7 +372,9 @@ impl Core {
             left.iter().copied().filter(|identity| !record.volatile.asked.contains(identity)).collect();
         record.volatile.asked.extend(&new);
         for identity in new {
-            report(&self.env, self.env.processes().signal(identity, Signal::Terminate));
+            for signal in PLEASE_END {
+                report(&self.env, self.env.processes().signal(identity, signal));
+            }
             self.watch(group, name, identity);
         }
     }
