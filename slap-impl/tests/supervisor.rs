@@ -11,8 +11,8 @@
 
 use slap_impl::{
     env::{
-        Command, Ended, Env, EnvParts, Files, Identity, LocalFuture, Lock, Metadata, Pipe, Process,
-        Processes, Signal, Spawned, real,
+        Command, Either, Ended, Env, EnvParts, Files, Identity, LocalFuture, Lock, Metadata, Pipe, Process,
+        Processes, Signal, Spawned, race, real,
     },
     node::supervisor::{
         self, Restart, Service, ServiceState, ServiceStatus, SupervisorClient, SupervisorError,
@@ -270,6 +270,30 @@ fn what_stands_still_hears_that_it_shall_end() {
 }
 
 #[test]
+fn an_end_that_nobody_waits_for_any_more_is_given_up() {
+    world(async |w| {
+        let mut supervisor = w.start().await;
+        let stubborn = "trap '' TERM; while :; do sleep 1000; done";
+        let stubborn = Service { stop_seconds: 3600, ..w.service("stubborn", stubborn) };
+        w.client.apply("g", vec![stubborn]).await.unwrap();
+        w.until(async || w.starts("stubborn") == 1).await;
+        let stopping = w.until_state("stubborn", ServiceState::Stopping);
+        let Either::Second(stopping) = race(w.client.shutdown(true), stopping).await else {
+            panic!("it ended before its service");
+        };
+        assert!(!stopping.wanted);
+        w.until(async || w.client.apply("h", vec![w.sleeper("other")]).await.is_ok()).await;
+        w.until(async || w.starts("other") == 1).await;
+        assert_eq!(w.status("stubborn").await.state, ServiceState::Stopping, "its stop goes on");
+        w.env.processes().signal_group(stopping.identity.unwrap(), Signal::Kill).unwrap();
+        w.until_state("stubborn", ServiceState::Stopped).await;
+        w.client.shutdown(true).await.unwrap();
+        assert_eq!(supervisor.child.wait().await.unwrap().code, Some(0));
+        assert_eq!(w.marked(), []);
+    });
+}
+
+#[test]
 fn services_outlive_the_supervisor_and_are_adopted() {
     world(async |w| {
         let supervisor = w.start().await;
@@ -504,7 +528,8 @@ fn a_service_writes_on_while_its_supervisor_is_dead_and_nothing_is_lost() {
         // It is not held up by what a pipe holds; then it waits, and lives.
         w.until(async || w.place.join("written").exists()).await;
         assert_eq!(fs::read_to_string(&log).unwrap(), "first\n");
-        assert_eq!(w.marked().len(), 2, "its shell, and what that runs");
+        // Its shell, and what that runs.
+        w.until(async || w.marked().len() == 2).await;
 
         let _supervisor = w.start().await;
         w.until(async || fs::read_to_string(&log).unwrap().ends_with("last\n")).await;

@@ -11,13 +11,18 @@ use super::{
     progress::Progress,
 };
 use crate::{
-    env::{Env, Exit, Identity, Signal, join_all},
-    node::supervisor::SupervisorClient,
+    env::{Either, Env, Exit, Identity, Signal, join_all, race},
+    node::{
+        services::WATCH_SUFFIX,
+        supervisor::{ServiceState, SupervisorClient},
+    },
 };
-use std::{io, time::Duration};
+use std::{collections::BTreeSet, io, time::Duration};
 
 /// How long the orderly way may take.
 const ORDERLY_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a service may take to end before it is said that it is waited for.
+const LAST_PERIOD: Duration = Duration::from_secs(1);
 /// How long what is left may take to end before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long what was killed may take to be gone.
@@ -25,10 +30,19 @@ const KILL_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Takes a lab down; with `purge` its directory goes too.
 pub(super) async fn take_down(env: &Env, layout: &Layout, purge: bool, quiet: bool) -> Exit {
+    let interrupted = env.processes().termination();
     let mut progress = Progress::new(env, quiet);
-    match end(env, layout, purge, &mut progress).await {
-        Ok(()) => Exit::DONE,
-        Err((exit, message)) => super::fail(env, exit, &message),
+    match race(interrupted, end(env, layout, purge, &mut progress)).await {
+        Either::Second(Ok(())) => Exit::DONE,
+        Either::Second(Err((exit, message))) => super::fail(env, exit, &message),
+        Either::First(()) => {
+            env.tell("interrupted: what was asked to end may still be at it");
+            let directory = layout.root.display();
+            env.tell(format_args!(
+                "hint: `slap lab down --dir {directory}` goes on, `slap lab up --dir {directory}` starts it again"
+            ));
+            Exit(130)
+        }
     }
 }
 
@@ -71,7 +85,9 @@ async fn end(env: &Env, layout: &Layout, purge: bool, progress: &mut Progress) -
     if let Place::Lab(description) = &place {
         super::up::resume(env, layout, description);
         let orderly = orderly(env, layout, description);
-        if env.timeout(ORDERLY_TIME_MAX, orderly).await.is_err() {
+        let orderly = env.timeout(ORDERLY_TIME_MAX, orderly);
+        if let Either::First(Err(_)) = race(orderly, tell_who_lasts(env, layout, description, progress)).await
+        {
             progress.note("the orderly way took too long");
         }
         progress.done("Stopped the lab's programs and services");
@@ -173,6 +189,33 @@ async fn orderly(env: &Env, layout: &Layout, description: &Description) {
     let _ = keeper.stop("master").await;
     join_all(stops.collect()).await;
     let _ = keeper.shutdown(true).await;
+}
+
+/// Says for whom it waits, each once, as soon as that takes longer than it should. It never ends.
+async fn tell_who_lasts(env: &Env, layout: &Layout, description: &Description, progress: &Progress) {
+    let of_nodes = description.computers().into_iter().map(|computer| {
+        let client = SupervisorClient::new(env.clone(), &layout.supervisor(&computer));
+        (Some(computer), client)
+    });
+    let clients: Vec<_> = std::iter::once((None, keeper::client(env, layout))).chain(of_nodes).collect();
+    let mut told = BTreeSet::new();
+    loop {
+        env.sleep(LAST_PERIOD).await;
+        for (computer, client) in &clients {
+            let services = client.noted().into_iter();
+            for service in services.filter(|service| service.state == ServiceState::Stopping) {
+                let name = service.name.strip_suffix(WATCH_SUFFIX).unwrap_or(&service.name);
+                let what = match computer {
+                    Some(computer) => format!("{computer}/{}/{name}", service.group),
+                    None => name.to_owned(),
+                };
+                let process = service.identity.map_or(0, |identity| identity.pid);
+                if told.insert((what.clone(), process)) {
+                    progress.note(format_args!("waiting for {what} (process {process}) to end"));
+                }
+            }
+        }
+    }
 }
 
 /// Ends what carries the lab's mark, and gives what could not be ended.

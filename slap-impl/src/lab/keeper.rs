@@ -73,11 +73,16 @@ pub(super) fn condition(env: &Env, noted: Option<&ServiceStatus>) -> String {
     let Some(noted) = noted else { return "not started".to_owned() };
     match noted.identity {
         Some(identity) if env.processes().find(identity).is_some() => {
-            return process_condition(env, identity).to_owned();
+            let condition = process_condition(env, identity);
+            if condition != "running" || noted.state != ServiceState::Stopping {
+                return condition.to_owned();
+            }
         }
         _ => {}
     }
     match (&noted.error, &noted.ended, noted.state) {
+        // Its process may be gone, and not yet all that it started.
+        (_, _, ServiceState::Stopping) => "stopping".to_owned(),
         (Some(error), ..) => format!("dead ({error})"),
         (None, Some(ended), _) if noted.state != ServiceState::Stopped => {
             format!("dead ({})", ended.describe())

@@ -358,10 +358,13 @@ impl Core {
     fn sweep(&mut self, group: &str, name: &str) {
         let Some(record) = record(&mut self.groups, group, name) else { return };
         let left = survivors(&self.env, record);
-        if left.is_empty() {
-            self.settle(group, name);
-        } else {
+        let leader = record.started.as_ref().map(|started| started.identity);
+        let is_awaited = |leader| record.ended.is_none() && record.volatile.watched.contains(&leader);
+        if !left.is_empty() {
             self.ask_each(group, name, &left);
+        } else if !leader.is_some_and(is_awaited) {
+            // How its process ended is told with its end, or was before.
+            self.settle(group, name);
         }
     }
 

@@ -215,9 +215,12 @@ impl Supervisor {
     }
 
     fn ask(&mut self, request: Request, reply: oneshot::Sender<Reply>) {
-        if self.ending.is_some() && !matches!(request, Request::Shutdown { .. }) {
-            let _ = reply.send(Reply::Refused { message: "this supervisor is about to end".to_owned() });
-            return;
+        if !matches!(request, Request::Shutdown { .. }) {
+            self.forget_abandoned_end();
+            if self.ending.is_some() {
+                let _ = reply.send(Reply::Refused { message: "this supervisor is about to end".to_owned() });
+                return;
+            }
         }
         let (kind, group, result) = match request {
             Request::Apply { group, services } => ("apply", group.clone(), self.core.apply(&group, services)),
@@ -267,7 +270,18 @@ impl Supervisor {
         }
     }
 
+    /// Whoever wanted its end after its services was itself ended meanwhile: services stop, and it stays for who comes next.
+    fn forget_abandoned_end(&mut self) {
+        let is_abandoned = |ending: &mut Ending| {
+            ending.after_services && ending.replies.iter().all(oneshot::Sender::is_closed)
+        };
+        if self.ending.take_if(is_abandoned).is_some() {
+            self.env.log("stays: nobody waits for its end any more");
+        }
+    }
+
     fn is_over(&mut self) -> bool {
+        self.forget_abandoned_end();
         let Some(ending) = &self.ending else { return false };
         // Without `stop_services` nothing is waited for: a stop under way is gone on with by the next life.
         if ending.after_services && self.core.groups().iter().any(|group| self.core.is_stopping(group)) {

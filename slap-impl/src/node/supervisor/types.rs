@@ -100,6 +100,9 @@ pub struct ServiceStatus {
     pub name: String,
     /// Where it stands.
     pub state: ServiceState,
+    /// Whether it shall run. What is stopping is started again then.
+    #[serde(default = "yes")]
+    pub wanted: bool,
     /// Its process, or its last one.
     pub identity: Option<Identity>,
     /// When its process, or its last one, was started: seconds since 1970.
@@ -115,6 +118,11 @@ pub struct ServiceStatus {
     pub watched: bool,
     /// As declared.
     pub log: PathBuf,
+}
+
+/// What a supervisor of an older program does not say.
+fn yes() -> bool {
+    true
 }
 
 /// What a client asks.
