@@ -540,6 +540,37 @@ fn a_service_writes_on_while_its_supervisor_is_dead_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_pipe_that_somebody_removed_is_made_again() {
+    world(async |w| {
+        let _supervisor = w.start().await;
+        let service = w.service("a", "echo first; until [ -e end ]; do sleep 0.01; done; echo last");
+        let log = w.place.join("a.log");
+        let output = w.directory().join("output");
+        for round in 1..=3 {
+            w.client.apply("g", vec![service.clone()]).await.unwrap();
+            w.until(async || w.starts("a") == round).await;
+            w.until(async || fs::read_to_string(&log).is_ok_and(|text| text.ends_with("first\n"))).await;
+            fs::remove_dir_all(&output).unwrap();
+            match round {
+                2 => fs::write(&output, "not a directory").unwrap(),
+                _ => fs::create_dir(&output).unwrap(),
+            }
+            fs::write(w.place.join("end"), "").unwrap();
+            w.until_state("a", ServiceState::Ended).await;
+            fs::remove_file(w.place.join("end")).unwrap();
+            let expected = "first\nlast\n".repeat(round);
+            assert_eq!(fs::read_to_string(&log).unwrap(), expected, "its last words are read");
+            if round == 2 {
+                w.client.apply("g", vec![service.clone()]).await.unwrap();
+                let failed = w.until_state("a", ServiceState::Failed).await.error.unwrap();
+                assert!(failed.contains(output.to_str().unwrap()), "{failed}");
+                fs::remove_file(&output).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
 fn a_killed_supervisor_loses_no_service_that_writes_without_end() {
     world(async |w| {
         let mut supervisor = w.start().await;

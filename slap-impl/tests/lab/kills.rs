@@ -193,6 +193,15 @@ fn the_keeper_restarts_what_dies() {
 }
 
 #[test]
+fn a_supervisor_whose_output_was_removed_starts_services_again() {
+    let lab = TestLab::up(1);
+    fs::remove_dir_all(lab.directory().join("run/COMP-1/output")).unwrap();
+    lab.ok(&["lab", "kill", "COMP-1/slappart0/hello-http"]);
+    lab.ok(&["lab", "wait", "--timeout", "60s"]);
+    assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
+}
+
+#[test]
 fn down_works_when_everything_that_keeps_order_is_dead() {
     let lab = TestLab::up(2);
     for target in ["keeper", "supervisor/COMP-1", "supervisor/COMP-2", "agent/COMP-1"] {
