@@ -149,6 +149,7 @@ impl World {
             watched: true,
             restart: Restart::Never,
             stop_seconds: 30,
+            outlived: false,
         }
     }
 
@@ -249,6 +250,37 @@ fn stopping_ends_all_that_a_service_started() {
         w.client.stop("g").await.unwrap();
         assert_eq!((w.marked(), w.env.processes().session(stubborn)), (vec![], vec![]));
         assert_eq!(w.status("stubborn").await.ended.unwrap().signal, Some(9));
+    });
+}
+
+#[test]
+fn what_hides_from_its_service_ends_with_it_or_with_the_supervisor() {
+    world(async |w| {
+        let supervisor = w.start().await;
+        let own = [supervisor.identity];
+        let (children, hidden) = (w.place.join("children"), "setsid env -i sleep 1000");
+        // One that has its parent, and one that has lost it.
+        let script = format!(
+            "{hidden} & (echo $! > {0}; {hidden} & echo $! >> {0}); exec sleep 1000",
+            children.display()
+        );
+        let outlived =
+            Service { outlived: true, ..w.service("outlived", "setsid env -i sleep 1000 & exec sleep 1000") };
+        w.client.apply("g", vec![w.service("a", &script), outlived]).await.unwrap();
+        let below = || w.env.processes().descendants(&own).len();
+        w.until(async || w.marked().len() == 2 && below() == 5).await;
+        let hidden: Vec<Identity> = fs::read_to_string(&children)
+            .unwrap()
+            .lines()
+            .map(|line| identity(line.parse().unwrap()))
+            .collect();
+        assert_eq!(hidden.len(), 2);
+        w.client.stop("g").await.unwrap();
+        assert!(w.env.processes().find(hidden[0]).is_none(), "it was its service's when that was stopped");
+        assert_eq!(below(), 2, "whose these are nobody can say");
+        w.client.shutdown(true).await.unwrap();
+        assert!(w.env.processes().find(hidden[1]).is_none());
+        assert_eq!(w.env.processes().descendants(&own), []);
     });
 }
 
@@ -685,6 +717,15 @@ impl Processes for Crash {
     fn find(&self, identity: Identity) -> Option<Box<dyn Process>> {
         self.processes.find(identity)
     }
+    fn user(&self, identity: Identity) -> Option<u32> {
+        self.processes.user(identity)
+    }
+    fn descendants(&self, roots: &[Identity]) -> Vec<Identity> {
+        self.processes.descendants(roots)
+    }
+    fn adopt_orphans(&self) -> io::Result<()> {
+        self.processes.adopt_orphans()
+    }
     fn signal(&self, identity: Identity, signal: Signal) -> io::Result<()> {
         self.processes.signal(identity, signal)
     }
@@ -719,6 +760,9 @@ impl Files for Crash {
             die();
         }
         Ok(())
+    }
+    fn free_names(&self, path: &Path) -> io::Result<Option<u64>> {
+        self.files.free_names(path)
     }
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         self.files.free_bytes(path)

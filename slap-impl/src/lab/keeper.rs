@@ -6,7 +6,7 @@
 
 use super::layout::{Description, Layout, MARK};
 use crate::{
-    env::{Command, Env, Identity, Output, Process},
+    env::{Command, Env, Identity, Output, Process, room},
     node::supervisor::{Restart, Service, ServiceState, ServiceStatus, SupervisorClient, SupervisorError},
     vocabulary::ComputerId,
 };
@@ -46,10 +46,11 @@ pub(super) async fn start(env: &Env, layout: &Layout) -> Result<Identity, String
         output: Output::Append(log.clone()),
         ..Command::new(layout.program()).arguments(["supervisor", "--directory", &text(&directory)])
     };
-    let mut spawned = env
-        .processes()
-        .spawn(&command)
-        .map_err(|error| format!("the keeper cannot be started: {}: {error}", layout.program().display()))?;
+    let mut spawned = env.processes().spawn(&command).map_err(|error| {
+        // A log that cannot be written is named by the error itself.
+        let path = if room::is_full(&error) { log.clone() } else { layout.program() };
+        format!("the keeper cannot be started: {}", room::explain(env.files(), &path, &error))
+    })?;
     let client = client(env, layout);
     let listens = async {
         while client.status().await.is_err() {
@@ -157,6 +158,7 @@ pub(super) fn services(
             watched: false,
             restart: Restart::Always,
             stop_seconds: STOP_SECONDS,
+            outlived: group == "supervisors",
         }
     };
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();

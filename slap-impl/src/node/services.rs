@@ -88,6 +88,7 @@ pub fn declared(site: &Site, partition: &PartitionId) -> Declared {
             watched: found.watched,
             restart: Restart::Never,
             stop_seconds: u32::try_from(site.settings.service_stop.as_secs()).unwrap_or(u32::MAX),
+            outlived: false,
         }
     };
     Declared { services: found.into_iter().map(service).collect(), warnings }

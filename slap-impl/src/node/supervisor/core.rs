@@ -10,7 +10,7 @@ use super::{
     state::{self, Groups},
     types::{NAME_BYTES_MAX, SERVICES_MAX, Service, ServiceState, ServiceStatus},
 };
-use crate::env::{Command, Ended, Env, Identity, Output, Signal, Spawned, Start};
+use crate::env::{Command, Ended, Env, Identity, Output, Signal, Spawned, Start, room};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -24,7 +24,7 @@ pub const MARK_VARIABLE: &str = "SLAP_SERVICE_MARK";
 pub const SUPERVISOR_VARIABLE: &str = "SLAP_SUPERVISOR";
 
 /// What a process is sent that shall end: one that stands still would not hear of it otherwise.
-const PLEASE_END: [Signal; 2] = [Signal::Terminate, Signal::Continue];
+pub(super) const PLEASE_END: [Signal; 2] = [Signal::Terminate, Signal::Continue];
 
 /// A process has ended.
 pub(super) struct Gone {
@@ -311,6 +311,10 @@ impl Core {
             // Its end is watched already; what it leaves is looked for then.
             record.stopping(self.env.clock().elapsed());
             record.volatile.asked = BTreeSet::from([leader]);
+            // Without its parent nobody could say whose it was, if it has neither the session nor the mark.
+            if !record.service.outlived {
+                record.volatile.strays = self.env.processes().descendants(&[leader]).into_iter().collect();
+            }
             self.dirty = true;
             for signal in PLEASE_END {
                 report(&self.env, self.env.processes().signal_group(leader, signal));
@@ -449,7 +453,7 @@ impl Core {
 
     fn save(&mut self) -> Result<(), String> {
         state::save(&self.env, &self.path, &self.boot, &self.groups)
-            .map_err(|error| format!("{} cannot be written: {error}", self.path.display()))?;
+            .map_err(|error| room::explain(self.env.files(), &self.path, &error))?;
         self.dirty = false;
         Ok(())
     }
@@ -465,6 +469,10 @@ fn survivors(env: &Env, record: &Record) -> BTreeSet<Identity> {
     if !started.mark.is_empty() {
         left.extend(env.processes().marked(MARK_VARIABLE, &started.mark));
     }
+    let strays = record.volatile.strays.iter().copied();
+    left.extend(strays.filter(|stray| env.processes().find(*stray).is_some()));
+    let all: Vec<Identity> = left.iter().copied().filter(|_| !record.service.outlived).collect();
+    left.extend(env.processes().descendants(&all));
     left
 }
 

@@ -5,7 +5,7 @@
 
 use super::types::Service;
 use crate::{
-    env::{Env, FileKind},
+    env::{Env, FileKind, room},
     node::log::PipedLog,
     vocabulary::hex,
 };
@@ -64,7 +64,8 @@ impl Outputs {
             files.remove_any(&pipe)?;
         }
         files.create_directory(&self.directory, 0o700).map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", self.directory.display()))
+            let explained = room::explain(files, &self.directory, &error);
+            io::Error::new(error.kind(), explained)
         })?;
         let reading = files.open_pipe(&pipe)?;
         let log = PipedLog::new(&self.env, reading, &service.log, service.log_bytes_max, LOG_MODE)?;

@@ -77,6 +77,8 @@ pub(super) struct Volatile {
     pub(super) failures: u32,
     /// Whether its session's number is certainly still its own: nobody else can have it as long as one process is left in it.
     pub(super) owns_session: bool,
+    /// What its process had started when that was asked to end.
+    pub(super) strays: BTreeSet<Identity>,
     /// Those that were asked to end already.
     pub(super) asked: BTreeSet<Identity>,
     /// Those whose end will be told.
@@ -216,6 +218,7 @@ impl Record {
     pub(super) fn settled(&mut self) -> bool {
         self.volatile.owns_session = false;
         self.volatile.asked.clear();
+        self.volatile.strays.clear();
         self.volatile.watched.clear();
         self.volatile.kill_at = None;
         self.rest();

@@ -53,6 +53,9 @@ pub struct Service {
     pub restart: Restart,
     /// Seconds between the request to end and the order to.
     pub stop_seconds: u32,
+    /// Whether what it started in sessions of its own goes on when it is stopped, as the services of a supervisor do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outlived: bool,
 }
 
 /// Where a service stands.
