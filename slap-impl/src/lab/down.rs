@@ -61,7 +61,9 @@ async fn end(env: &Env, layout: &Layout, purge: bool, progress: &mut Progress) -
     locate::check_owner(env, &layout.root).map_err(|message| (Exit::USAGE, message))?;
     let is_gone = is_missing(env, layout);
     if is_gone {
-        if marked(env, layout).is_empty() {
+        let (own, foreign) = marked(env, layout);
+        if own.is_empty() {
+            tell_foreign(env, &foreign);
             env.tell(format_args!("{} does not exist: nothing to do", layout.root.display()));
             locate::forget(env, &layout.root);
             return Ok(());
@@ -74,6 +76,8 @@ async fn end(env: &Env, layout: &Layout, purge: bool, progress: &mut Progress) -
         // Before a lock is made in a directory that is none of ours.
         place(env, layout).map_err(|message| (Exit::USAGE, message))?;
     }
+    let mut found = Found::default();
+    found.look(env, layout);
     let lock = match super::take_lock(env, layout) {
         Ok(Some(lock)) => Some(lock),
         Ok(None) => return Err(failed(super::busy(layout))),
@@ -92,12 +96,13 @@ async fn end(env: &Env, layout: &Layout, purge: bool, progress: &mut Progress) -
         }
         progress.done("Stopped the lab's programs and services");
     }
-    let left = end_marked(env, layout).await;
+    let left = end_found(env, layout, &mut found).await;
     if !left.is_empty() {
         let pids: Vec<String> = left.iter().map(|identity| identity.pid.to_string()).collect();
         return Err(failed(format!("these processes cannot be ended: {}", pids.join(", "))));
     }
     progress.done("No process is left");
+    tell_foreign(env, &marked(env, layout).1);
     if let (true, Place::Unknown(problem)) = (purge, &place) {
         let directory = layout.root.display();
         return Err(failed(format!(
@@ -118,8 +123,46 @@ fn is_missing(env: &Env, layout: &Layout) -> bool {
     found.is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
 }
 
-fn marked(env: &Env, layout: &Layout) -> Vec<Identity> {
-    env.processes().marked(MARK, &layout.root.to_string_lossy())
+/// The processes of this user that carry the lab's mark, and those of others with their users' numbers: anybody may write anything
+/// into an environment, and a directory that is gone may have been another user's. Only root sees those.
+pub(super) fn marked(env: &Env, layout: &Layout) -> (Vec<Identity>, Vec<(Identity, u32)>) {
+    let (mut own, mut foreign) = (Vec::new(), Vec::new());
+    for identity in env.processes().marked(MARK, &layout.root.to_string_lossy()) {
+        match env.processes().user(identity) {
+            Some(user) if user == env.context().user => own.push(identity),
+            Some(user) => foreign.push((identity, user)),
+            // It ended just now.
+            None => {}
+        }
+    }
+    (own, foreign)
+}
+
+fn tell_foreign(env: &Env, foreign: &[(Identity, u32)]) {
+    if foreign.is_empty() {
+        return;
+    }
+    let all: Vec<String> =
+        foreign.iter().map(|(identity, user)| format!("{} of user number {user}", identity.pid)).collect();
+    env.tell(format_args!(
+        "processes of other users name this directory, and were left alone: {}",
+        all.join(", ")
+    ));
+}
+
+/// Processes of the lab, also those that no mark tells any more.
+#[derive(Default)]
+struct Found(BTreeSet<Identity>);
+
+impl Found {
+    /// Adds what carries the mark, and what all of that started; gives what still runs.
+    fn look(&mut self, env: &Env, layout: &Layout) -> Vec<Identity> {
+        self.0.extend(marked(env, layout).0);
+        self.0.retain(|identity| env.processes().find(*identity).is_some());
+        let roots: Vec<Identity> = self.0.iter().copied().collect();
+        self.0.extend(env.processes().descendants(&roots));
+        self.0.iter().copied().collect()
+    }
 }
 
 /// What the directory is; an error if it is nothing of a lab.
@@ -135,11 +178,13 @@ fn place(env: &Env, layout: &Layout) -> Result<Place, String> {
         }
         Err(problem) => problem,
     };
-    if !marked(env, layout).is_empty() {
+    if !marked(env, layout).0.is_empty() {
         return Ok(Place::Unknown(problem));
     }
-    let what = problem.split("\nhint:").next().unwrap_or_default();
-    Err(format!("{what}\nhint: nothing is removed from it; name a lab's directory with --dir"))
+    if problem.contains("\nhint: ") {
+        return Err(format!("{problem}\nnothing was removed"));
+    }
+    Err(format!("{problem}\nhint: nothing is removed from it; name a lab's directory with --dir"))
 }
 
 /// Removes what the lab made. What somebody else put into its directory stays, and is named.
@@ -218,12 +263,12 @@ async fn tell_who_lasts(env: &Env, layout: &Layout, description: &Description, p
     }
 }
 
-/// Ends what carries the lab's mark, and gives what could not be ended.
-async fn end_marked(env: &Env, layout: &Layout) -> Vec<Identity> {
+/// Ends what carries the lab's mark and what was found before, and gives what could not be ended.
+async fn end_found(env: &Env, layout: &Layout, found: &mut Found) -> Vec<Identity> {
     for (signal, patience) in [(Signal::Terminate, GRACE), (Signal::Kill, KILL_TIME_MAX)] {
         let deadline = env.clock().elapsed() + patience;
         while env.clock().elapsed() < deadline {
-            let identities = marked(env, layout);
+            let identities = found.look(env, layout);
             if identities.is_empty() {
                 return identities;
             }
@@ -235,5 +280,5 @@ async fn end_marked(env: &Env, layout: &Layout) -> Vec<Identity> {
             env.sleep(Duration::from_millis(20)).await;
         }
     }
-    marked(env, layout)
+    found.look(env, layout)
 }

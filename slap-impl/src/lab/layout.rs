@@ -3,7 +3,7 @@
 use super::block::Block;
 pub(super) use crate::node::LAB_MARK as MARK;
 use crate::{
-    env::{Env, Identity},
+    env::{Env, Identity, room},
     node::safe,
     vocabulary::ComputerId,
 };
@@ -153,7 +153,7 @@ impl Layout {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(None);
             }
-            Err(error) => return Err(format!("{}: {error}\n{ACCESS_HINT}", path.display())),
+            Err(error) => return Err(cannot_use(env, &path, &error)),
         };
         let description: Description = serde_json::from_slice(&text).map_err(|error| {
             format!(
@@ -172,14 +172,24 @@ impl Layout {
             ));
         }
         if description.directory != self.root {
-            return Err(format!(
-                "{} describes the lab in {}: this directory is a copy of it, or it was moved\n\
-                 hint: use that one, or another --dir",
-                path.display(),
-                description.directory.display()
-            ));
+            return Err(self.elsewhere(env, &description.directory));
         }
         Ok(Some(description))
+    }
+
+    /// Why a lab that was made in another directory is not used in this one.
+    fn elsewhere(&self, env: &Env, made_in: &Path) -> String {
+        let (here, there) = (self.root.display(), made_in.display());
+        if env.files().exists(&Layout::new(made_in.to_owned()).description()) {
+            return format!(
+                "{here} is a copy of the lab in {there}: its processes, sockets and settings are that one's\n\
+                 hint: use --dir {there}, or another directory for another lab"
+            );
+        }
+        format!(
+            "{here} holds the lab that was made in {there}, and moved: its processes, sockets and settings name that directory\n\
+             hint: move it back to {there}; or `slap lab down --dir {there}` ends what still runs of it, wherever its files are"
+        )
     }
 
     /// Writes what the lab is, if that changed.
@@ -240,13 +250,14 @@ fn write_by(
         return Ok(());
     }
     let parent = path.parent().unwrap_or(Path::new("/"));
-    env.files().create_directory(parent, 0o700).and_then(|()| write()).map_err(|error| {
-        format!(
-            "{}: {error}
-{ACCESS_HINT}",
-            path.display()
-        )
-    })
+    let made = env.files().create_directory(parent, 0o700);
+    made.and_then(|()| write()).map_err(|error| cannot_use(env, path, &error))
+}
+
+/// Why something of a lab cannot be read or written, with a hint.
+pub(super) fn cannot_use(env: &Env, path: &Path, error: &io::Error) -> String {
+    let explained = room::explain(env.files(), path, error);
+    if room::is_full(error) { explained } else { format!("{explained}\n{ACCESS_HINT}") }
 }
 
 #[cfg(test)]

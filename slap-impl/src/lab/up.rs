@@ -7,8 +7,8 @@ use super::{
     block::{Block, MASTER_PORT, PARTITIONS_MAX},
     configuration,
     content::Content,
-    health, keeper,
-    layout::{ACCESS_HINT, Description, Layout, MARK, write_if_changed},
+    down, health, keeper,
+    layout::{ACCESS_HINT, Description, Layout, cannot_use, write_if_changed},
     locate, logs,
     progress::{Progress, counted},
     view::disk,
@@ -25,7 +25,6 @@ use crate::{
 use clap::Args;
 use sha2::{Digest, Sha256};
 use std::{
-    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -197,18 +196,22 @@ async fn up(
     // Only now nobody else writes it.
     let described = layout.read(env)?;
     let (nodes, partitions) = size(arguments, described.as_ref())?;
-    let are_there = !env.processes().marked(MARK, &mark(layout)).is_empty();
+    let (own, foreign) = down::marked(env, layout);
+    let are_there = !(own.is_empty() && foreign.is_empty());
     if described.is_none() && are_there {
         // It would find the names of the files that they still use.
         let _ = env.files().remove_file(&layout.lock());
-        return Err(format!(
-            "processes of a lab that was in {0} still run\nhint: `slap lab down --dir {0}` ends them",
-            layout.root.display()
-        )
-        .into());
+        let directory = layout.root.display();
+        let hint = match foreign.first() {
+            Some((_, user)) => {
+                format!("some belong to user number {user}, who alone ends them; choose another --dir")
+            }
+            None => format!("`slap lab down --dir {directory}` ends them"),
+        };
+        return Err(format!("processes of a lab that was in {directory} still run\nhint: {hint}").into());
     }
     (made.is_old, made.is_new) = (described.is_some(), described.is_none());
-    let (mut description, digest) = prepare(env, layout, described, nodes, partitions, are_there)?;
+    let (mut description, digest) = prepare(env, layout, described, nodes, partitions, are_there, progress)?;
     locate::remember(env, &layout.root);
     progress.done(format_args!("Prepared {}", layout.root.display()));
     resume(env, layout, &description);
@@ -309,11 +312,7 @@ fn size(arguments: &UpArguments, described: Option<&Description>) -> Result<(u32
 
 /// Makes a directory of the lab.
 fn make(env: &Env, directory: &Path) -> Result<(), String> {
-    env.files().create_directory(directory, 0o700).map_err(|error| cannot_write(directory, &error))
-}
-
-fn cannot_write(path: &Path, error: &io::Error) -> String {
-    format!("{}: {error}\n{ACCESS_HINT}", path.display())
+    env.files().create_directory(directory, 0o700).map_err(|error| cannot_use(env, directory, &error))
 }
 
 fn prepare_directory(env: &Env, layout: &Layout) -> Result<(), String> {
@@ -323,7 +322,7 @@ fn prepare_directory(env: &Env, layout: &Layout) -> Result<(), String> {
     for each_has_its_own in ["run", "nodes"] {
         env.files().spread(&layout.root.join(each_has_its_own));
     }
-    env.files().set_mode(&layout.root, 0o700).map_err(|error| cannot_write(&layout.root, &error))
+    env.files().set_mode(&layout.root, 0o700).map_err(|error| cannot_use(env, &layout.root, &error))
 }
 
 /// Describes the lab, copies the program, chooses the addresses, writes the configuration. Gives the program's digest
@@ -335,9 +334,10 @@ fn prepare(
     nodes: u32,
     partitions: u32,
     are_there: bool,
+    progress: &Progress,
 ) -> Result<(Description, String), String> {
-    let spare =
-        if described.is_none() { LAB_BYTES_MIN + NODE_BYTES_MIN * u64::from(nodes) } else { LAB_BYTES_MIN };
+    let is_old = described.is_some();
+    let spare = if !is_old { LAB_BYTES_MIN + NODE_BYTES_MIN * u64::from(nodes) } else { LAB_BYTES_MIN };
     let mut description = match described {
         Some(mut described) => {
             described.nodes = nodes;
@@ -354,7 +354,14 @@ fn prepare(
     prepare_directory(env, layout)?;
     let digest = copy_program(env, layout, spare)?;
     if keeper::process(env, &description).is_none() && !are_there {
-        description.block = free_block(env, layout, description.block)?;
+        let block = free_block(env, layout, description.block)?;
+        let before = std::mem::replace(&mut description.block, block);
+        if before != block && is_old {
+            let (old, new) = (before.master(), block.master());
+            progress.note(format_args!(
+                "{old}:{MASTER_PORT} is taken: the master moves to {new}:{MASTER_PORT}, and all partitions to addresses beside it"
+            ));
+        }
         let directories: Vec<PathBuf> =
             description.computers().iter().map(|computer| layout.supervisor(computer)).collect();
         supervisor::begin_empty(env, &directories)?;
@@ -402,13 +409,9 @@ fn copy_program(env: &Env, layout: &Layout, spare: u64) -> Result<String, String
             ));
         }
         // It need not wait for the disk: a copy that a crash tore is found to be another one.
-        safe::put(env.files(), &target, &content, 0o700).map_err(|error| cannot_write(&target, &error))?;
+        safe::put(env.files(), &target, &content, 0o700).map_err(|error| cannot_use(env, &target, &error))?;
     }
     Ok(hex(&Sha256::digest(&content)[..8]))
-}
-
-fn mark(layout: &Layout) -> String {
-    layout.root.to_string_lossy().into_owned()
 }
 
 /// Sees to it that a keeper of this program runs, and that it keeps what it should.

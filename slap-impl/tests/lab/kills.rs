@@ -202,6 +202,28 @@ fn a_supervisor_whose_output_was_removed_starts_services_again() {
 }
 
 #[test]
+fn down_finds_what_hides_from_its_service() {
+    let lab = TestLab::up_empty(1, 1);
+    let note = lab.beside("hidden");
+    // It has no session, no variables and no parent of the lab any more.
+    let hides =
+        format!("sh -c '(setsid env -i sleep 86396 & echo $! > {}); exec sleep 86395'\n", note.display());
+    let (before, after) = WORKER.split_once("sh -c 'echo").unwrap();
+    let (_, after) = after.split_once('\n').unwrap();
+    let instance = format!("{before}{hides}{after}");
+    let release = lab.release("hides", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
+    lab.ok(&["supply", &release, "COMP-1"]);
+    lab.ok(&["request", "hides", &release, "--node", "computer_guid=COMP-1"]);
+    lab.ok(&["wait", "hides", "--for", "green", "--timeout", "60s"]);
+    let process =
+        until("it noted its number", || fs::read_to_string(&note).ok().filter(|text| text.ends_with('\n')));
+    let process = std::path::Path::new("/proc").join(process.trim());
+    assert!(process.exists());
+    lab.ok(&["lab", "down"]);
+    assert!(!process.exists());
+}
+
+#[test]
 fn down_works_when_everything_that_keeps_order_is_dead() {
     let lab = TestLab::up(2);
     for target in ["keeper", "supervisor/COMP-1", "supervisor/COMP-2", "agent/COMP-1"] {
