@@ -20,12 +20,12 @@ use crate::{
 };
 use std::time::Duration;
 
-/// How long a killed process may take to be gone.
+/// How long a killed process may take to be gone, and a paused one to stand still.
 const KILL_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a node may take to tell the master that a service ended. It need not: its agent may be dead too.
 const NOTICE_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// Sends a signal to a target; a killed one is gone when it returns.
+/// Sends a signal to a target; when it returns, a killed one is gone, a paused one stands still and a resumed one goes on.
 pub(super) async fn run(
     env: &Env,
     layout: &Layout,
@@ -55,6 +55,18 @@ pub(super) async fn run(
                 &format!("{target} (process {}) does not end", identity.pid),
             );
         }
+    }
+    if matches!(signal, Signal::Stop | Signal::Continue) {
+        let processes = env.processes();
+        let obeyed = async {
+            while processes.find(identity).is_some()
+                && processes.is_stopped(identity) != (signal == Signal::Stop)
+            {
+                env.sleep(Duration::from_millis(1)).await;
+            }
+        };
+        // One that waits for a disk stands still as soon as that answers.
+        let _ = env.timeout(KILL_TIME_MAX, obeyed).await;
     }
     let verb = match signal {
         Signal::Stop => "paused",

@@ -3,7 +3,7 @@
 use super::block::Block;
 pub(super) use crate::node::LAB_MARK as MARK;
 use crate::{
-    env::{Env, Exit, Identity},
+    env::{Env, Exit, Identity, room},
     node::safe,
     vocabulary::ComputerId,
 };
@@ -166,14 +166,13 @@ impl Layout {
                 return Ok(None);
             }
             Err(error) if error.kind() != io::ErrorKind::FileTooLarge => {
-                let message = format!("{}: {error}\n{ACCESS_HINT}", path.display());
-                return Err(Unusable { exit: Exit::FAILED, message });
+                return Err(Unusable { exit: Exit::FAILED, message: cannot_use(env, &path, &error) });
             }
             Err(error) => {
                 return Err(Unusable { exit: Exit::USAGE, message: self.damaged(&error.to_string()) });
             }
         };
-        let described = self.parse(&text);
+        let described = self.parse(env, &text);
         described.map(Some).map_err(|message| Unusable { exit: Exit::USAGE, message })
     }
 
@@ -186,7 +185,7 @@ impl Layout {
         )
     }
 
-    fn parse(&self, text: &[u8]) -> Result<Description, String> {
+    fn parse(&self, env: &Env, text: &[u8]) -> Result<Description, String> {
         let path = self.description();
         let description: Description =
             serde_json::from_slice(text).map_err(|error| self.damaged(&error.to_string()))?;
@@ -199,14 +198,24 @@ impl Layout {
             ));
         }
         if description.directory != self.root {
-            return Err(format!(
-                "{} describes the lab in {}: this directory is a copy of it, or it was moved\n\
-                 hint: use that one, or another --dir",
-                path.display(),
-                description.directory.display()
-            ));
+            return Err(self.elsewhere(env, &description.directory));
         }
         Ok(description)
+    }
+
+    /// Why a lab that was made in another directory is not used in this one.
+    fn elsewhere(&self, env: &Env, made_in: &Path) -> String {
+        let (here, there) = (self.root.display(), made_in.display());
+        if env.files().exists(&Layout::new(made_in.to_owned()).description()) {
+            return format!(
+                "{here} is a copy of the lab in {there}: its processes, sockets and settings are that one's\n\
+                 hint: use --dir {there}, or another directory for another lab"
+            );
+        }
+        format!(
+            "{here} holds the lab that was made in {there}, and moved: its processes, sockets and settings name that directory\n\
+             hint: move it back to {there}; or `slap lab down --dir {there}` ends what still runs of it, wherever its files are"
+        )
     }
 
     /// Writes what the lab is, if that changed.
@@ -268,13 +277,14 @@ fn write_by(
         return Ok(());
     }
     let parent = path.parent().unwrap_or(Path::new("/"));
-    env.files().create_directory(parent, 0o700).and_then(|()| write()).map_err(|error| {
-        format!(
-            "{}: {error}
-{ACCESS_HINT}",
-            path.display()
-        )
-    })
+    let made = env.files().create_directory(parent, 0o700);
+    made.and_then(|()| write()).map_err(|error| cannot_use(env, path, &error))
+}
+
+/// Why something of a lab cannot be read or written, with a hint.
+pub(super) fn cannot_use(env: &Env, path: &Path, error: &io::Error) -> String {
+    let explained = room::explain(env.files(), path, error);
+    if room::is_full(error) { explained } else { format!("{explained}\n{ACCESS_HINT}") }
 }
 
 #[cfg(test)]

@@ -204,7 +204,14 @@ fn open(env: &Env, lab: &Which) -> Result<(Layout, Description), Exit> {
     match layout.read(env) {
         Ok(Some(description)) => Ok((layout, description)),
         Ok(None) => {
-            let message = format!("{} is no lab\nhint: `slap lab up` makes one", layout.root.display());
+            let directory = layout.root.display();
+            let message = match down::marked(env, &layout).0.len() {
+                0 => format!("{directory} is no lab\nhint: `slap lab up` makes one"),
+                number => format!(
+                    "{directory} is no lab any more, and {number} processes of it still run\n\
+                     hint: if its directory was moved, move it back; `slap lab down --dir {directory}` ends them"
+                ),
+            };
             Err(fail(env, Exit::USAGE, &message))
         }
         Err(unusable) => Err(fail(env, unusable.exit, &unusable.message)),
@@ -219,9 +226,7 @@ fn fail(env: &Env, exit: Exit, message: &str) -> Exit {
 
 /// The lock that `up` and `down` hold; `None` if another one holds it.
 fn take_lock(env: &Env, layout: &Layout) -> Result<Option<Box<dyn Lock>>, String> {
-    env.files()
-        .lock(&layout.lock())
-        .map_err(|error| format!("{}: {error}\n{}", layout.lock().display(), layout::ACCESS_HINT))
+    env.files().lock(&layout.lock()).map_err(|error| layout::cannot_use(env, &layout.lock(), &error))
 }
 
 fn busy(layout: &Layout) -> String {

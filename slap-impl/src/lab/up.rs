@@ -5,10 +5,10 @@
 
 use super::{
     block::{Block, MASTER_PORT, PARTITIONS_MAX},
-    configuration,
+    configuration, down,
     health::{self, Outcome},
     keeper,
-    layout::{ACCESS_HINT, Description, Layout, MARK, Unusable, write_if_changed},
+    layout::{ACCESS_HINT, Description, Layout, Unusable, cannot_use, write_if_changed},
     locate, logs, populate,
     progress::{Progress, counted},
     view::disk,
@@ -16,13 +16,15 @@ use super::{
 use crate::{
     client::SlapClient,
     env::{Address, Either, Env, Exit, Lock, Signal, race},
-    node::{safe, supervisor},
+    node::{
+        safe,
+        supervisor::{self, SupervisorClient},
+    },
     vocabulary::hex,
 };
 use clap::Args;
 use sha2::{Digest, Sha256};
 use std::{
-    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -199,15 +201,19 @@ async fn up(
     let described = layout.read(env)?;
     let (nodes, partitions) = size(arguments, described.as_ref())?;
     check_empty(arguments, described.as_ref())?;
-    let are_there = !env.processes().marked(MARK, &mark(layout)).is_empty();
+    let (own, foreign) = down::marked(env, layout);
+    let are_there = !(own.is_empty() && foreign.is_empty());
     if described.is_none() && are_there {
         // It would find the names of the files that they still use.
         let _ = env.files().remove_file(&layout.lock());
-        return Err(format!(
-            "processes of a lab that was in {0} still run\nhint: `slap lab down --dir {0}` ends them",
-            layout.root.display()
-        )
-        .into());
+        let directory = layout.root.display();
+        let hint = match foreign.first() {
+            Some((_, user)) => {
+                format!("some belong to user number {user}, who alone ends them; choose another --dir")
+            }
+            None => format!("`slap lab down --dir {directory}` ends them"),
+        };
+        return Err(format!("processes of a lab that was in {directory} still run\nhint: {hint}").into());
     }
     (made.is_old, made.is_new) = (described.is_some(), described.is_none());
     let described = described.map(|described| Description {
@@ -216,7 +222,7 @@ async fn up(
         ..described
     });
     let new = Wanted { nodes, partitions, empty: arguments.empty };
-    let (mut description, digest) = prepare(env, layout, described, new, are_there)?;
+    let (mut description, digest) = prepare(env, layout, described, new, are_there, progress)?;
     locate::remember(env, &layout.root);
     progress.done(format_args!("Prepared {}", layout.root.display()));
     resume(env, layout, &description);
@@ -283,7 +289,11 @@ fn out_of_time(env: &Env, deadline: Duration, message: String) -> Failure {
 /// Lets everything go on that was made to stand still.
 pub(super) fn resume(env: &Env, layout: &Layout, description: &Description) {
     let keeper = description.keeper.filter(|_| keeper::process(env, description).is_some());
-    let kept = keeper::client(env, layout).recorded().into_iter().filter_map(|service| service.identity);
+    let supervisors = description.computers().into_iter().map(|computer| layout.supervisor(&computer));
+    let kept = std::iter::once(layout.keeper()).chain(supervisors).flat_map(|directory| {
+        let services = SupervisorClient::new(env.clone(), &directory).recorded();
+        services.into_iter().filter_map(|service| service.identity)
+    });
     for identity in keeper.into_iter().chain(kept) {
         // Who is gone meanwhile is no error.
         let _ = env.processes().signal_group(identity, Signal::Continue);
@@ -329,11 +339,7 @@ fn check_empty(arguments: &UpArguments, described: Option<&Description>) -> Resu
 
 /// Makes a directory of the lab.
 fn make(env: &Env, directory: &Path) -> Result<(), String> {
-    env.files().create_directory(directory, 0o700).map_err(|error| cannot_write(directory, &error))
-}
-
-fn cannot_write(path: &Path, error: &io::Error) -> String {
-    format!("{}: {error}\n{ACCESS_HINT}", path.display())
+    env.files().create_directory(directory, 0o700).map_err(|error| cannot_use(env, directory, &error))
 }
 
 fn prepare_directory(env: &Env, layout: &Layout) -> Result<(), String> {
@@ -343,7 +349,7 @@ fn prepare_directory(env: &Env, layout: &Layout) -> Result<(), String> {
     for each_has_its_own in ["run", "nodes"] {
         env.files().spread(&layout.root.join(each_has_its_own));
     }
-    env.files().set_mode(&layout.root, 0o700).map_err(|error| cannot_write(&layout.root, &error))
+    env.files().set_mode(&layout.root, 0o700).map_err(|error| cannot_use(env, &layout.root, &error))
 }
 
 /// What a new lab shall be.
@@ -362,8 +368,10 @@ fn prepare(
     described: Option<Description>,
     new: Wanted,
     are_there: bool,
+    progress: &Progress,
 ) -> Result<(Description, String), String> {
-    let of_nodes = if described.is_none() { NODE_BYTES_MIN * u64::from(new.nodes) } else { 0 };
+    let is_old = described.is_some();
+    let of_nodes = if is_old { 0 } else { NODE_BYTES_MIN * u64::from(new.nodes) };
     let spare = LAB_BYTES_MIN + of_nodes;
     let mut description = match described {
         Some(described) => described,
@@ -381,7 +389,14 @@ fn prepare(
     prepare_directory(env, layout)?;
     let digest = copy_program(env, layout, spare)?;
     if keeper::process(env, &description).is_none() && !are_there {
-        description.block = free_block(env, layout, description.block)?;
+        let block = free_block(env, layout, description.block)?;
+        let before = std::mem::replace(&mut description.block, block);
+        if before != block && is_old {
+            let (old, new) = (before.master(), block.master());
+            progress.note(format_args!(
+                "{old}:{MASTER_PORT} is taken: the master moves to {new}:{MASTER_PORT}, and all partitions to addresses beside it"
+            ));
+        }
         let directories: Vec<PathBuf> =
             description.computers().iter().map(|computer| layout.supervisor(computer)).collect();
         supervisor::begin_empty(env, &directories)?;
@@ -429,13 +444,9 @@ fn copy_program(env: &Env, layout: &Layout, spare: u64) -> Result<String, String
             ));
         }
         // It need not wait for the disk: a copy that a crash tore is found to be another one.
-        safe::put(env.files(), &target, &content, 0o700).map_err(|error| cannot_write(&target, &error))?;
+        safe::put(env.files(), &target, &content, 0o700).map_err(|error| cannot_use(env, &target, &error))?;
     }
     Ok(hex(&Sha256::digest(&content)[..8]))
-}
-
-fn mark(layout: &Layout) -> String {
-    layout.root.to_string_lossy().into_owned()
 }
 
 /// Sees to it that a keeper of this program runs, and that it keeps what it should.

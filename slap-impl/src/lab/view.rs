@@ -413,7 +413,7 @@ fn service_views(env: &Env, group: &str, directory: &Path, noted: &[ServiceStatu
 
 /// The health of a started instance of which everything that was reported is good.
 fn services_health(services: &[ServiceView], is_processed: bool) -> Health {
-    let is_missing = |state: &str| matches!(state, "not started" | "starting" | "stopped");
+    let is_missing = |state: &str| matches!(state, "not started" | "starting" | "stopping" | "stopped");
     for service in services {
         let state = service.state.as_str();
         if is_missing(state) {
@@ -505,6 +505,7 @@ mod tests {
         check(true, "dead (exited with 7)", true, "red");
         check(true, "paused", true, "red");
         check(true, "stopped", true, "pending");
+        check(true, "stopping", true, "pending");
         check(false, "stopped", true, "pending");
         check(true, "not started", true, "pending");
         check(false, "ended", true, "green");
