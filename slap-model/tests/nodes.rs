@@ -3,7 +3,7 @@
 use slap_model::{
     Event, State,
     event::{Filter, Mail, ReleaseReport, Report, Request, Wanted, Word},
-    names::{Address, Computer, Parameters, Partition, Place, Release, Title},
+    names::{Address, Computer, Parameters, Partition, Place, Reference, Release, Title},
 };
 
 const NODE: Computer = Computer(0);
@@ -103,4 +103,11 @@ fn what_happens_to_a_release_is_told_until_the_master_knows() {
     let overtaken =
         [&killed[..], &remove, &[told(Destroyed), told(Available), supply(true), LOOK, BUILD]].concat();
     check("that it was built came after that it is gone: nobody knows of it", &overtaken, &[], &[Available]);
+}
+
+#[test]
+fn names_can_be_read_in_a_failure() {
+    assert_eq!(format!("{PLACE:?} {PLACE} {NODE:?}"), "c0/p0 c0/p0 c0");
+    let reference = |root| Reference { root, title: Title(2) }.to_string();
+    assert_eq!([reference(Some(Title(1))), reference(None)], ["t1_t2", "_t2"]);
 }

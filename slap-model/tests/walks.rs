@@ -26,6 +26,10 @@ fn walk(world: &World, seed: u64, length: usize, seen: &mut Seen) {
         let before = state.clone();
         let step = state.step_explained(&event);
         events.push(event.clone());
+        let is_same = before.computers == state.computers && before.instances == state.instances;
+        assert!(event.reaches_master() || is_same && step.reply == Reply::Local, "{event:?}");
+        let is_seen = step.reply != Reply::Local || matches!(event, Event::ClockBack(_));
+        assert!(!event.reaches_master() || is_seen, "{event:?}");
         let transition = Transition { before: &before, event: &event, reply: &step.reply, after: &state };
         let violations = [state.violations(), transition.violations()].concat();
         assert!(

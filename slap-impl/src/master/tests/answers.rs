@@ -135,8 +135,34 @@ fn limits_hold_to_the_last() {
         request.headers.push(("content-type".to_owned(), "text/plain".to_owned()));
         let (status, response) = service.send(request).await;
         assert_eq!(status, 415, "{}", String::from_utf8_lossy(&response.body));
+        let (status, _) = service.post("", &[]).await;
+        assert_eq!(status, 404, "the welcome is asked with GET");
+
+        let supply = [("computer_id", "COMP-1"), ("url", "/hello.cfg"), ("state", "available")];
+        assert_eq!(service.post("supplySupply", &supply).await.0, 200);
+        let (_, news) = service.get("hateoas/computers/COMP-1").await;
+        assert!(news.contains("Software Installation") && news.contains("/hello.cfg"), "{news}");
         service.stop().await;
     });
+}
+
+#[test]
+fn the_masters_own_computer_is_known_before_its_format() {
+    asked(async |master| {
+        let known =
+            |computer: &str| master.information(&computer.parse().unwrap()).map(|(revision, _)| revision);
+        assert_eq!(known("COMP-0"), Ok(0));
+        assert_eq!(known("COMP-1").unwrap_err().status, 404);
+    });
+}
+
+#[test]
+fn who_comes_at_a_bad_time_is_told_when_to_come_again() {
+    let retry = |status: u16| {
+        let response = router::refused(&Refusal::new(status, "a reason"));
+        response.headers.iter().any(|(name, _)| *name == "retry-after")
+    };
+    assert_eq!([503, 500, 404].map(retry), [true, false, false]);
 }
 
 /// SQLite's answer when the disk is full.
@@ -164,4 +190,73 @@ fn an_error_of_the_disk_is_everybodys_and_one_of_a_statement_its_own() {
         };
         env.timeout(Duration::from_secs(10), let_go).await.unwrap();
     });
+}
+
+#[test]
+fn a_report_has_an_age_and_may_be_overtaken() {
+    const SECOND: i64 = 1_000_000;
+    let said = 1_700_000_000 * SECOND;
+    let status = AccessStatus { about: 5, ..AccessStatus::said("#access well".to_owned(), said) };
+    let check = |age_seconds: i64, timestamp: i64, expected: (bool, bool, bool)| {
+        let shown = render::status(Some(&status), "c", "p", "t", timestamp, said + age_seconds * SECOND);
+        let found = (shown.no_data_since_5_minutes, shown.no_data_since_15_minutes, shown.up_to_date);
+        assert_eq!(found, expected, "{age_seconds} s, {timestamp}");
+    };
+    check(0, 4, (false, false, true));
+    check(216, 5, (false, false, true));
+    check(217, 6, (true, false, false));
+    check(432, 0, (true, false, true));
+    check(433, 0, (true, true, true));
+    let unsaid = render::status(None, "c", "p", "t", 0, said);
+    assert!(unsaid.created_at.contains("22:13:20") && unsaid.since == unsaid.created_at, "{unsaid:?}");
+    assert!(unsaid.no_data);
+}
+
+#[test]
+fn node_and_user_are_told_the_addresses() {
+    in_place(async |env, database| {
+        let service = Service::start(&env, database).await;
+        let document = "<marshal><dictionary id=\"i2\"><string>address</string><none/><string>netmask</string><none/>\
+            <string>partition_list</string><list id=\"i3\"><dictionary id=\"i4\"><string>address_list</string>\
+            <list id=\"i5\"><dictionary id=\"i6\"><string>addr</string><string>10.1.2.3</string>\
+            <string>netmask</string><string>255.0.0.0</string></dictionary></list>\
+            <string>tap</string><dictionary id=\"i7\"><string>name</string><string>tap7</string></dictionary>\
+            <string>reference</string><string>slappart0</string></dictionary></list>\
+            <string>reference</string><string>COMP-1</string></dictionary></marshal>";
+        let answer = service.post("loadComputerConfigurationFromXML", &[("xml", document)]).await;
+        assert_eq!(answer, (200, "done".to_owned()));
+        let (_, given) = service.request("a", "started").await;
+        let (_, seen) = service.get("getFullComputerInformation?computer_id=COMP-1").await;
+        for told in [given, seen] {
+            assert!(
+                told.contains("<string>tap7</string>") && told.contains("<string>10.1.2.3</string>"),
+                "{told}"
+            );
+        }
+        service.stop().await;
+    });
+}
+
+#[test]
+fn a_log_has_a_line_for_each_change_and_stays_small() {
+    in_place(async |env, database| {
+        let file = database.with_extension("log");
+        let (log, files) = (log::Log::new(&env, Some(file.clone())), env.files());
+        log.line("one\ntwo\u{7}");
+        let text = files.read_text(&file, 1000).unwrap();
+        assert!(text.ends_with("Z one | two?\n"), "{text:?}");
+        let older = database.with_extension("log.1");
+        let full = vec![b'x'; 10 << 20];
+        files.write(&file, &full, 0o600).unwrap();
+        log.line("still in it");
+        assert!(files.metadata(&older).is_err());
+        log.line("in the next");
+        assert_eq!(files.metadata(&older).unwrap().length, full.len() as u64 + line_length("still in it"));
+        assert_eq!(files.metadata(&file).unwrap().length, line_length("in the next"));
+    });
+}
+
+/// With its date, such as `2026-01-01T00:00:00.000Z`.
+fn line_length(text: &str) -> u64 {
+    text.len() as u64 + 26
 }
