@@ -73,6 +73,10 @@ impl Case {
         self.after.instances.get_mut(&number).expect("it was found there")
     }
 
+    fn remove(&mut self, number: Number) {
+        self.after.instances.remove(&number);
+    }
+
     fn slot(&mut self, place: Place) -> &mut Slot {
         let computer = self.after.computers.get_mut(&place.computer).expect("it was found there");
         computer.partitions.get_mut(&place.partition).expect("it was found there")

@@ -12,17 +12,17 @@ pub(super) const TAMPERINGS: &[Tampering] = &[
     (Rule::GoesWhenReported, "an instance that is to be destroyed goes unreported", |case| {
         let is_report = matches!(case.event, Event::Report(_));
         let (number, _) = stays(case, |it| !is_report && it.state == Wanted::Destroyed)?;
-        case.but(|it| drop(it.after.instances.remove(&number)))
+        case.but(|it| it.remove(number))
     }),
     (Rule::GoesWhenReported, "an instance goes with the report on another", |case| {
         let place = destroyed(case)?;
         let (number, _) = stays(case, |it| it.state == Wanted::Destroyed && it.place != Some(place))?;
-        case.but(|it| drop(it.after.instances.remove(&number)))
+        case.but(|it| it.remove(number))
     }),
     (Rule::GoesWhenReported, "an instance that is wanted goes when it is reported to be gone", |case| {
         let place = destroyed(case)?;
         let (number, _) = stays(case, |it| it.place == Some(place) && it.state != Wanted::Destroyed)?;
-        case.but(|it| drop(it.after.instances.remove(&number)))
+        case.but(|it| it.remove(number))
     }),
     (Rule::LateFreesNothing, "a late report frees a partition", |case| {
         let (place, _) = gone(case)?;
@@ -43,7 +43,7 @@ pub(super) const TAMPERINGS: &[Tampering] = &[
         let is_request = matches!(case.event, Event::Request(_));
         let is_there = |number: Number| !is_request && case.before.instances.contains_key(&number);
         let (number, _) = case.shared(|number, _| is_there(number))?;
-        case.but(|it| drop(it.after.instances.remove(&number)))
+        case.but(|it| it.remove(number))
     }),
     (Rule::SharedGoesWhenAsked, "a shared instance goes with the request for another", |case| {
         let Event::Request(request) = &case.event else { return None };
@@ -53,7 +53,7 @@ pub(super) const TAMPERINGS: &[Tampering] = &[
                 && it.root.is_none_or(|root| title_of(root) != Some(request.title))
         };
         let (number, _) = case.shared(|number, it| is_other(number, it))?;
-        case.but(|it| drop(it.after.instances.remove(&number)))
+        case.but(|it| it.remove(number))
     }),
     (Rule::SharedGoesWhenAsked, "a shared instance goes when it is asked to stay", |case| {
         let Event::Request(request) = &case.event else { return None };
@@ -61,7 +61,7 @@ pub(super) const TAMPERINGS: &[Tampering] = &[
             |number: Number| case.before.instances.get(&number).is_some_and(|it| it.title == request.title);
         let (number, _) =
             case.shared(|number, _| request.state != Some(Wanted::Destroyed) && is_it(number))?;
-        case.but(|it| drop(it.after.instances.remove(&number)))
+        case.but(|it| it.remove(number))
     }),
     (Rule::PublishedIsKept, "what is published is lost", |case| {
         let Event::Publish { place, shared: None, connection } = case.event else { return None };

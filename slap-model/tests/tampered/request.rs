@@ -142,7 +142,10 @@ pub(super) const TAMPERINGS: &[Tampering] = &[
         let is_request = matches!(case.event, Event::Request(_));
         let (number, _) = case.own(|number, _| !is_request && case.before.instances.contains_key(&number))?;
         let free = case.after.instances.keys().max()? + 1;
-        case.but(|it| drop(it.after.instances.insert(free, it.after.instances[&number].clone())))
+        case.but(|it| {
+            let copy = it.after.instances[&number].clone();
+            it.after.instances.insert(free, copy);
+        })
     }),
     (Rule::OtherTreesStay, "a request for a root touches another tree", |case| {
         let (number, _) = given(case)?;

@@ -59,7 +59,7 @@ pub(super) const TAMPERINGS: &[Tampering] = &[
     (Rule::NoChildWithoutRoot, "a root is gone", |case| {
         let (child, _) = case.own(|_, it| it.root.is_some())?;
         let root = case.after.root_of(child);
-        case.but(|it| drop(it.after.instances.remove(&root)))
+        case.but(|it| it.remove(root))
     }),
     (Rule::NoChildWithoutRoot, "the root of a child is a child", |case| {
         let (child, _) = case.own(|_, it| it.root.is_some())?;
@@ -126,7 +126,7 @@ pub(super) const TAMPERINGS: &[Tampering] = &[
         let is_theirs = |place: Place, _: Deployed| case.after.tenant(place).is_some();
         let (place, _) = super::node::deployments(case).into_iter().find(|(at, it)| is_theirs(*at, *it))?;
         let (number, _) = case.after.tenant(place)?;
-        case.but(|it| drop(it.after.instances.remove(&number)))
+        case.but(|it| it.remove(number))
     }),
 ];
 
