@@ -82,8 +82,16 @@ fn timestamps(transition: &Transition<'_>, found: &mut Found) {
             found.expect(grew || !is_listed_otherwise, Rule::ListRenews, place);
             let has_moved = old_slot.address != slot.address;
             found.expect(grew || !has_moved, Rule::AddressRenews, place);
-            let has_reason =
-                is_changed || is_listed_otherwise || has_moved || is_woken(transition, at, place);
+            let is_new = |(number, it): (&Number, &Instance)| {
+                let is_there =
+                    it.place == Some(place) || it.shared.is_some_and(|shared| shared.host == Some(at));
+                is_there && !before.instances.contains_key(number)
+            };
+            let has_reason = is_changed
+                || is_listed_otherwise
+                || has_moved
+                || after.instances.iter().any(is_new)
+                || is_woken(transition, at, place);
             found.expect(!grew || has_reason, Rule::NoNeedlessRenewal, place);
         }
     }
