@@ -11,8 +11,8 @@
 
 use slap_impl::{
     env::{
-        Command, Ended, Env, EnvParts, Files, Identity, LocalFuture, Lock, Metadata, Pipe, Process,
-        Processes, Signal, Spawned, real,
+        Command, Either, Ended, Env, EnvParts, Files, Identity, LocalFuture, Lock, Metadata, Pipe, Process,
+        Processes, Signal, Spawned, race, real,
     },
     node::supervisor::{
         self, Restart, Service, ServiceState, ServiceStatus, SupervisorClient, SupervisorError,
@@ -149,6 +149,7 @@ impl World {
             watched: true,
             restart: Restart::Never,
             stop_seconds: 30,
+            outlived: false,
         }
     }
 
@@ -249,6 +250,78 @@ fn stopping_ends_all_that_a_service_started() {
         w.client.stop("g").await.unwrap();
         assert_eq!((w.marked(), w.env.processes().session(stubborn)), (vec![], vec![]));
         assert_eq!(w.status("stubborn").await.ended.unwrap().signal, Some(9));
+    });
+}
+
+#[test]
+fn what_hides_from_its_service_ends_with_it_or_with_the_supervisor() {
+    world(async |w| {
+        let supervisor = w.start().await;
+        let own = [supervisor.identity];
+        let (children, hidden) = (w.place.join("children"), "setsid env -i sleep 1000");
+        // One that has its parent, and one that has lost it.
+        let script = format!(
+            "{hidden} & (echo $! > {0}; {hidden} & echo $! >> {0}); exec sleep 1000",
+            children.display()
+        );
+        let outlived =
+            Service { outlived: true, ..w.service("outlived", "setsid env -i sleep 1000 & exec sleep 1000") };
+        w.client.apply("g", vec![w.service("a", &script), outlived]).await.unwrap();
+        let below = || w.env.processes().descendants(&own).len();
+        w.until(async || w.marked().len() == 2 && below() == 5).await;
+        let hidden: Vec<Identity> = fs::read_to_string(&children)
+            .unwrap()
+            .lines()
+            .map(|line| identity(line.parse().unwrap()))
+            .collect();
+        assert_eq!(hidden.len(), 2);
+        w.client.stop("g").await.unwrap();
+        assert!(w.env.processes().find(hidden[0]).is_none(), "it was its service's when that was stopped");
+        assert_eq!(below(), 2, "whose these are nobody can say");
+        w.client.shutdown(true).await.unwrap();
+        assert!(w.env.processes().find(hidden[1]).is_none());
+        assert_eq!(w.env.processes().descendants(&own), []);
+    });
+}
+
+#[test]
+fn what_stands_still_hears_that_it_shall_end() {
+    world(async |w| {
+        let _supervisor = w.start().await;
+        let service = Service { stop_seconds: 3600, ..w.service("a", "setsid sleep 1000 & exec sleep 1000") };
+        w.client.apply("g", vec![service]).await.unwrap();
+        w.until(async || w.starts("a") == 1 && w.marked().len() == 2).await;
+        for identity in w.marked() {
+            w.env.processes().signal(identity, Signal::Stop).unwrap();
+        }
+        w.until(async || w.marked().into_iter().all(|identity| w.env.processes().is_stopped(identity))).await;
+        w.client.stop("g").await.unwrap();
+        assert_eq!(w.marked(), []);
+        assert_eq!(w.status("a").await.ended.unwrap().signal, Some(15));
+    });
+}
+
+#[test]
+fn an_end_that_nobody_waits_for_any_more_is_given_up() {
+    world(async |w| {
+        let mut supervisor = w.start().await;
+        let stubborn = "trap '' TERM; while :; do sleep 1000; done";
+        let stubborn = Service { stop_seconds: 3600, ..w.service("stubborn", stubborn) };
+        w.client.apply("g", vec![stubborn]).await.unwrap();
+        w.until(async || w.starts("stubborn") == 1).await;
+        let stopping = w.until_state("stubborn", ServiceState::Stopping);
+        let Either::Second(stopping) = race(w.client.shutdown(true), stopping).await else {
+            panic!("it ended before its service");
+        };
+        assert!(!stopping.wanted);
+        w.until(async || w.client.apply("h", vec![w.sleeper("other")]).await.is_ok()).await;
+        w.until(async || w.starts("other") == 1).await;
+        assert_eq!(w.status("stubborn").await.state, ServiceState::Stopping, "its stop goes on");
+        w.env.processes().signal_group(stopping.identity.unwrap(), Signal::Kill).unwrap();
+        w.until_state("stubborn", ServiceState::Stopped).await;
+        w.client.shutdown(true).await.unwrap();
+        assert_eq!(supervisor.child.wait().await.unwrap().code, Some(0));
+        assert_eq!(w.marked(), []);
     });
 }
 
@@ -487,13 +560,45 @@ fn a_service_writes_on_while_its_supervisor_is_dead_and_nothing_is_lost() {
         // It is not held up by what a pipe holds; then it waits, and lives.
         w.until(async || w.place.join("written").exists()).await;
         assert_eq!(fs::read_to_string(&log).unwrap(), "first\n");
-        assert_eq!(w.marked().len(), 2, "its shell, and what that runs");
+        // Its shell, and what that runs.
+        w.until(async || w.marked().len() == 2).await;
 
         let _supervisor = w.start().await;
         w.until(async || fs::read_to_string(&log).unwrap().ends_with("last\n")).await;
         let numbers: String = (1..=200_000).map(|number| format!("{number}\n")).collect();
         assert!(fs::read_to_string(&log).unwrap() == format!("first\n{numbers}last\n"), "all of it, once");
         assert_eq!((w.starts("a"), w.status("a").await.state), (1, ServiceState::Running));
+    });
+}
+
+#[test]
+fn a_pipe_that_somebody_removed_is_made_again() {
+    world(async |w| {
+        let _supervisor = w.start().await;
+        let service = w.service("a", "echo first; until [ -e end ]; do sleep 0.01; done; echo last");
+        let log = w.place.join("a.log");
+        let output = w.directory().join("output");
+        for round in 1..=3 {
+            w.client.apply("g", vec![service.clone()]).await.unwrap();
+            w.until(async || w.starts("a") == round).await;
+            w.until(async || fs::read_to_string(&log).is_ok_and(|text| text.ends_with("first\n"))).await;
+            fs::remove_dir_all(&output).unwrap();
+            match round {
+                2 => fs::write(&output, "not a directory").unwrap(),
+                _ => fs::create_dir(&output).unwrap(),
+            }
+            fs::write(w.place.join("end"), "").unwrap();
+            w.until_state("a", ServiceState::Ended).await;
+            fs::remove_file(w.place.join("end")).unwrap();
+            let expected = "first\nlast\n".repeat(round);
+            assert_eq!(fs::read_to_string(&log).unwrap(), expected, "its last words are read");
+            if round == 2 {
+                w.client.apply("g", vec![service.clone()]).await.unwrap();
+                let failed = w.until_state("a", ServiceState::Failed).await.error.unwrap();
+                assert!(failed.contains(output.to_str().unwrap()), "{failed}");
+                fs::remove_file(&output).unwrap();
+            }
+        }
     });
 }
 
@@ -612,6 +717,15 @@ impl Processes for Crash {
     fn find(&self, identity: Identity) -> Option<Box<dyn Process>> {
         self.processes.find(identity)
     }
+    fn user(&self, identity: Identity) -> Option<u32> {
+        self.processes.user(identity)
+    }
+    fn descendants(&self, roots: &[Identity]) -> Vec<Identity> {
+        self.processes.descendants(roots)
+    }
+    fn adopt_orphans(&self) -> io::Result<()> {
+        self.processes.adopt_orphans()
+    }
     fn signal(&self, identity: Identity, signal: Signal) -> io::Result<()> {
         self.processes.signal(identity, signal)
     }
@@ -646,6 +760,9 @@ impl Files for Crash {
             die();
         }
         Ok(())
+    }
+    fn free_names(&self, path: &Path) -> io::Result<Option<u64>> {
+        self.files.free_names(path)
     }
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         self.files.free_bytes(path)

@@ -1,40 +1,14 @@
 //! Random walks through the worlds: no rule is broken, and every reply and every decision occurs.
 
+mod numbers;
+
+use numbers::Numbers;
 use slap_model::{
-    Choices, Decision, Event, State,
+    Decision, Event, Reply, State,
     rules::Transition,
-    worlds::{World, everything, everything_with_nodes, worlds},
+    worlds::{World, everything, everything_with_nodes, larger, worlds},
 };
 use std::collections::BTreeSet;
-
-/// A small generator of numbers (splitmix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-}
-
-impl Choices for Numbers {
-    fn choose(&mut self, count: usize) -> usize {
-        (self.next() % count as u64) as usize
-    }
-
-    fn choose_weighted(&mut self, weights: &[u32]) -> usize {
-        let mut left = (self.next() % u64::from(weights.iter().sum::<u32>())) as u32;
-        for (at, weight) in weights.iter().enumerate() {
-            if left < *weight {
-                return at;
-            }
-            left -= weight;
-        }
-        unreachable!("the rest is smaller than the sum")
-    }
-}
 
 #[derive(Default)]
 struct Seen {
@@ -52,6 +26,10 @@ fn walk(world: &World, seed: u64, length: usize, seen: &mut Seen) {
         let before = state.clone();
         let step = state.step_explained(&event);
         events.push(event.clone());
+        let is_same = before.computers == state.computers && before.instances == state.instances;
+        assert!(event.reaches_master() || is_same && step.reply == Reply::Local, "{event:?}");
+        let is_seen = step.reply != Reply::Local || matches!(event, Event::ClockBack(_));
+        assert!(!event.reaches_master() || is_seen, "{event:?}");
         let transition = Transition { before: &before, event: &event, reply: &step.reply, after: &state };
         let violations = [state.violations(), transition.violations()].concat();
         assert!(
@@ -130,4 +108,82 @@ fn what_happens_to_a_state_happens_to_its_canonical_form() {
         }
     }
     assert!(compared > 5_000, "{compared}");
+}
+
+#[test]
+fn a_report_that_is_not_on_its_way_does_nothing() {
+    let world = everything_with_nodes();
+    let mut arrived = 0;
+    for seed in 0..20 {
+        let mut numbers = Numbers(seed);
+        let mut state: State = world.start.clone();
+        for _ in 0..120 {
+            let Some(event) = world.bounds.generate(&state, &mut numbers) else { continue };
+            state.step(&event);
+            if !matches!(event, Event::Deliver(_)) {
+                continue;
+            }
+            let before = state.clone();
+            let reply = state.step(&event);
+            assert_eq!((&reply, &state), (&Reply::Local, &before), "{event:?}");
+            let transition = Transition { before: &before, event: &event, reply: &reply, after: &state };
+            assert!(transition.violations().is_empty(), "{event:?}");
+            arrived += 1;
+        }
+    }
+    assert!(arrived > 20, "{arrived}");
+}
+
+/// The events that may happen in the states of a short walk, all counted. Each stands there once, and what is generated is one of them.
+fn enabled(world: &World, length: usize) -> usize {
+    let mut numbers = Numbers(7);
+    let mut state = world.start.clone();
+    let mut count = 0;
+    for _ in 0..length {
+        let mut events = Vec::new();
+        state.enabled(&world.bounds, &mut events);
+        count += events.len();
+        let different: BTreeSet<&Event> = events.iter().collect();
+        assert_eq!(different.len(), events.len(), "{}", world.name);
+        assert!(!different.contains(&Event::ClockBack(0)), "{}: that is no event", world.name);
+        let Some(event) = world.bounds.generate(&state, &mut numbers) else { continue };
+        assert!(different.contains(&event), "{}: {event:?}", world.name);
+        state.step(&event);
+    }
+    count
+}
+
+#[test]
+fn what_may_happen_in_a_world_is_what_it_was() {
+    let found = |worlds: Vec<World>, length| -> Vec<_> {
+        worlds.iter().map(|world| (world.name, world.depth, enabled(world, length))).collect()
+    };
+    // A world that is made larger or smaller on purpose has another number: nothing else may change it.
+    assert_eq!(
+        found(worlds(), 60),
+        [
+            ("allocation", None, 3208),
+            ("tree", None, 4946),
+            ("shared", None, 22812),
+            ("rename and bang", None, 4967),
+            ("stale view", None, 535),
+            ("node crash", None, 525)
+        ]
+    );
+    assert_eq!(
+        found(larger(), 60),
+        [
+            ("larger allocation", Some(6), 5780),
+            ("larger tree", Some(5), 6000),
+            ("larger shared", Some(4), 36874),
+            ("larger rename and bang", Some(6), 8818),
+            ("larger stale view", Some(14), 775),
+            ("larger node crash", Some(16), 885),
+            ("trees on a node", Some(6), 4184)
+        ]
+    );
+    assert_eq!(
+        found(vec![everything(), everything_with_nodes()], 10),
+        [("everything", None, 505140), ("everything with nodes", None, 244720)]
+    );
 }

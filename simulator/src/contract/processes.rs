@@ -14,6 +14,7 @@ pub(super) async fn all(env: &Env, scratch: &Path) {
     groups(env).await;
     ends_its_group(env).await;
     stands_still(env).await;
+    leaves_orphans(env).await;
     assert!(!env.processes().boot().is_empty());
 }
 
@@ -170,6 +171,29 @@ async fn ends_its_group(env: &Env) {
     assert_eq!(end(spawned).await.signal, Some(9));
     while !env.processes().marked(MARK, &mark).is_empty() {
         env.sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn leaves_orphans(env: &Env) {
+    let own = env.context().identity;
+    let processes = env.processes();
+    processes.adopt_orphans().unwrap();
+    let spawned = processes.spawn(&shell("sleep 600; true")).unwrap();
+    let leader = spawned.identity;
+    assert_eq!(processes.user(leader), Some(env.context().user));
+    while processes.descendants(&[leader]).is_empty() {
+        env.sleep(Duration::from_millis(1)).await;
+    }
+    let left = processes.descendants(&[leader]);
+    processes.signal(leader, Signal::Kill).unwrap();
+    end(spawned).await;
+    assert_eq!((processes.user(leader), processes.descendants(&[leader])), (None, vec![]));
+    for orphan in left {
+        assert!(processes.descendants(&[own]).contains(&orphan), "it has another parent now");
+        let mut process = processes.find(orphan).unwrap();
+        processes.signal(orphan, Signal::Kill).unwrap();
+        process.wait().await;
+        assert!(!processes.descendants(&[own]).contains(&orphan));
     }
 }
 

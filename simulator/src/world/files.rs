@@ -342,6 +342,10 @@ impl Files for MemoryFiles {
         Ok(describe(&self.get(&path)?))
     }
 
+    fn free_names(&self, path: &Path) -> io::Result<Option<u64>> {
+        self.metadata(path).map(|_| None)
+    }
+
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         // The world's disk has no end.
         self.metadata(path).map(|_| u64::MAX)
@@ -463,5 +467,6 @@ forward! {
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
     fn set_modified(&self, path: &Path, seconds: i64) -> io::Result<()>;
+    fn free_names(&self, path: &Path) -> io::Result<Option<u64>>;
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 }

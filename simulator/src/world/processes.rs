@@ -42,8 +42,10 @@ pub(crate) struct Table {
 pub(crate) struct Record {
     identity: Identity,
     session: u32,
-    parent: Identity,
+    parent: Cell<Identity>,
     dies_with_parent: bool,
+    /// Whether what its descendants leave behind becomes its child.
+    adopts: Cell<bool>,
     ends_group: Cell<bool>,
     description: String,
     context: Context,
@@ -182,12 +184,26 @@ fn finish(shared: &Rc<Shared>, record: &Rc<Record>, mut ended: Ended) {
         .borrow()
         .records
         .values()
-        .filter(|other| other.parent == record.identity && other.dies_with_parent)
+        .filter(|other| other.parent.get() == record.identity)
         .cloned()
         .collect();
+    let adopter = adopter(&shared.table.borrow(), record);
     for orphan in orphans {
+        orphan.parent.set(adopter);
+        if !orphan.dies_with_parent {
+            continue;
+        }
         finish(shared, &orphan, Ended { code: None, signal: Some(9), output: Vec::new() });
     }
+}
+
+/// Who becomes the parent of what a process leaves behind.
+fn adopter(table: &Table, record: &Record) -> Identity {
+    let mut ancestor = record.parent.get();
+    while let Some(found) = table.find(ancestor).filter(|found| !found.adopts.get()) {
+        ancestor = found.parent.get();
+    }
+    ancestor
 }
 
 impl Record {
@@ -207,8 +223,9 @@ impl Record {
         Record {
             identity,
             session,
-            parent,
+            parent: Cell::new(parent),
             dies_with_parent,
+            adopts: Cell::new(false),
             ends_group: Cell::new(false),
             description,
             context: Context { variables, directory, executable, identity, user: USER },
@@ -451,6 +468,31 @@ impl Processes for ProcessEnv {
     fn find(&self, identity: Identity) -> Option<Box<dyn Process>> {
         let record = self.shared.table.borrow().find(identity)?;
         Some(Box::new(MemoryChild { record }))
+    }
+
+    fn user(&self, identity: Identity) -> Option<u32> {
+        self.shared.table.borrow().find(identity).map(|_| USER)
+    }
+
+    fn descendants(&self, roots: &[Identity]) -> Vec<Identity> {
+        let table = self.shared.table.borrow();
+        let mut parents = roots.to_vec();
+        let mut found = Vec::new();
+        while let Some(parent) = parents.pop() {
+            let children = table.records.values().filter(|record| record.parent.get() == parent);
+            let children = children.map(|record| record.identity).filter(|child| !roots.contains(child));
+            let before = found.len();
+            found.extend(children);
+            parents.extend(&found[before..]);
+        }
+        found.retain(|identity| *identity != self.record.identity);
+        found.sort_unstable();
+        found
+    }
+
+    fn adopt_orphans(&self) -> io::Result<()> {
+        self.record.adopts.set(true);
+        Ok(())
     }
 
     fn is_stopped(&self, identity: Identity) -> bool {

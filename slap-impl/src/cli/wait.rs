@@ -1,6 +1,6 @@
 //! `slap wait INSTANCE|lab --for CONDITION --timeout T`.
 //!
-//! It reads only what any client could: the master's answers. It says what it waits for whenever that changes, and
+//! It reads only what any client could: the master's answers. It says in a line what it waits for whenever that changes, and
 //! ends as soon as the condition cannot come true any more.
 
 use super::request::ClientArguments;
@@ -10,12 +10,15 @@ use crate::{
     wire::status::{AccessStatus, StatusKind},
 };
 use clap::{Parser, ValueEnum};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Shortest and longest pause between two looks.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
-/// Wait for an instance, or for the whole lab.
+/// Wait for an instance, or for the whole lab
+///
+/// What is missing is said in a line at once, and whenever it changes. It waits also for what failed, for its node tries again and
+/// somebody may repair it, until --timeout (exit code 3), and ends with 4 when it cannot come true.
 #[derive(Debug, Parser)]
 #[command(name = "slap wait")]
 struct Arguments {
@@ -84,7 +87,7 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
 async fn wait(env: &Env, client: &SlapClient, title: &str, condition: Condition, timeout: Duration) -> Exit {
     let deadline = env.clock().elapsed() + timeout;
     let mut pause = PAUSE.0;
-    let mut told = String::new();
+    let mut told = BTreeSet::new();
     loop {
         let mut is_absent = false;
         let look = match look(client, title).await {
@@ -115,9 +118,11 @@ async fn wait(env: &Env, client: &SlapClient, title: &str, condition: Condition,
             env.tell(format_args!("hint: `slap service info {title}` shows what is known of it"));
             return Exit::TIMED_OUT;
         }
-        if reason != told {
-            env.tell(format_args!("waiting for {title} to be {}: {reason}", word(condition)));
-            told = reason;
+        // The whole reason comes at the end, if need be; tries in between repeat each other.
+        let brief = AccessStatus::in_brief(&reason);
+        if !told.contains(&brief) {
+            env.tell(format_args!("waiting for {title} to be {}: {brief}", word(condition)));
+            told.insert(brief);
         }
         env.sleep(pause.min(deadline - now)).await;
         pause = (pause * 3 / 2).min(PAUSE.1);

@@ -114,6 +114,8 @@ pub trait Files {
 
     /// How many bytes this user may still write to the file system of an existing path.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// How many files this user may still make in the file system of an existing path; `None` where that has no limit of its own.
+    fn free_names(&self, path: &Path) -> io::Result<Option<u64>>;
 
     /// Whether the name stands for something, following symbolic links.
     fn exists(&self, path: &Path) -> bool {

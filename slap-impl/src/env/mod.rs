@@ -7,6 +7,7 @@
 //!
 //! * [`Clock`], [`Entropy`], [`Tasks`], [`Console`]: this file
 //! * [`Files`]: `files.rs`; [`Network`]: `network.rs`; [`Processes`]: `processes.rs`; [`Stores`]: `store.rs`
+//! * `room.rs`: what is said when a disk is full
 //!
 //! A *program* is `async fn run(env: Env, arguments: Vec<String>) -> Exit`. In reality it is a process; in
 //! memory it is a group of tasks that can be killed as one.
@@ -15,6 +16,7 @@ mod files;
 mod network;
 mod processes;
 pub mod real;
+pub mod room;
 mod store;
 
 pub use files::{FileKind, Files, Lock, Metadata, Pipe};

@@ -184,6 +184,17 @@ pub trait Processes {
     fn spawn(&self, command: &Command) -> io::Result<Spawned>;
     /// The process of that identity, if it still runs (a zombie does not).
     fn find(&self, identity: Identity) -> Option<Box<dyn Process>>;
+    /// The number of the user whom a process belongs to (its real user), if it still runs.
+    fn user(&self, identity: Identity) -> Option<u32>;
+    /// What these processes started, and what that started, and so on: their children and children's children that run, without this
+    /// process. Who lost its parent is a child of who adopted it.
+    fn descendants(&self, roots: &[Identity]) -> Vec<Identity>;
+    /// Makes this process the parent of whatever it or its descendants start and leave behind, in whatever session and with whatever
+    /// variables, unless one between them does so. What was adopted and ends is taken care of here.
+    ///
+    /// # Errors
+    /// When the system has no such thing.
+    fn adopt_orphans(&self) -> io::Result<()>;
     /// Whether a process runs and was made to stand still.
     fn is_stopped(&self, identity: Identity) -> bool;
     /// Sends a signal to a process; one that is gone, or whose number now is another's, is no error.

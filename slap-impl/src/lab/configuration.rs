@@ -7,6 +7,9 @@ use super::{
 use crate::{env::Env, vocabulary::ComputerId};
 use std::fmt::Write;
 
+/// How long a service of a lab may take to end before it is killed: whoever takes a lab down waits for it.
+const SERVICE_STOP_SECONDS: u32 = 10;
+
 /// Writes all configuration files, those that differ only.
 pub(super) fn write(env: &Env, layout: &Layout, description: &Description) -> Result<(), String> {
     let master = master(layout, description);
@@ -69,7 +72,8 @@ fn node(layout: &Layout, description: &Description, computer: &ComputerId) -> St
          alter_network = false\n\
          create_tap = false\n\
          [slap]\n\
-         supervisor_directory = {supervisor}\n",
+         supervisor_directory = {supervisor}\n\
+         stop_seconds = {SERVICE_STOP_SECONDS}\n",
         url = description.master_url(),
         software = layout.software_root(computer).display(),
         instance = layout.instance_root(computer).display(),

@@ -6,18 +6,23 @@
 
 use super::{
     keeper,
-    layout::{Description, ENTRIES, Layout, MARK},
+    layout::{Description, ENTRIES, Layout, MARK, Unusable},
     locate,
     progress::Progress,
 };
 use crate::{
-    env::{Env, Exit, Identity, Signal, join_all},
-    node::supervisor::SupervisorClient,
+    env::{Either, Env, Exit, Identity, Signal, join_all, race},
+    node::{
+        services::WATCH_SUFFIX,
+        supervisor::{ServiceState, SupervisorClient},
+    },
 };
-use std::{io, time::Duration};
+use std::{collections::BTreeSet, io, time::Duration};
 
 /// How long the orderly way may take.
 const ORDERLY_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a service may take to end before it is said that it is waited for.
+const LAST_PERIOD: Duration = Duration::from_secs(1);
 /// How long what is left may take to end before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long what was killed may take to be gone.
@@ -25,10 +30,19 @@ const KILL_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Takes a lab down; with `purge` its directory goes too.
 pub(super) async fn take_down(env: &Env, layout: &Layout, purge: bool, quiet: bool) -> Exit {
+    let interrupted = env.processes().termination();
     let mut progress = Progress::new(env, quiet);
-    match end(env, layout, purge, &mut progress).await {
-        Ok(()) => Exit::DONE,
-        Err((exit, message)) => super::fail(env, exit, &message),
+    match race(interrupted, end(env, layout, purge, &mut progress)).await {
+        Either::Second(Ok(())) => Exit::DONE,
+        Either::Second(Err((exit, message))) => super::fail(env, exit, &message),
+        Either::First(()) => {
+            env.tell("interrupted: what was asked to end may still be at it");
+            let directory = layout.root.display();
+            env.tell(format_args!(
+                "hint: `slap lab down --dir {directory}` goes on, `slap lab up --dir {directory}` starts it again"
+            ));
+            Exit(130)
+        }
     }
 }
 
@@ -47,7 +61,9 @@ async fn end(env: &Env, layout: &Layout, purge: bool, progress: &mut Progress) -
     locate::check_owner(env, &layout.root).map_err(|message| (Exit::USAGE, message))?;
     let is_gone = is_missing(env, layout);
     if is_gone {
-        if marked(env, layout).is_empty() {
+        let (own, foreign) = marked(env, layout);
+        if own.is_empty() {
+            tell_foreign(env, &foreign);
             env.tell(format_args!("{} does not exist: nothing to do", layout.root.display()));
             locate::forget(env, &layout.root);
             return Ok(());
@@ -58,8 +74,10 @@ async fn end(env: &Env, layout: &Layout, purge: bool, progress: &mut Progress) -
         let _ = env.files().create_directory(&layout.root, 0o700);
     } else {
         // Before a lock is made in a directory that is none of ours.
-        place(env, layout).map_err(|message| (Exit::USAGE, message))?;
+        place(env, layout)?;
     }
+    let mut found = Found::default();
+    found.look(env, layout);
     let lock = match super::take_lock(env, layout) {
         Ok(Some(lock)) => Some(lock),
         Ok(None) => return Err(failed(super::busy(layout))),
@@ -67,21 +85,24 @@ async fn end(env: &Env, layout: &Layout, purge: bool, progress: &mut Progress) -
         Err(message) => return Err(failed(message)),
     };
     // Only now nobody else writes it.
-    let place = if is_gone { Place::HalfMade } else { place(env, layout).map_err(|m| (Exit::USAGE, m))? };
+    let place = if is_gone { Place::HalfMade } else { place(env, layout)? };
     if let Place::Lab(description) = &place {
         super::up::resume(env, layout, description);
         let orderly = orderly(env, layout, description);
-        if env.timeout(ORDERLY_TIME_MAX, orderly).await.is_err() {
+        let orderly = env.timeout(ORDERLY_TIME_MAX, orderly);
+        if let Either::First(Err(_)) = race(orderly, tell_who_lasts(env, layout, description, progress)).await
+        {
             progress.note("the orderly way took too long");
         }
         progress.done("Stopped the lab's programs and services");
     }
-    let left = end_marked(env, layout).await;
+    let left = end_found(env, layout, &mut found).await;
     if !left.is_empty() {
         let pids: Vec<String> = left.iter().map(|identity| identity.pid.to_string()).collect();
         return Err(failed(format!("these processes cannot be ended: {}", pids.join(", "))));
     }
     progress.done("No process is left");
+    tell_foreign(env, &marked(env, layout).1);
     if let (true, Place::Unknown(problem)) = (purge, &place) {
         let directory = layout.root.display();
         return Err(failed(format!(
@@ -102,28 +123,68 @@ fn is_missing(env: &Env, layout: &Layout) -> bool {
     found.is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
 }
 
-fn marked(env: &Env, layout: &Layout) -> Vec<Identity> {
-    env.processes().marked(MARK, &layout.root.to_string_lossy())
+/// The processes of this user that carry the lab's mark, and those of others with their users' numbers: anybody may write anything
+/// into an environment, and a directory that is gone may have been another user's. Only root sees those.
+pub(super) fn marked(env: &Env, layout: &Layout) -> (Vec<Identity>, Vec<(Identity, u32)>) {
+    let (mut own, mut foreign) = (Vec::new(), Vec::new());
+    for identity in env.processes().marked(MARK, &layout.root.to_string_lossy()) {
+        match env.processes().user(identity) {
+            Some(user) if user == env.context().user => own.push(identity),
+            Some(user) => foreign.push((identity, user)),
+            // It ended just now.
+            None => {}
+        }
+    }
+    (own, foreign)
+}
+
+fn tell_foreign(env: &Env, foreign: &[(Identity, u32)]) {
+    if foreign.is_empty() {
+        return;
+    }
+    let all: Vec<String> =
+        foreign.iter().map(|(identity, user)| format!("{} of user number {user}", identity.pid)).collect();
+    env.tell(format_args!(
+        "processes of other users name this directory, and were left alone: {}",
+        all.join(", ")
+    ));
+}
+
+/// Processes of the lab, also those that no mark tells any more.
+#[derive(Default)]
+struct Found(BTreeSet<Identity>);
+
+impl Found {
+    /// Adds what carries the mark, and what all of that started; gives what still runs.
+    fn look(&mut self, env: &Env, layout: &Layout) -> Vec<Identity> {
+        self.0.extend(marked(env, layout).0);
+        self.0.retain(|identity| env.processes().find(*identity).is_some());
+        let roots: Vec<Identity> = self.0.iter().copied().collect();
+        self.0.extend(env.processes().descendants(&roots));
+        self.0.iter().copied().collect()
+    }
 }
 
 /// What the directory is; an error if it is nothing of a lab.
-fn place(env: &Env, layout: &Layout) -> Result<Place, String> {
-    let problem = match layout.read(env) {
+fn place(env: &Env, layout: &Layout) -> Result<Place, (Exit, String)> {
+    let Unusable { exit, message: problem } = match layout.read(env) {
         Ok(Some(description)) => return Ok(Place::Lab(Box::new(description))),
         Ok(None) => {
             let names = env.files().list(&layout.root).unwrap_or_default();
             if locate::is_half_made(&names) {
                 return Ok(Place::HalfMade);
             }
-            format!("{} is no lab", layout.root.display())
+            Unusable { exit: Exit::USAGE, message: format!("{} is no lab", layout.root.display()) }
         }
-        Err(problem) => problem,
+        Err(unusable) => unusable,
     };
-    if !marked(env, layout).is_empty() {
+    if !marked(env, layout).0.is_empty() {
         return Ok(Place::Unknown(problem));
     }
-    let what = problem.split("\nhint:").next().unwrap_or_default();
-    Err(format!("{what}\nhint: nothing is removed from it; name a lab's directory with --dir"))
+    if problem.contains("\nhint: ") {
+        return Err((exit, format!("{problem}\nnothing was removed")));
+    }
+    Err((exit, format!("{problem}\nhint: nothing is removed from it; name a lab's directory with --dir")))
 }
 
 /// Removes what the lab made. What somebody else put into its directory stays, and is named.
@@ -175,12 +236,39 @@ async fn orderly(env: &Env, layout: &Layout, description: &Description) {
     let _ = keeper.shutdown(true).await;
 }
 
-/// Ends what carries the lab's mark, and gives what could not be ended.
-async fn end_marked(env: &Env, layout: &Layout) -> Vec<Identity> {
+/// Says for whom it waits, each once, as soon as that takes longer than it should. It never ends.
+async fn tell_who_lasts(env: &Env, layout: &Layout, description: &Description, progress: &Progress) {
+    let of_nodes = description.computers().into_iter().map(|computer| {
+        let client = SupervisorClient::new(env.clone(), &layout.supervisor(&computer));
+        (Some(computer), client)
+    });
+    let clients: Vec<_> = std::iter::once((None, keeper::client(env, layout))).chain(of_nodes).collect();
+    let mut told = BTreeSet::new();
+    loop {
+        env.sleep(LAST_PERIOD).await;
+        for (computer, client) in &clients {
+            let services = client.noted().into_iter();
+            for service in services.filter(|service| service.state == ServiceState::Stopping) {
+                let name = service.name.strip_suffix(WATCH_SUFFIX).unwrap_or(&service.name);
+                let what = match computer {
+                    Some(computer) => format!("{computer}/{}/{name}", service.group),
+                    None => name.to_owned(),
+                };
+                let process = service.identity.map_or(0, |identity| identity.pid);
+                if told.insert((what.clone(), process)) {
+                    progress.note(format_args!("waiting for {what} (process {process}) to end"));
+                }
+            }
+        }
+    }
+}
+
+/// Ends what carries the lab's mark and what was found before, and gives what could not be ended.
+async fn end_found(env: &Env, layout: &Layout, found: &mut Found) -> Vec<Identity> {
     for (signal, patience) in [(Signal::Terminate, GRACE), (Signal::Kill, KILL_TIME_MAX)] {
         let deadline = env.clock().elapsed() + patience;
         while env.clock().elapsed() < deadline {
-            let identities = marked(env, layout);
+            let identities = found.look(env, layout);
             if identities.is_empty() {
                 return identities;
             }
@@ -192,5 +280,5 @@ async fn end_marked(env: &Env, layout: &Layout) -> Vec<Identity> {
             env.sleep(Duration::from_millis(20)).await;
         }
     }
-    marked(env, layout)
+    found.look(env, layout)
 }

@@ -6,7 +6,7 @@
 
 use super::layout::{Description, Layout, MARK};
 use crate::{
-    env::{Command, Env, Identity, Output, Process},
+    env::{Command, Env, Identity, Output, Process, room},
     node::supervisor::{Restart, Service, ServiceState, ServiceStatus, SupervisorClient, SupervisorError},
     vocabulary::ComputerId,
 };
@@ -46,10 +46,11 @@ pub(super) async fn start(env: &Env, layout: &Layout) -> Result<Identity, String
         output: Output::Append(log.clone()),
         ..Command::new(layout.program()).arguments(["supervisor", "--directory", &text(&directory)])
     };
-    let mut spawned = env
-        .processes()
-        .spawn(&command)
-        .map_err(|error| format!("the keeper cannot be started: {}: {error}", layout.program().display()))?;
+    let mut spawned = env.processes().spawn(&command).map_err(|error| {
+        // A log that cannot be written is named by the error itself.
+        let path = if room::is_full(&error) { log.clone() } else { layout.program() };
+        format!("the keeper cannot be started: {}", room::explain(env.files(), &path, &error))
+    })?;
     let client = client(env, layout);
     let listens = async {
         while client.status().await.is_err() {
@@ -73,11 +74,16 @@ pub(super) fn condition(env: &Env, noted: Option<&ServiceStatus>) -> String {
     let Some(noted) = noted else { return "not started".to_owned() };
     match noted.identity {
         Some(identity) if env.processes().find(identity).is_some() => {
-            return process_condition(env, identity).to_owned();
+            let condition = process_condition(env, identity);
+            if condition != "running" || noted.state != ServiceState::Stopping {
+                return condition.to_owned();
+            }
         }
         _ => {}
     }
     match (&noted.error, &noted.ended, noted.state) {
+        // Its process may be gone, and not yet all that it started.
+        (_, _, ServiceState::Stopping) => "stopping".to_owned(),
         (Some(error), ..) => format!("dead ({error})"),
         (None, Some(ended), _) if noted.state != ServiceState::Stopped => {
             format!("dead ({})", ended.describe())
@@ -152,6 +158,7 @@ pub(super) fn services(
             watched: false,
             restart: Restart::Always,
             stop_seconds: STOP_SECONDS,
+            outlived: group == "supervisors",
         }
     };
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();

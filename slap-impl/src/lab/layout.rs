@@ -3,7 +3,7 @@
 use super::block::Block;
 pub(super) use crate::node::LAB_MARK as MARK;
 use crate::{
-    env::{Env, Identity},
+    env::{Env, Exit, Identity, room},
     node::safe,
     vocabulary::ComputerId,
 };
@@ -45,10 +45,22 @@ pub(super) struct Description {
     pub(super) block: Block,
     /// On how many nodes, from the first, the first release was supplied and requested already: it is done once only.
     pub(super) populated: u32,
+    /// It was made to be empty: nothing is supplied or requested but by its user. Only written where it is so, because earlier
+    /// programs refuse what they do not know.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) empty: bool,
     /// The keeper, as it was started last.
     pub(super) keeper: Option<Identity>,
     /// The boot that the keeper belongs to.
     pub(super) boot: String,
+}
+
+/// Why a directory's description cannot be used.
+#[derive(Debug)]
+pub(super) struct Unusable {
+    /// As a wrong setting, when the directory is no lab of this program's; failed, when the file cannot be read.
+    pub(super) exit: Exit,
+    pub(super) message: String,
 }
 
 impl Layout {
@@ -146,23 +158,37 @@ impl Layout {
     }
 
     /// Reads what the lab is; `None` if the directory is no lab.
-    pub(super) fn read(&self, env: &Env) -> Result<Option<Description>, String> {
+    pub(super) fn read(&self, env: &Env) -> Result<Option<Description>, Unusable> {
         let path = self.description();
         let text = match env.files().read(&path, DESCRIPTION_BYTES_MAX) {
             Ok(text) => text,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(None);
             }
-            Err(error) => return Err(format!("{}: {error}\n{ACCESS_HINT}", path.display())),
+            Err(error) if error.kind() != io::ErrorKind::FileTooLarge => {
+                return Err(Unusable { exit: Exit::FAILED, message: cannot_use(env, &path, &error) });
+            }
+            Err(error) => {
+                return Err(Unusable { exit: Exit::USAGE, message: self.damaged(&error.to_string()) });
+            }
         };
-        let description: Description = serde_json::from_slice(&text).map_err(|error| {
-            format!(
-                "{} is no lab's description, or a damaged one: {error}\nhint: use another directory; if a lab was there, \
-                 `slap lab down --dir {}` ends what still runs",
-                path.display(),
-                self.root.display()
-            )
-        })?;
+        let described = self.parse(env, &text);
+        described.map(Some).map_err(|message| Unusable { exit: Exit::USAGE, message })
+    }
+
+    fn damaged(&self, why: &str) -> String {
+        format!(
+            "{} is no lab's description, or a damaged one: {why}\nhint: use another directory; if a lab was there, \
+             `slap lab down --dir {}` ends what still runs",
+            self.description().display(),
+            self.root.display()
+        )
+    }
+
+    fn parse(&self, env: &Env, text: &[u8]) -> Result<Description, String> {
+        let path = self.description();
+        let description: Description =
+            serde_json::from_slice(text).map_err(|error| self.damaged(&error.to_string()))?;
         if description.version != VERSION {
             return Err(format!(
                 "{} has version {}, and this program knows {VERSION}\nhint: use the program that made the lab: {}",
@@ -172,14 +198,24 @@ impl Layout {
             ));
         }
         if description.directory != self.root {
-            return Err(format!(
-                "{} describes the lab in {}: this directory is a copy of it, or it was moved\n\
-                 hint: use that one, or another --dir",
-                path.display(),
-                description.directory.display()
-            ));
+            return Err(self.elsewhere(env, &description.directory));
         }
-        Ok(Some(description))
+        Ok(description)
+    }
+
+    /// Why a lab that was made in another directory is not used in this one.
+    fn elsewhere(&self, env: &Env, made_in: &Path) -> String {
+        let (here, there) = (self.root.display(), made_in.display());
+        if env.files().exists(&Layout::new(made_in.to_owned()).description()) {
+            return format!(
+                "{here} is a copy of the lab in {there}: its processes, sockets and settings are that one's\n\
+                 hint: use --dir {there}, or another directory for another lab"
+            );
+        }
+        format!(
+            "{here} holds the lab that was made in {there}, and moved: its processes, sockets and settings name that directory\n\
+             hint: move it back to {there}; or `slap lab down --dir {there}` ends what still runs of it, wherever its files are"
+        )
     }
 
     /// Writes what the lab is, if that changed.
@@ -198,6 +234,7 @@ impl Description {
             partitions,
             block,
             populated: 0,
+            empty: false,
             keeper: None,
             boot: String::new(),
         }
@@ -240,13 +277,14 @@ fn write_by(
         return Ok(());
     }
     let parent = path.parent().unwrap_or(Path::new("/"));
-    env.files().create_directory(parent, 0o700).and_then(|()| write()).map_err(|error| {
-        format!(
-            "{}: {error}
-{ACCESS_HINT}",
-            path.display()
-        )
-    })
+    let made = env.files().create_directory(parent, 0o700);
+    made.and_then(|()| write()).map_err(|error| cannot_use(env, path, &error))
+}
+
+/// Why something of a lab cannot be read or written, with a hint.
+pub(super) fn cannot_use(env: &Env, path: &Path, error: &io::Error) -> String {
+    let explained = room::explain(env.files(), path, error);
+    if room::is_full(error) { explained } else { format!("{explained}\n{ACCESS_HINT}") }
 }
 
 #[cfg(test)]

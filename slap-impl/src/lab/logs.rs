@@ -1,7 +1,10 @@
 //! `slap lab logs`: the logs of a lab's programs and of what runs in its partitions, and their last lines for messages.
 
 use super::layout::{Description, Layout};
-use crate::env::{Env, Exit};
+use crate::{
+    env::{Env, Exit},
+    node::safe,
+};
 use std::{
     fmt::Write,
     path::{Path, PathBuf},
@@ -22,8 +25,7 @@ pub(super) struct Log {
 
 /// The last lines of a log, each indented, for an error message; says so when there are none.
 pub(super) fn last_lines(env: &Env, path: &Path, lines: usize) -> String {
-    let bytes = env.files().read_tail(path, TAIL_BYTES).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+    let text = safe::tail_text(env.files(), path, TAIL_BYTES);
     let kept: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(lines).collect();
     if kept.is_empty() {
         return format!("log: {} is empty", path.display());
@@ -101,9 +103,8 @@ pub(super) async fn run(
     }
     let mut seen: Vec<(Log, u64)> = Vec::new();
     for log in logs {
-        let bytes = env.files().read_tail(&log.path, TAIL_BYTES).unwrap_or_default();
+        let text = safe::tail_text(env.files(), &log.path, TAIL_BYTES);
         let length = env.files().metadata(&log.path).map_or(0, |metadata| metadata.length);
-        let text = String::from_utf8_lossy(&bytes).into_owned();
         let all: Vec<&str> = text.lines().collect();
         for line in &all[all.len().saturating_sub(lines)..] {
             env.print(format_args!("{}: {line}", log.name));

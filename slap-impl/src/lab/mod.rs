@@ -2,7 +2,7 @@
 //!
 //! * `up.rs`, `down.rs`, `status.rs`, `logs.rs`, `faults.rs`: the verbs
 //! * `layout.rs`: where everything stands; `locate.rs`: which lab is meant; `configuration.rs`: its settings files
-//! * `block.rs`: its addresses; `content.rs`: the release that it begins with; `keeper.rs`: who keeps its programs
+//! * `block.rs`: its addresses; `content.rs`, `populate.rs`: the release that it begins with; `keeper.rs`: who keeps its programs
 //! * `view.rs`: what a stranger could see of it; `health.rs`: what is missing until it is well, and waiting for that
 
 mod block;
@@ -15,6 +15,7 @@ mod keeper;
 mod layout;
 mod locate;
 mod logs;
+mod populate;
 mod progress;
 mod status;
 mod up;
@@ -36,6 +37,10 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Start a lab, or what is missing of it, and wait until all promises are green
+    ///
+    /// It ends with 1 as soon as nothing is missing but what failed with a definite error, such as a recipe that is refused or a
+    /// parameter that is wrong, and failed again when its node tried again: the lab runs on, and its nodes go on trying. It waits for
+    /// promises that fail, and for whatever else may become well by itself, until --timeout (exit code 3).
     Up(up::UpArguments),
     /// Show nodes, partitions, instances and promises
     Status {
@@ -45,7 +50,10 @@ enum Verb {
         #[arg(long, value_enum, default_value = "table")]
         output: status::Form,
     },
-    /// Wait until the lab is green
+    /// Wait until the lab is green, and say what is missing
+    ///
+    /// What is missing is said in a line at once, and whenever it changes. It waits also for what failed with a definite error, for somebody may repair it, until --timeout (exit code 3). It ends with 4 when
+    /// the lab's keeper is dead: then nobody starts again what ends. A lab is green only when `slap lab status` exits with 0.
     Wait {
         #[command(flatten)]
         lab: Which,
@@ -160,7 +168,7 @@ async fn wait(env: &Env, lab: &Which, goal: health::Goal, timeout: Duration) -> 
     };
     let mut progress = progress::Progress::new(env, false);
     let aim = health::Aim { goal, deadline: env.clock().elapsed() + timeout, is_up: false };
-    let exit = health::wait(env, &layout, &description, aim, &mut progress).await;
+    let exit = health::wait(env, &layout, &description, aim, &mut progress).await.exit();
     if exit == Exit::DONE {
         progress.done(format_args!("{} is {}", layout.root.display(), goal.as_str()));
     }
@@ -196,10 +204,17 @@ fn open(env: &Env, lab: &Which) -> Result<(Layout, Description), Exit> {
     match layout.read(env) {
         Ok(Some(description)) => Ok((layout, description)),
         Ok(None) => {
-            let message = format!("{} is no lab\nhint: `slap lab up` makes one", layout.root.display());
+            let directory = layout.root.display();
+            let message = match down::marked(env, &layout).0.len() {
+                0 => format!("{directory} is no lab\nhint: `slap lab up` makes one"),
+                number => format!(
+                    "{directory} is no lab any more, and {number} processes of it still run\n\
+                     hint: if its directory was moved, move it back; `slap lab down --dir {directory}` ends them"
+                ),
+            };
             Err(fail(env, Exit::USAGE, &message))
         }
-        Err(message) => Err(fail(env, Exit::FAILED, &message)),
+        Err(unusable) => Err(fail(env, unusable.exit, &unusable.message)),
     }
 }
 
@@ -211,9 +226,7 @@ fn fail(env: &Env, exit: Exit, message: &str) -> Exit {
 
 /// The lock that `up` and `down` hold; `None` if another one holds it.
 fn take_lock(env: &Env, layout: &Layout) -> Result<Option<Box<dyn Lock>>, String> {
-    env.files()
-        .lock(&layout.lock())
-        .map_err(|error| format!("{}: {error}\n{}", layout.lock().display(), layout::ACCESS_HINT))
+    env.files().lock(&layout.lock()).map_err(|error| layout::cannot_use(env, &layout.lock(), &error))
 }
 
 fn busy(layout: &Layout) -> String {

@@ -2,6 +2,7 @@
 
 use super::{
     layout::{Description, Layout},
+    populate,
     progress::counted,
     view::{Health, LabView, NodeView},
 };
@@ -45,7 +46,7 @@ pub(super) async fn run(env: &Env, layout: &Layout, description: &Description, f
             layout.root.display()
         ));
     }
-    if view.programs_run() && view.disk == "ok" { Exit::DONE } else { Exit::FAILED }
+    if view.programs_run() && view.troubles().is_empty() { Exit::DONE } else { Exit::FAILED }
 }
 
 /// What `up` prints at its end: what was made, and what to type next.
@@ -68,8 +69,14 @@ pub(super) async fn print_summary(env: &Env, layout: &Layout, description: &Desc
         "  export SLAPOS_CLIENT_CONFIGURATION={}",
         layout.client_configuration().display()
     ));
-    if let Some(instance) = first {
-        env.print(format_args!("  {program} service info {}", instance.title));
+    match first {
+        Some(instance) => env.print(format_args!("  {program} service info {}", instance.title)),
+        // How an empty lab is filled.
+        None => {
+            for words in populate::first_commands(layout, description).into_iter().flatten() {
+                env.print(format_args!("  {program} {words}"));
+            }
+        }
     }
     env.print(format_args!("  {program} lab down --dir {directory} --purge"));
 }
@@ -131,7 +138,11 @@ fn node_lines(node: &NodeView, master_answers: bool, lines: &mut Vec<String>) {
         ));
         push_reason(&instance.health, lines);
         for promise in &instance.promises {
-            let word = if promise.failed { "red" } else { "green" };
+            let word = match (promise.outdated, promise.failed) {
+                (true, _) => "outdated",
+                (false, true) => "red",
+                (false, false) => "green",
+            };
             lines.push(format!("    promise {word:<8} {}", promise.title));
         }
         for service in instance.services.iter().filter(|service| service.watched) {

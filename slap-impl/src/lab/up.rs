@@ -5,24 +5,26 @@
 
 use super::{
     block::{Block, MASTER_PORT, PARTITIONS_MAX},
-    configuration,
-    content::Content,
-    health, keeper,
-    layout::{ACCESS_HINT, Description, Layout, MARK, write_if_changed},
-    locate, logs,
+    configuration, down,
+    health::{self, Outcome},
+    keeper,
+    layout::{ACCESS_HINT, Description, Layout, Unusable, cannot_use, write_if_changed},
+    locate, logs, populate,
     progress::{Progress, counted},
     view::disk,
 };
 use crate::{
     client::SlapClient,
-    env::{Address, Either, Env, Exit, LocalFuture, Lock, Signal, join_all, race},
-    node::{safe, supervisor},
-    vocabulary::{ComputerId, hex},
+    env::{Address, Either, Env, Exit, Lock, Signal, race},
+    node::{
+        safe,
+        supervisor::{self, SupervisorClient},
+    },
+    vocabulary::hex,
 };
 use clap::Args;
 use sha2::{Digest, Sha256};
 use std::{
-    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -39,8 +41,6 @@ const MASTER_LOOK_TRIES: u32 = 50;
 /// green.
 const LAB_BYTES_MIN: u64 = 2 << 20;
 const NODE_BYTES_MIN: u64 = 512 << 10;
-/// First requests that are sent beside each other: the master commits them together.
-const REQUESTS_AT_ONCE: usize = 32;
 /// Nodes that a lab has at most.
 const NODES_MAX: u32 = 1000;
 
@@ -56,7 +56,7 @@ pub(super) struct UpArguments {
     /// Directory of the lab; without it a fresh temporary one is made
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Supply and request nothing
+    /// Supply and request nothing; a lab that was made so stays so: `slap supply` and `slap request` fill it
     #[arg(long)]
     empty: bool,
     /// Stay until interrupted, then take the lab down
@@ -82,6 +82,12 @@ impl From<String> for Failure {
     }
 }
 
+impl From<Unusable> for Failure {
+    fn from(Unusable { exit, message }: Unusable) -> Failure {
+        Failure { exit, message }
+    }
+}
+
 fn usage(message: impl Into<String>) -> Failure {
     Failure { exit: Exit::USAGE, message: message.into() }
 }
@@ -100,7 +106,7 @@ pub(super) async fn run(env: &Env, arguments: UpArguments) -> Exit {
     };
     let mut made = Made::default();
     let work = up(env, &layout, &arguments, &mut made, &mut progress);
-    let exit = match race(&mut termination, work).await {
+    let (exit, is_made) = match race(&mut termination, work).await {
         Either::First(()) if arguments.foreground => {
             env.tell("interrupted: the lab is taken down");
             super::down::take_down(env, &layout, false, arguments.quiet).await;
@@ -111,7 +117,7 @@ pub(super) async fn run(env: &Env, arguments: UpArguments) -> Exit {
             hint_down(env, &layout);
             return Exit(130);
         }
-        Either::Second(Ok(exit)) => exit,
+        Either::Second(Ok(outcome)) => (outcome.exit(), outcome != Outcome::DiskFull),
         Either::Second(Err(failure)) => {
             super::fail(env, failure.exit, &failure.message);
             if failure.exit != Exit::USAGE
@@ -122,10 +128,10 @@ pub(super) async fn run(env: &Env, arguments: UpArguments) -> Exit {
             if failure.exit == Exit::TIMED_OUT {
                 hint_down(env, &layout);
             }
-            failure.exit
+            (failure.exit, false)
         }
     };
-    if matches!(exit, Exit::FAILED | Exit::USAGE) {
+    if !is_made && matches!(exit, Exit::FAILED | Exit::USAGE) {
         made.undo(env, &layout).await;
         if made.is_old {
             hint_down(env, &layout);
@@ -186,7 +192,7 @@ async fn up(
     arguments: &UpArguments,
     made: &mut Made,
     progress: &mut Progress,
-) -> Result<Exit, Failure> {
+) -> Result<Outcome, Failure> {
     let deadline = env.clock().elapsed() + arguments.timeout;
     // Before anything is looked for: the system has no answer about a path that is too long for it.
     layout.check_name(1).map_err(usage)?;
@@ -194,18 +200,29 @@ async fn up(
     // Only now nobody else writes it.
     let described = layout.read(env)?;
     let (nodes, partitions) = size(arguments, described.as_ref())?;
-    let are_there = !env.processes().marked(MARK, &mark(layout)).is_empty();
+    check_empty(arguments, described.as_ref())?;
+    let (own, foreign) = down::marked(env, layout);
+    let are_there = !(own.is_empty() && foreign.is_empty());
     if described.is_none() && are_there {
         // It would find the names of the files that they still use.
         let _ = env.files().remove_file(&layout.lock());
-        return Err(format!(
-            "processes of a lab that was in {0} still run\nhint: `slap lab down --dir {0}` ends them",
-            layout.root.display()
-        )
-        .into());
+        let directory = layout.root.display();
+        let hint = match foreign.first() {
+            Some((_, user)) => {
+                format!("some belong to user number {user}, who alone ends them; choose another --dir")
+            }
+            None => format!("`slap lab down --dir {directory}` ends them"),
+        };
+        return Err(format!("processes of a lab that was in {directory} still run\nhint: {hint}").into());
     }
     (made.is_old, made.is_new) = (described.is_some(), described.is_none());
-    let (mut description, digest) = prepare(env, layout, described, nodes, partitions, are_there)?;
+    let described = described.map(|described| Description {
+        nodes,
+        empty: described.empty || arguments.empty,
+        ..described
+    });
+    let new = Wanted { nodes, partitions, empty: arguments.empty };
+    let (mut description, digest) = prepare(env, layout, described, new, are_there, progress)?;
     locate::remember(env, &layout.root);
     progress.done(format_args!("Prepared {}", layout.root.display()));
     resume(env, layout, &description);
@@ -215,7 +232,7 @@ async fn up(
         Ok(started) => started?,
         Err(_) => {
             let log = logs::last_lines(env, &layout.log("keeper"), 5);
-            let message = format!("the keeper did not do its work in {} s\n{log}", patience.as_secs_f64());
+            let message = format!("the keeper did not do its work in {:.1} s\n{log}", patience.as_secs_f64());
             return Err(out_of_time(env, deadline, message));
         }
     }
@@ -225,16 +242,18 @@ async fn up(
     progress.done(format_args!("Started the master at {}", description.master_url()));
     let aim = |goal| health::Aim { goal, deadline, is_up: true };
     let formatted = health::wait(env, layout, &description, aim(health::Goal::Formatted), progress).await;
-    if formatted != Exit::DONE {
+    if formatted != Outcome::Reached {
         return Ok(formatted);
     }
     let (all, each) = (counted(nodes as usize, "node"), counted(partitions as usize, "partition"));
     progress.done(format_args!("Formatted {all} with {each} each"));
-    if !arguments.empty && description.populated < nodes {
-        populate(env, layout, &client, &mut description, progress).await?;
+    if description.empty {
+        populate::offer(env, layout)?;
+    } else if description.populated < nodes {
+        populate::populate(env, layout, &client, &mut description, progress).await?;
     }
     let green = health::wait(env, layout, &description, aim(health::Goal::Green), progress).await;
-    if green == Exit::DONE {
+    if green == Outcome::Reached {
         progress.done("All promises are green");
         super::status::print_summary(env, layout, &description, progress.total_seconds()).await;
     }
@@ -251,6 +270,7 @@ fn take_directory(
     locate::check_owner(env, &layout.root).map_err(usage)?;
     let described = layout.read(env)?;
     let (nodes, _) = size(arguments, described.as_ref())?;
+    check_empty(arguments, described.as_ref())?;
     layout.check_name(nodes).map_err(usage)?;
     if described.is_none() {
         locate::check_free(env, &layout.root).map_err(usage)?;
@@ -269,7 +289,11 @@ fn out_of_time(env: &Env, deadline: Duration, message: String) -> Failure {
 /// Lets everything go on that was made to stand still.
 pub(super) fn resume(env: &Env, layout: &Layout, description: &Description) {
     let keeper = description.keeper.filter(|_| keeper::process(env, description).is_some());
-    let kept = keeper::client(env, layout).recorded().into_iter().filter_map(|service| service.identity);
+    let supervisors = description.computers().into_iter().map(|computer| layout.supervisor(&computer));
+    let kept = std::iter::once(layout.keeper()).chain(supervisors).flat_map(|directory| {
+        let services = SupervisorClient::new(env.clone(), &directory).recorded();
+        services.into_iter().filter_map(|service| service.identity)
+    });
     for identity in keeper.into_iter().chain(kept) {
         // Who is gone meanwhile is no error.
         let _ = env.processes().signal_group(identity, Signal::Continue);
@@ -300,13 +324,22 @@ fn size(arguments: &UpArguments, described: Option<&Description>) -> Result<(u32
     Ok((nodes, partitions))
 }
 
-/// Makes a directory of the lab.
-fn make(env: &Env, directory: &Path) -> Result<(), String> {
-    env.files().create_directory(directory, 0o700).map_err(|error| cannot_write(directory, &error))
+/// Refuses to make a lab empty that is not.
+fn check_empty(arguments: &UpArguments, described: Option<&Description>) -> Result<(), Failure> {
+    match described {
+        Some(described) if arguments.empty && described.populated > 0 => Err(usage(format!(
+            "--empty: this lab is not empty: {} of its nodes got a release and an instance when it was made\n\
+             hint: leave out --empty; `slap request` with --state destroyed and `slap remove` empty a lab, and another --dir \
+             makes another one",
+            described.populated
+        ))),
+        _ => Ok(()),
+    }
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> String {
-    format!("{}: {error}\n{ACCESS_HINT}", path.display())
+/// Makes a directory of the lab.
+fn make(env: &Env, directory: &Path) -> Result<(), String> {
+    env.files().create_directory(directory, 0o700).map_err(|error| cannot_use(env, directory, &error))
 }
 
 fn prepare_directory(env: &Env, layout: &Layout) -> Result<(), String> {
@@ -316,7 +349,15 @@ fn prepare_directory(env: &Env, layout: &Layout) -> Result<(), String> {
     for each_has_its_own in ["run", "nodes"] {
         env.files().spread(&layout.root.join(each_has_its_own));
     }
-    env.files().set_mode(&layout.root, 0o700).map_err(|error| cannot_write(&layout.root, &error))
+    env.files().set_mode(&layout.root, 0o700).map_err(|error| cannot_use(env, &layout.root, &error))
+}
+
+/// What a new lab shall be.
+#[derive(Clone, Copy)]
+struct Wanted {
+    nodes: u32,
+    partitions: u32,
+    empty: bool,
 }
 
 /// Describes the lab, copies the program, chooses the addresses, writes the configuration. Gives the program's digest
@@ -325,20 +366,21 @@ fn prepare(
     env: &Env,
     layout: &Layout,
     described: Option<Description>,
-    nodes: u32,
-    partitions: u32,
+    new: Wanted,
     are_there: bool,
+    progress: &Progress,
 ) -> Result<(Description, String), String> {
-    let spare =
-        if described.is_none() { LAB_BYTES_MIN + NODE_BYTES_MIN * u64::from(nodes) } else { LAB_BYTES_MIN };
+    let is_old = described.is_some();
+    let of_nodes = if is_old { 0 } else { NODE_BYTES_MIN * u64::from(new.nodes) };
+    let spare = LAB_BYTES_MIN + of_nodes;
     let mut description = match described {
-        Some(mut described) => {
-            described.nodes = nodes;
-            described
-        }
+        Some(described) => described,
         None => {
             let block = Block::candidates(&layout.root).next().expect("there is a block at least");
-            let description = Description::new(&layout.root, nodes, partitions, block);
+            let description = Description {
+                empty: new.empty,
+                ..Description::new(&layout.root, new.nodes, new.partitions, block)
+            };
             // First of all: whatever else is made then stands in a directory that says whose it is.
             layout.write(env, &description)?;
             description
@@ -347,7 +389,14 @@ fn prepare(
     prepare_directory(env, layout)?;
     let digest = copy_program(env, layout, spare)?;
     if keeper::process(env, &description).is_none() && !are_there {
-        description.block = free_block(env, layout, description.block)?;
+        let block = free_block(env, layout, description.block)?;
+        let before = std::mem::replace(&mut description.block, block);
+        if before != block && is_old {
+            let (old, new) = (before.master(), block.master());
+            progress.note(format_args!(
+                "{old}:{MASTER_PORT} is taken: the master moves to {new}:{MASTER_PORT}, and all partitions to addresses beside it"
+            ));
+        }
         let directories: Vec<PathBuf> =
             description.computers().iter().map(|computer| layout.supervisor(computer)).collect();
         supervisor::begin_empty(env, &directories)?;
@@ -395,13 +444,9 @@ fn copy_program(env: &Env, layout: &Layout, spare: u64) -> Result<String, String
             ));
         }
         // It need not wait for the disk: a copy that a crash tore is found to be another one.
-        safe::put(env.files(), &target, &content, 0o700).map_err(|error| cannot_write(&target, &error))?;
+        safe::put(env.files(), &target, &content, 0o700).map_err(|error| cannot_use(env, &target, &error))?;
     }
     Ok(hex(&Sha256::digest(&content)[..8]))
-}
-
-fn mark(layout: &Layout) -> String {
-    layout.root.to_string_lossy().into_owned()
 }
 
 /// Sees to it that a keeper of this program runs, and that it keeps what it should.
@@ -469,43 +514,8 @@ async fn wait_for_master(
         Ok(Ok(())) => Ok(()),
         Ok(Err(problem)) => Err(describe(problem).into()),
         Err(_) => {
-            let problem = format!("no answer for {} s", patience.as_secs_f64());
+            let problem = format!("no answer for {:.1} s", patience.as_secs_f64());
             Err(out_of_time(env, deadline, describe(problem)))
         }
     }
-}
-
-/// Supplies the first release to every node that is new and requests an instance of it there, once in its life.
-async fn populate(
-    env: &Env,
-    layout: &Layout,
-    client: &SlapClient,
-    description: &mut Description,
-    progress: &mut Progress,
-) -> Result<(), String> {
-    let content = Content::packed().ok_or(
-        "this program was built without a release to begin with\nhint: use --empty, then `slap supply` and `slap request`",
-    )?;
-    let directory = layout.releases().join(content.name());
-    for (path, bytes) in content.files() {
-        write_if_changed(env, &directory.join(path), bytes, 0o600)?;
-    }
-    let profile = directory.join(&content.profile);
-    let all = (1..).zip(description.computers());
-    let computers: Vec<(u32, ComputerId)> = all.skip(description.populated as usize).collect();
-    for together in computers.chunks(REQUESTS_AT_ONCE) {
-        let requests = together.iter().map(|(number, computer)| {
-            let request: LocalFuture<'_, Result<(), String>> =
-                Box::pin(health::supply_and_request(client, &content, &profile, *number, computer));
-            request
-        });
-        join_all(requests.collect()).await.into_iter().collect::<Result<(), String>>()?;
-    }
-    progress.done(format_args!(
-        "Supplied {} to {} and requested an instance on each",
-        content.name(),
-        counted(computers.len(), "node")
-    ));
-    description.populated = description.nodes;
-    layout.write(env, description)
 }

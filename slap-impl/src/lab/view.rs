@@ -9,6 +9,8 @@ use crate::{
     client::{ClientError, Poll, SlapClient},
     env::{Env, FileKind},
     node::{
+        instance::error_name,
+        life::{self, Life},
         safe, services,
         supervisor::{ServiceState, ServiceStatus, SupervisorClient},
     },
@@ -66,6 +68,9 @@ pub(super) struct SoftwareView {
     /// What its node reported last.
     pub(super) status: String,
     pub(super) health: Health,
+    /// When its build failed last, as its node told the master.
+    #[serde(skip)]
+    pub(super) failed_at: Option<String>,
 }
 
 /// A partition.
@@ -95,6 +100,10 @@ pub(super) struct InstanceView {
     pub(super) services: Vec<ServiceView>,
     /// The references of the shared instances that it hosts, as it sees them.
     pub(super) shared_instances: Vec<String>,
+    /// When its processing, as it is asked for now, failed last with an error that is no promise's, as its node told the master;
+    /// none while it is processed.
+    #[serde(skip)]
+    pub(super) failed_at: Option<String>,
 }
 
 /// A service of a partition.
@@ -114,6 +123,8 @@ pub(super) struct PromiseView {
     pub(super) failed: bool,
     pub(super) message: String,
     pub(super) date: String,
+    /// It was found before the agent that runs now began, or none runs: it says nothing of now.
+    pub(super) outdated: bool,
 }
 
 /// How something is.
@@ -179,7 +190,8 @@ impl LabView {
             let mut node_view = programs.node(computer);
             // Who did not answer just now need not be asked again for each node.
             if view.master == "running"
-                && let Err(error) = look_at_node(env, layout, &client, &mut node_view).await
+                && let life = programs.life(computer)
+                && let Err(error) = look_at_node(env, layout, &client, life.as_ref(), &mut node_view).await
             {
                 let process = programs.condition("master");
                 view.master =
@@ -190,10 +202,34 @@ impl LabView {
         view
     }
 
+    /// What of the lab's own, beside its nodes, is not well: a name, how it is, and whose log may say more.
+    pub(super) fn troubles(&self) -> Vec<(String, String, &'static str)> {
+        let mut troubles = Vec::new();
+        if self.disk != "ok" {
+            troubles.push(("the disk".to_owned(), self.disk.clone(), "keeper"));
+        }
+        if self.keeper != "running" {
+            troubles.push(("the keeper".to_owned(), format!("it is {}", self.keeper), "keeper"));
+        }
+        if self.master != "running" {
+            troubles.push((format!("the master at {}", self.master_url), self.master.clone(), "master"));
+        }
+        troubles
+    }
+
     /// Whether the lab's own programs run, all that were looked at.
     pub(super) fn programs_run(&self) -> bool {
-        let of_nodes = self.nodes.iter().flat_map(|node| [&node.agent, &node.supervisor]);
-        [&self.master, &self.keeper].into_iter().chain(of_nodes).all(|state| state == "running")
+        let nodes_run = self.nodes.iter().all(|node| node.troubles().is_empty());
+        self.keeper == "running" && self.master == "running" && nodes_run
+    }
+}
+
+impl NodeView {
+    /// Which of its programs do not run.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        let programs = [("agent", &self.agent), ("supervisor", &self.supervisor)];
+        let down = programs.into_iter().filter(|(_, state)| *state != "running");
+        down.map(|(program, state)| format!("its {program} is {state}")).collect()
     }
 }
 
@@ -206,6 +242,13 @@ struct Programs<'a> {
 impl Programs<'_> {
     fn condition(&self, name: &str) -> String {
         keeper::condition(self.env, self.noted.iter().find(|status| status.name == name))
+    }
+
+    /// The life of a node's agent, if it runs.
+    fn life(&self, computer: &ComputerId) -> Option<Life> {
+        let name = keeper::agent_name(computer);
+        let agent = self.noted.iter().find(|status| status.name == name)?.identity?;
+        self.env.processes().find(agent).map(|_| Life::of(self.env, agent))
     }
 
     /// A node of which nobody was asked yet.
@@ -227,11 +270,12 @@ pub(super) fn disk(env: &Env, layout: &Layout) -> Option<String> {
     Some(format!("full: only {} KiB are free in {}", free / 1024, layout.root.display()))
 }
 
-/// Fills in what the master and the partitions say.
+/// Fills in what the master and the partitions say. `life` is that of the node's agent.
 async fn look_at_node(
     env: &Env,
     layout: &Layout,
     client: &SlapClient,
+    life: Option<&Life>,
     view: &mut NodeView,
 ) -> Result<(), ClientError> {
     let computer = view.computer.clone();
@@ -255,18 +299,20 @@ async fn look_at_node(
         if let (SupplyState::Destroyed, Some(user)) = (requested_state, user) {
             health = Health::Pending(format!("it is removed when {} does not use it any more", user.title));
         }
-        SoftwareView { url: release.url.to_string(), requested_state, health, status: status.text }
+        let failed_at = matches!(health, Health::Red(_)).then_some(status.created_at);
+        SoftwareView { url: release.url.to_string(), requested_state, health, status: status.text, failed_at }
     });
     view.software = software.collect();
     let noted = SupervisorClient::new(env.clone(), &layout.supervisor(&computer)).noted();
     let instance_root = layout.instance_root(&computer);
     let partitions = full.partitions.iter().map(|partition| {
         let status = &news["partition"][partition.partition_id.as_str()];
-        let directory = instance_root.join(partition.partition_id.as_str());
-        PartitionView {
-            reference: partition.partition_id.to_string(),
-            instance: instance(env, partition, status, &directory, &noted),
-        }
+        let reference = partition.partition_id.to_string();
+        let directory = instance_root.join(&reference);
+        let checked_by = || life::checked_by(env.files(), &instance_root, &reference);
+        let believed = partition.instance.is_some() && life.is_some() && checked_by().as_ref() == life;
+        let instance = instance(env, partition, status, &directory, &noted, believed);
+        PartitionView { reference, instance }
     });
     view.partitions = partitions.collect();
     view.formatted = true;
@@ -279,18 +325,26 @@ fn instance(
     status: &Json,
     directory: &Path,
     noted: &[ServiceStatus],
+    believed: bool,
 ) -> Option<InstanceView> {
     let instance = partition.instance.as_ref()?;
     let status = AccessStatus::from_json(status);
-    let promises = promises(env, directory);
+    let promises = promises(env, directory, !believed);
     let services = service_views(env, partition.partition_id.as_str(), directory, noted);
     let mut health = instance_health(partition.requested_state, &status, &promises);
     if health == Health::Green && partition.requested_state == RequestedState::Started {
         let processed = safe::read_text(env.files(), &directory.join(".timestamp"), 1024);
         health = services_health(&services, processed.is_some() && processed == instance.timestamp);
+        if health == Health::Green && !believed {
+            health = Health::Pending("its promises were not checked since its agent began".to_owned());
+        }
     }
+    let is_error = status.kind() == StatusKind::Error && status.up_to_date && !status.no_data;
+    let error = directory.join(error_name(&partition.partition_id));
+    let failed_at = is_error && env.files().symlink_metadata(&error).is_ok();
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     Some(InstanceView {
+        failed_at: failed_at.then_some(status.created_at),
         title: instance.title.clone(),
         root_title: instance.root_title.clone(),
         software_release: instance.software_release.url.to_string(),
@@ -312,7 +366,7 @@ fn instance(
 
 /// Reads a partition's promise results, which the partition could write: bounded, no links, and what is no result
 /// is a failed one that says so.
-fn promises(env: &Env, partition: &Path) -> Vec<PromiseView> {
+fn promises(env: &Env, partition: &Path, outdated: bool) -> Vec<PromiseView> {
     let directory = partition.join(".slapgrid/promise/result");
     let mut promises = Vec::new();
     for name in env.files().list(&directory).unwrap_or_default() {
@@ -328,12 +382,14 @@ fn promises(env: &Env, partition: &Path) -> Vec<PromiseView> {
                 failed: json["result"]["failed"] == true,
                 message: json["result"]["message"].as_str().unwrap_or_default().to_owned(),
                 date: json["result"]["date"].as_str().unwrap_or_default().to_owned(),
+                outdated,
             },
             _ => PromiseView {
                 title: title.to_owned(),
                 failed: true,
                 message: format!("{} is not a promise's result", path.display()),
                 date: String::new(),
+                outdated,
             },
         });
     }
@@ -357,7 +413,7 @@ fn service_views(env: &Env, group: &str, directory: &Path, noted: &[ServiceStatu
 
 /// The health of a started instance of which everything that was reported is good.
 fn services_health(services: &[ServiceView], is_processed: bool) -> Health {
-    let is_missing = |state: &str| matches!(state, "not started" | "starting" | "stopped");
+    let is_missing = |state: &str| matches!(state, "not started" | "starting" | "stopping" | "stopped");
     for service in services {
         let state = service.state.as_str();
         if is_missing(state) {
@@ -381,7 +437,7 @@ fn software_health(requested: SupplyState, status: &AccessStatus) -> Health {
 }
 
 fn instance_health(requested: RequestedState, status: &AccessStatus, promises: &[PromiseView]) -> Health {
-    let failed = promises.iter().find(|promise| promise.failed);
+    let failed = promises.iter().find(|promise| promise.failed && !promise.outdated);
     match (requested, failed) {
         (RequestedState::Destroyed, _) => return Health::Pending("it is being destroyed".to_owned()),
         (RequestedState::Started, Some(promise)) => {
@@ -417,6 +473,7 @@ mod tests {
             failed,
             message: "gone".to_owned(),
             date: String::new(),
+            outdated: false,
         };
         let check = |requested, status: &AccessStatus, failed: bool, expected: &str| {
             let health = instance_health(requested, status, &[promise(failed)]);
@@ -428,6 +485,9 @@ mod tests {
         check(started, &status("#access ok", false), false, "pending");
         check(started, &status("#error broken", true), false, "red");
         check(stopped, &status("#access ok", true), true, "green");
+        let outdated = PromiseView { outdated: true, ..promise(true) };
+        let health = instance_health(started, &status("#access ok", true), &[outdated]);
+        assert_eq!(health, Health::Green, "what was found in an earlier life does not count");
         check(stopped, &status("#access ok", false), true, "pending");
         check(RequestedState::Destroyed, &status("#access ok", true), false, "pending");
         check(started, &AccessStatus::unknown("COMP-1-slappart0", "Software Instance"), false, "pending");
@@ -445,6 +505,7 @@ mod tests {
         check(true, "dead (exited with 7)", true, "red");
         check(true, "paused", true, "red");
         check(true, "stopped", true, "pending");
+        check(true, "stopping", true, "pending");
         check(false, "stopped", true, "pending");
         check(true, "not started", true, "pending");
         check(false, "ended", true, "green");

@@ -96,7 +96,7 @@ impl Master {
     }
 
     /// A computer's revision and the document that shows it.
-    fn information(&self, computer: &ComputerId) -> Result<(i64, Bytes), Refusal> {
+    pub(super) fn information(&self, computer: &ComputerId) -> Result<(i64, Bytes), Refusal> {
         let found = self.read(|connection| {
             let revision = match store::computer(connection, computer)? {
                 Some(found) => found.revision,

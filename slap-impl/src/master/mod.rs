@@ -159,13 +159,12 @@ impl Master {
         }
         let Some(sequence) = decided.sequence else { return };
         self.committed.notify_waiters();
-        match &decided.answer {
-            Ok(Answer::Given(given)) if given.partition.is_some() => {
-                let guid = given.partition.as_ref().map(store::Partition::guid).unwrap_or_default();
-                self.log.line(format_args!("change {sequence}: {what}: {guid}"));
-            }
-            _ => self.log.line(format_args!("change {sequence}: {what}")),
-        }
+        let given = match &decided.answer {
+            Ok(Answer::Given(given)) => given.partition.as_ref(),
+            _ => None,
+        };
+        let place = given.map(|partition| format!(": {}", partition.guid())).unwrap_or_default();
+        self.log.line(format_args!("change {sequence}: {what}{place}"));
     }
 
     /// What `query` finds on one committed state of the database, with the queries of [`store`].

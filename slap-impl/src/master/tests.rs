@@ -1,5 +1,6 @@
 //! The whole master over HTTP, on the real system, and its commit queue on a store that fails.
 
+mod answers;
 mod rpc;
 mod trees;
 

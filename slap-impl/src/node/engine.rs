@@ -82,13 +82,12 @@ pub async fn run(env: &Env, run: Run<'_>) -> Result<(), EngineError> {
 
 /// The end of a log, at most 40 lines, what stands before the last line `from` left out, with the log's name.
 pub fn last_lines(env: &Env, log: &Path, from: Option<&str>) -> String {
-    let bytes = match env.files().symlink_metadata(log) {
+    let text = match env.files().symlink_metadata(log) {
         Ok(metadata) if metadata.kind == crate::env::FileKind::File => {
-            env.files().read_tail(log, TOLD_BYTES_MAX).unwrap_or_default()
+            safe::tail_text(env.files(), log, TOLD_BYTES_MAX)
         }
-        _ => Vec::new(),
+        _ => String::new(),
     };
-    let text = String::from_utf8_lossy(&bytes);
     let lines = tail(&text, from);
     if lines.is_empty() {
         return format!("{} is empty.", log.display());

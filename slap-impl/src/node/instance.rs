@@ -180,15 +180,9 @@ pub async fn check_anomaly(
 ) -> Result<Checked, NodeError> {
     let site = &site.about(partition);
     let (computer, id) = (&site.settings.computer_id, &partition.partition_id);
-    let was_healthy = match (was_healthy, &partition.access_status) {
-        (Some(known), _) => Some(known),
-        (None, Some(status)) => Some(!status.starts_with("#error")),
-        (None, None) => site
-            .master
-            .partition_status(computer, id)
-            .await
-            .ok()
-            .map(|status| !status.text.starts_with("#error")),
+    let was_healthy = match was_healthy {
+        Some(known) => Some(known),
+        None => was_healthy_for_master(site, partition).await,
     };
     let summary = health::check(site, id, Mode::Anomaly, was_healthy == Some(false)).await?;
     let failure = summary.failure();
@@ -204,6 +198,38 @@ pub async fn check_anomaly(
         _ => {}
     }
     Ok(Checked { failure, next_run_at_seconds: summary.next_run_at_seconds() })
+}
+
+/// Runs all promises of a partition that is up to date, for the first time in an agent's life: what was found before is not
+/// believed, and so one failure counts at once, as after a set-up. The master is told of it, and of a change for the better.
+///
+/// # Errors
+/// When the promises could not be run, or the master could not be told.
+pub async fn check_first(site: &Site, partition: &ComputerPartition) -> Result<Checked, NodeError> {
+    let site = &site.about(partition);
+    let (computer, id) = (&site.settings.computer_id, &partition.partition_id);
+    let summary = health::check(site, id, Mode::Test, true).await?;
+    let failure = summary.failure();
+    match &failure {
+        Some(failure) => {
+            site.env.tell(format!("{id}: {failure}"));
+            site.master.instance_error(computer, id, failure).await?;
+        }
+        None if was_healthy_for_master(site, partition).await != Some(true) => {
+            site.master.started_partition(computer, id).await?;
+        }
+        None => {}
+    }
+    Ok(Checked { failure, next_run_at_seconds: summary.next_run_at_seconds() })
+}
+
+/// What the master was told of a partition's health, if it knows.
+async fn was_healthy_for_master(site: &Site, partition: &ComputerPartition) -> Option<bool> {
+    if let Some(status) = &partition.access_status {
+        return Some(!status.starts_with("#error"));
+    }
+    let status = site.master.partition_status(&site.settings.computer_id, &partition.partition_id).await;
+    status.ok().map(|status| !status.text.starts_with("#error"))
 }
 
 /// Makes a partition what the master wants, and tells it how that went. With `force_stop` a started one is set up but stopped,
@@ -503,7 +529,13 @@ fn transaction_path(site: &Site, id: &PartitionId) -> PathBuf {
 }
 
 fn error_path(site: &Site, id: &PartitionId) -> PathBuf {
-    site.partition(id).join(format!(".slapgrid-{id}-error.log"))
+    site.partition(id).join(error_name(id))
+}
+
+/// The name of the file in a partition that holds why its last processing failed, if that was no promise; while it is
+/// processed there is none.
+pub fn error_name(id: &PartitionId) -> String {
+    format!(".slapgrid-{id}-error.log")
 }
 
 /// Without a master: starts again what should run, which is what the supervisor still knows

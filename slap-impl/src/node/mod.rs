@@ -4,7 +4,7 @@
 //! destroys, and [`agent`] does them all when something changed.
 //!
 //! Below them: `site` (where things stand, whom the node talks to), `settings`, `engine` (runs the profile engine),
-//! `services` (what stands in etc/run and etc/service), `health` (promises and watched services), `due` (when something must be
+//! `services` (what stands in etc/run and etc/service), `health` (promises and watched services), `life` (what an agent knows from its own life), `due` (when something must be
 //! done, without I/O), [`promise`], [`supervisor`]; `command` (a child process with a deadline), `log` (output that is bounded), `safe` (writing below a directory
 //! whose content somebody else chose), `parallel`, `error`.
 
@@ -16,6 +16,7 @@ pub mod error;
 pub mod format;
 pub mod health;
 pub mod instance;
+pub mod life;
 mod log;
 pub mod parallel;
 pub mod promise;

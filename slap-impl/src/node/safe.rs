@@ -66,6 +66,20 @@ pub fn read_text(files: &dyn Files, path: &Path, limit: u64) -> Option<String> {
     String::from_utf8(read(files, path, limit)?).ok().map(|text| text.trim().to_owned())
 }
 
+/// The end of a file, at most `limit` bytes, as text; of a longer one the whole lines, or, when a line is longer than that, its end behind
+/// `...`. Empty when it cannot be read.
+pub fn tail_text(files: &dyn Files, path: &Path, limit: u64) -> String {
+    // A byte more says whether something stands before, and whether that is a line's end.
+    let bytes = files.read_tail(path, limit.saturating_add(1)).unwrap_or_default();
+    if bytes.len() as u64 <= limit {
+        return String::from_utf8_lossy(&bytes).into_owned();
+    }
+    match whole_lines(&bytes) {
+        [] => format!("...{}", String::from_utf8_lossy(&bytes[1..])),
+        lines => String::from_utf8_lossy(lines).into_owned(),
+    }
+}
+
 /// The file of that name in `base`, its links followed as long as they stay inside `base`; `None` when they do not,
 /// or there is no file.
 pub fn resolve_inside(files: &dyn Files, base: &Path, name: &str) -> Option<PathBuf> {

@@ -87,7 +87,8 @@ pub fn declared(site: &Site, partition: &PartitionId) -> Declared {
             log_bytes_max: site.settings.service_log_bytes_max,
             watched: found.watched,
             restart: Restart::Never,
-            stop_seconds: 60,
+            stop_seconds: u32::try_from(site.settings.service_stop.as_secs()).unwrap_or(u32::MAX),
+            outlived: false,
         }
     };
     Declared { services: found.into_iter().map(service).collect(), warnings }
@@ -97,7 +98,7 @@ pub fn declared(site: &Site, partition: &PartitionId) -> Declared {
 /// all that it keeps (a lab's `down`).
 pub fn is_supervised(statuses: &[ServiceStatus], partition: &PartitionId) -> bool {
     let mut own = statuses.iter().filter(|status| status.group == partition.as_str()).peekable();
-    own.peek().is_some() && own.all(|status| status.state != ServiceState::Stopped)
+    own.peek().is_some() && own.all(|status| status.wanted && status.state != ServiceState::Stopped)
 }
 
 /// Whether a service ended by itself, or never came up.
@@ -138,10 +139,11 @@ mod tests {
 
     #[test]
     fn what_was_stopped_with_its_supervisor_is_kept_by_nobody() {
-        let status = |group: &str, state| ServiceStatus {
+        let status = |group: &str, (state, wanted)| ServiceStatus {
             group: group.to_owned(),
             name: "web".to_owned(),
             state,
+            wanted,
             identity: None,
             started_at_seconds: None,
             ended: None,
@@ -153,12 +155,13 @@ mod tests {
         use ServiceState::{Ended, Failed, Running, Stopped, Stopping};
         for (group, states, expected) in [
             ("p0", &[][..], false),
-            ("p1", &[Running], false),
-            ("p0", &[Running], true),
-            ("p0", &[Ended, Failed], true),
-            ("p0", &[Stopping], true),
-            ("p0", &[Stopped], false),
-            ("p0", &[Running, Stopped], false),
+            ("p1", &[(Running, true)], false),
+            ("p0", &[(Running, true)], true),
+            ("p0", &[(Ended, true), (Failed, true)], true),
+            ("p0", &[(Stopping, true)], true),
+            ("p0", &[(Stopping, false)], false),
+            ("p0", &[(Stopped, false)], false),
+            ("p0", &[(Running, true), (Stopped, false)], false),
         ] {
             let statuses: Vec<ServiceStatus> = states.iter().map(|state| status(group, *state)).collect();
             assert_eq!(is_supervised(&statuses, &"p0".parse().unwrap()), expected, "{group} {states:?}");

@@ -81,6 +81,8 @@ pub struct NodeSettings {
     pub wait: Duration,
     /// Bytes of a service's log.
     pub service_log_bytes_max: u64,
+    /// How long a service may take to end before it is killed.
+    pub service_stop: Duration,
     /// Section `[slapformat]`.
     pub format: FormatSettings,
 }
@@ -144,6 +146,7 @@ impl NodeSettings {
             poll: settings.slap.poll,
             wait: settings.slap.wait,
             service_log_bytes_max: settings.slap.log_bytes_max,
+            service_stop: settings.slap.stop,
             format: settings.slapformat.clone(),
         })
     }

@@ -147,6 +147,9 @@ pub struct SlapSettings {
     pub wait: Duration,
     /// How long a service's log may grow, in bytes. Key log_bytes_max, 1 MiB.
     pub log_bytes_max: u64,
+    /// How long a service may take to end before it is killed. Key stop_seconds, 60 (slapos.core:
+    /// templates/program_partition_supervisord.conf.in, `stopwaitsecs`).
+    pub stop: Duration,
 }
 
 impl Settings {
@@ -365,6 +368,7 @@ impl SlapSettings {
             poll: seconds("poll_seconds", 86_400, 5)?,
             wait: seconds("wait_seconds", 3_600, 50)?,
             log_bytes_max: reader.number("log_bytes_max", 4_096..=1 << 40)?.unwrap_or(1 << 20),
+            stop: seconds("stop_seconds", 3_600, 60)?,
         })
     }
 }

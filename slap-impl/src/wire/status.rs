@@ -97,6 +97,16 @@ impl AccessStatus {
         format!("{what}\n{last}")
     }
 
+    /// The first line of what [`AccessStatus::described`] says, and the error that a log ends with.
+    pub fn in_brief(described: &str) -> String {
+        let mut lines = described.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        match lines.rfind(|line| line.starts_with("Error")) {
+            Some(error) => format!("{first}: {error}"),
+            None => first.to_owned(),
+        }
+    }
+
     fn entries(&self) -> Vec<(&'static str, Entry<'_>)> {
         let mut entries: Vec<(&'static str, Entry<'_>)> = vec![
             ("created_at", Entry::Text(&self.created_at)),

@@ -1,7 +1,7 @@
 //! A full disk: errors that name it, nothing half-made, and a lab that goes on at once when there is room again.
 
 use crate::support::TestLab;
-use std::{fs, io::Write, process::Command};
+use std::{fs, io::Write, path::PathBuf, process::Command};
 
 /// A small file system of its own, in namespaces that need no root. One line for each step: its name, its exit code, and all it
 /// said in one line.
@@ -22,6 +22,7 @@ step request "$slap" request other "$release" --node computer_guid=COMP-1
 step wait "$slap" wait other --timeout 1s
 step info "$slap" service info other
 step status "$slap" lab status
+step labwait "$slap" lab wait --timeout 1s
 step again "$slap" lab up --timeout 20s
 "$slap" lab down --quiet
 step start "$slap" lab up --timeout 20s
@@ -33,15 +34,71 @@ step down "$slap" lab down --purge
 step end ls -A "$place"
 "#;
 
+/// The same with a disk that takes some files only.
+const SCRIPT_OF_NAMES: &str = r#"
+set -u
+slap=$1 place=$2 program=$3
+mount -t tmpfs -o size=$((program + 64000))k,nr_inodes=12 tmpfs "$place" || exit 77
+step() { name=$1; shift; said=$("$@" 2>&1); code=$?; echo "$name $code $said" | tr '\n' ' '; echo; }
+export SLAP_LAB=$place/lab
+step few "$slap" lab up --nodes 1 --timeout 20s
+step left ls -A "$place"
+mount -o remount,nr_inodes=4000 "$place"
+step up "$slap" lab up --nodes 1 --timeout 60s
+number=0
+while touch "$place/fill-$number"; do number=$((number + 1)); done 2>/dev/null
+step kill "$slap" lab kill keeper
+step full "$slap" lab up --nodes 2 --timeout 20s
+rm "$place"/fill-*
+step room "$slap" lab up --timeout 60s
+step down "$slap" lab down --purge
+step end ls -A "$place"
+"#;
+
+#[test]
+fn a_disk_without_inodes_is_called_so() {
+    let lab = TestLab::new();
+    let Some((said, place)) = run(&lab, SCRIPT_OF_NAMES) else { return };
+    let path = place.join("lab").display().to_string();
+    check(&said, "few", 1, &[&path, "no inode", "hint: "]);
+    assert!(said.contains("\nleft 0  \n"), "nothing half-made is left:\n{said}");
+    check(&said, "up", 0, &[]);
+    check(&said, "full", 1, &[&path, "no inode", "hint: "]);
+    check(&said, "room", 0, &[]);
+    check(&said, "down", 0, &[]);
+    assert!(said.contains("\nend 0  \n"), "{said}");
+}
+
 #[test]
 fn a_full_disk_is_named_and_room_is_used_at_once() {
     let lab = TestLab::new();
+    let Some((said, place)) = run(&lab, SCRIPT) else { return };
+    let check = |step: &str, code: i32, named: &[&str]| check(&said, step, code, named);
+    let path = place.join("lab").display().to_string();
+    check("small", 1, &[&path, "the disk is full", "hint:"]);
+    assert!(said.contains("\nleft 0  \n"), "nothing half-made is left:\n{said}");
+    check("up", 0, &[]);
+    check("request", 1, &["full", "hint:"]);
+    check("wait", 4, &["no such instance"]);
+    check("info", 2, &["does not exist"]);
+    check("status", 1, &["disk", "full", &path, "hint:"]);
+    check("labwait", 3, &["the disk: full", &path, "hint:"]);
+    check("start", 1, &[&path, "full", "hint:"]);
+    check("room", 0, &[]);
+    check("request2", 0, &[]);
+    check("green", 0, &[]);
+    check("down", 0, &[]);
+    assert!(said.contains("\nend 0  \n"), "{said}");
+}
+
+/// Runs a script with the program, a place to mount a disk, and the program's size in KiB. What it said, and the place.
+fn run(lab: &TestLab, script: &str) -> Option<(String, PathBuf)> {
     let place = lab.beside("place");
     fs::create_dir(&place).unwrap();
     let program = assert_cmd::cargo::cargo_bin!("slap");
     let kib = fs::metadata(program).unwrap().len().div_ceil(1024);
     let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"])
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
         .arg(program)
         .arg(&place)
         .arg(kib.to_string())
@@ -52,30 +109,18 @@ fn a_full_disk_is_named_and_room_is_used_at_once() {
         other => {
             let mut stderr = std::io::stderr();
             writeln!(stderr, "SKIPPED: no file system of one's own can be mounted here: {other:?}").unwrap();
-            return;
+            return None;
         }
     };
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let check = |step: &str, code: i32, named: &[&str]| {
-        let line = said.lines().find(|line| line.starts_with(&format!("{step} ")));
-        let line = line.unwrap_or_else(|| panic!("no step {step}:\n{said}"));
-        assert!(line.starts_with(&format!("{step} {code} ")), "{line}\n{said}");
-        for name in named {
-            assert!(line.contains(name), "{step} does not name {name:?}: {line}");
-        }
-    };
-    let path = place.join("lab").display().to_string();
-    check("small", 1, &[&path, "the disk is full", "hint:"]);
-    assert!(said.contains("\nleft 0  \n"), "nothing half-made is left:\n{said}");
-    check("up", 0, &[]);
-    check("request", 1, &["full", "hint:"]);
-    check("wait", 4, &["no such instance"]);
-    check("info", 2, &["does not exist"]);
-    check("status", 1, &["disk", "full", &path, "hint:"]);
-    check("start", 1, &[&path, "full", "hint:"]);
-    check("room", 0, &[]);
-    check("request2", 0, &[]);
-    check("green", 0, &[]);
-    check("down", 0, &[]);
-    assert!(said.contains("\nend 0  \n"), "{said}");
+    Some((String::from_utf8_lossy(&output.stdout).into_owned(), place))
+}
+
+#[track_caller]
+fn check(said: &str, step: &str, code: i32, named: &[&str]) {
+    let line = said.lines().find(|line| line.starts_with(&format!("{step} ")));
+    let line = line.unwrap_or_else(|| panic!("no step {step}:\n{said}"));
+    assert!(line.starts_with(&format!("{step} {code} ")), "{line}\n{said}");
+    for name in named {
+        assert!(line.contains(name), "{step} does not name {name:?}: {line}");
+    }
 }

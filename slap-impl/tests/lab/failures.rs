@@ -187,6 +187,23 @@ fn a_master_that_is_down_is_said_to_be_down_and_services_stay() {
     lab.ok(&["lab", "wait"]);
 }
 
+/// Somebody else took its address, and says nothing.
+#[test]
+fn a_master_that_does_not_answer_in_time_is_named_with_a_time_to_read() {
+    let lab = TestLab::up_empty(1, 1);
+    let url = lab.status()["master_url"].as_str().unwrap().to_owned();
+    lab.ok(&["lab", "pause", "keeper"]);
+    lab.ok(&["lab", "kill", "master"]);
+    let silent = std::net::TcpListener::bind(url.trim_start_matches("http://")).unwrap();
+    let up = lab.fails(3, &["lab", "up", "--timeout", "3s"]);
+    let time =
+        up.split("no answer for ").nth(1).unwrap_or_else(|| panic!("{up}")).split(" s\n").next().unwrap();
+    assert!(time.parse::<f64>().is_ok() && time.len() <= 4, "{up}");
+    assert!(up.contains(&url) && up.contains("hint:"), "{up}");
+    drop(silent);
+    lab.ok(&["lab", "wait", "--timeout", "110s"]);
+}
+
 #[test]
 fn a_killed_service_is_seen_red_before_it_is_green_again() {
     let lab = TestLab::up(1);
@@ -224,11 +241,80 @@ fn a_dead_service_is_red_also_when_its_node_says_nothing() {
 }
 
 #[test]
+fn the_end_of_a_long_log_begins_with_a_whole_line() {
+    let lab = TestLab::up_empty(1, 2);
+    let lines = |code: u8| {
+        format!(
+            "sh -c 'i=0; while [ $i -lt 70 ]; do i=$((i+1)); printf \"line%s %0230d\\n\" $i 0; done; exit {code}'"
+        )
+    };
+    for (title, service, promise) in
+        [("talker", lines(7), "true".to_owned()), ("checker", "sleep 1000".to_owned(), lines(1))]
+    {
+        let files = [("software.cfg", software_profile()), ("instance.cfg", &profile(&service, &promise))];
+        let release = lab.release(title, &files);
+        supply_and_request(&lab, title, &release);
+        for place in PLACES {
+            let text = until(&format!("`{place}` shows the end of the log of {title}"), || {
+                let done = look(&lab, place, title, &release);
+                let text = format!("{}{}", done.stdout, done.stderr);
+                text.contains("00000").then_some(text)
+            });
+            for line in text.lines().filter(|line| line.contains("00000")) {
+                assert!(line.trim_start().starts_with("line"), "{place}: {line}");
+            }
+        }
+    }
+}
+
+/// Where it goes wrong, and by which parameter; the lab's own content is asked for again with it.
+#[test]
+fn up_does_not_wait_for_an_instance_that_is_refused() {
+    let lab = TestLab::up(2);
+    let release = lab.first_release();
+    let request = |title: &str, computer: &str, parameter: &str| {
+        let node = format!("computer_guid={computer}");
+        lab.ok(&["request", title, &release, "--node", &node, "--parameters", parameter]);
+    };
+    request("hello-1", "COMP-1", "port=nine");
+    request("hello-2", "COMP-2", "port=ten");
+    // What has failed definitely is said in one line at once, and in the end; a wait goes on until its time is up.
+    let wait = lab.fails(3, &["lab", "wait", "--timeout", "5s"]);
+    let line =
+        |line: &&str| line.trim().starts_with("hello-1 (COMP-1/slappart0): #error") && line.contains("port");
+    assert!(wait.split("error: the time was up").next().unwrap().lines().any(|text| line(&text)), "{wait}");
+    for words in [&["lab", "up", "--timeout", "110s"][..], &["lab", "up", "--quiet", "--timeout", "110s"]] {
+        let up = lab.fails(1, words);
+        assert!(up.contains("hello-1") && up.contains("hello-2") && up.contains("Error: port = "), "{up}");
+        assert!(up.contains("log: ") && up.contains("hint: repair it"), "{up}");
+    }
+    assert_eq!(lab.slap(&["lab", "status"]).code, 0, "the lab itself runs on");
+    // As long as something else may become well, it is waited for.
+    request("hello-2", "COMP-2", "name=two");
+    lab.ok(&["wait", "hello-2", "--timeout", "60s"]);
+    lab.fails(1, &["lab", "up", "--timeout", "110s"]);
+    request("hello-1", "COMP-1", "name=one");
+    lab.ok(&["lab", "up", "--timeout", "60s"]);
+}
+
+/// A promise may be kept later: that is not for `up` to decide.
+#[test]
+fn up_waits_for_a_promise_that_fails() {
+    let lab = TestLab::up_empty(1, 2);
+    let instance = profile("sleep 1000", "sh -c 'echo no witness came; exit 1'");
+    let release = lab.release("red", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
+    supply_and_request(&lab, "worker", &release);
+    each_place_says(&lab, "worker", &release, &["no witness came"]);
+    let up = lab.fails(3, &["lab", "up", "--timeout", "12s"]);
+    assert!(up.contains("no witness came"), "{up}");
+}
+
+#[test]
 fn up_does_not_wait_for_a_release_that_cannot_be_built() {
     let lab = TestLab::up(1);
     let release = lab.release("broken", &[("software.cfg", "[buildout]\nparts = none\n")]);
     supply_and_request(&lab, "later", &release);
-    let up = lab.fails(4, &["lab", "up", "--timeout", "110s"]);
-    assert!(up.contains("releases that cannot be built") && up.contains(&release), "{up}");
+    let up = lab.fails(1, &["lab", "up", "--timeout", "110s"]);
+    assert!(up.contains("failed again and again") && up.contains(&release), "{up}");
     assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
 }

@@ -1,7 +1,7 @@
 //! kill -9 of everything, in any order, twice: `up` makes the lab green again, nothing acknowledged is lost, and no service runs twice.
 
-use crate::support::{TestLab, get, instances, software_profile};
-use std::fs;
+use crate::support::{TestLab, get, instances, software_profile, until};
+use std::{fs, process::Command};
 
 fn check_after(lab: &TestLab, order: &[&str]) {
     let release = lab.first_release();
@@ -32,6 +32,51 @@ fn killed_in_any_order_twice() {
     check_after(&lab, &["agent/COMP-1", "supervisor/COMP-1", "master", "keeper"]);
     check_after(&lab, &["supervisor/COMP-1", "agent/COMP-1", "keeper"]);
     check_after(&lab, &["supervisor/COMP-1", "COMP-2/slappart0/hello-http", "keeper"]);
+}
+
+/// A service that does not hear that it shall end: it ends when there is a file, which it removes then.
+const STUBBORN: &str =
+    "sh -c 'trap \"\" TERM; echo started >> STARTS; until [ -e END ]; do sleep 0.05; done; rm END'";
+
+#[test]
+fn an_interrupted_down_is_undone_by_up_and_finished_by_down() {
+    let lab = TestLab::up_empty(1, 1);
+    let (starts, end) = (lab.beside("starts"), lab.beside("end"));
+    let command =
+        STUBBORN.replace("STARTS", &starts.display().to_string()).replace("END", &end.display().to_string());
+    let (_, instance) = WORKER.split_once('\n').unwrap();
+    let (before, _) = instance.split_once("command-line").unwrap();
+    let instance = format!(
+        "[buildout]\n{before}command-line = {command}\nwrapper-path = ${{directory:service}}/stubborn\n"
+    );
+    let release =
+        lab.release("stubborn", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
+    lab.ok(&["supply", &release, "COMP-1"]);
+    lab.ok(&["request", "stubborn", &release, "--node", "computer_guid=COMP-1"]);
+    lab.ok(&["wait", "stubborn", "--for", "green", "--timeout", "60s"]);
+    let started = || fs::read_to_string(&starts).unwrap().lines().count();
+    let interrupt = |signal: &str| {
+        let (mut down, mut lines) = lab.begin(&["lab", "down"]);
+        let waits = "waiting for COMP-1/slappart0/stubborn (process ";
+        assert!(lines.any(|line| line.unwrap().contains(waits)), "it says for whom it waits");
+        Command::new("kill").args([signal, &down.id().to_string()]).status().unwrap();
+        let code = until("it ends", || down.try_wait().unwrap()).code();
+        (code, lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"))
+    };
+    for (signal, number) in [("-KILL", 2), ("-INT", 3)] {
+        let (code, told) = interrupt(signal);
+        assert!(code.is_none() || code == Some(130) && told.contains("hint: "), "{signal} {code:?} {told}");
+        let (mut up, lines) = lab.begin(&["lab", "up", "--empty", "--timeout", "60s"]);
+        fs::write(&end, "").unwrap();
+        let code = until("it ends", || up.try_wait().unwrap()).code();
+        assert_eq!(code, Some(0), "{signal}: {:?}", lines.collect::<Vec<_>>());
+        assert_eq!(started(), number, "{signal}: green means that it runs again");
+        assert!(!end.exists(), "{signal}: it was not green before the old one ended");
+    }
+    assert_eq!(interrupt("-TERM").0, Some(130));
+    fs::write(&end, "").unwrap();
+    lab.ok(&["lab", "down"]);
+    assert!(lab.processes(&[]).is_empty() && started() == 3);
 }
 
 /// A service that needs no port, so that nothing but the supervisors' care keeps a second one from running.
@@ -79,7 +124,7 @@ fn up_is_not_deceived_by_reports_from_before_the_kill() {
         lab.ok(&["lab", "kill", "supervisor/COMP-1"]);
         // At once, so that nobody noticed yet: the service's own process, not through `lab kill`, which waits for that.
         for pid in lab.processes(&["http-server"]) {
-            std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+            Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
         }
         lab.ok(&["lab", "up"]);
         for title in ["hello-1", "hello-2"] {
@@ -110,6 +155,64 @@ fn up_resumes_what_stands_still_and_looks_do_not_hang() {
 }
 
 #[test]
+fn a_kill_says_each_thing_once() {
+    let lab = TestLab::up(1);
+    let kill = || lab.slap(&["lab", "kill", "COMP-1/slappart0/hello-http"]);
+    // The first end of a service bangs, the later ones are only told.
+    for round in 0..3 {
+        let done = kill();
+        let lines: Vec<&str> = done.stderr.lines().collect();
+        assert!(done.code == 0 && lines.len() == 1, "{round}: {done:?}");
+        assert!(lines[0].starts_with("killed COMP-1/slappart0/hello-http (process "), "{round}: {done:?}");
+        let health = lab.instance("hello-1").unwrap()["health"].clone();
+        assert!(
+            health["state"] != "green" || lab.processes(&["http-server"]).len() == 1,
+            "{round}: {health}"
+        );
+        lab.ok(&["lab", "wait", "--timeout", "60s"]);
+    }
+    lab.ok(&["lab", "pause", "agent/COMP-1"]);
+    let done = kill();
+    assert_eq!(done.stderr.lines().count(), 2, "{done:?}");
+    assert!(done.stderr.contains("its agent is paused"), "{done:?}");
+}
+
+/// `status` and `wait` look at the same things.
+#[test]
+fn nothing_is_waited_for_in_vain_and_nothing_is_overlooked() {
+    let lab = TestLab::up(1);
+    for (fault, target, code, named) in [
+        ("pause", "keeper", 3, "the keeper: it is paused"),
+        ("resume", "keeper", 0, ""),
+        ("pause", "agent/COMP-1", 3, "its agent is paused"),
+        ("resume", "agent/COMP-1", 0, ""),
+        ("pause", "supervisor/COMP-1", 3, "its supervisor is paused"),
+        ("resume", "supervisor/COMP-1", 0, ""),
+        ("kill", "keeper", 4, "its keeper is dead"),
+    ] {
+        lab.ok(&["lab", fault, target]);
+        let wait = lab.slap(&["lab", "wait", "--timeout", if code == 0 { "60s" } else { "200ms" }]);
+        assert!(wait.code == code && wait.stderr.contains(named), "{fault} {target}: {wait:?}");
+        let status = lab.slap(&["lab", "status"]);
+        assert_eq!(status.code == 0, code == 0, "{fault} {target}: {status:?}");
+    }
+}
+
+#[test]
+fn a_paused_service_is_resumed_by_up_and_ended_by_a_stop() {
+    let lab = TestLab::up(1);
+    let services = lab.processes(&["http-server"]);
+    lab.ok(&["lab", "pause", "COMP-1/slappart0/hello-http"]);
+    lab.ok(&["lab", "up", "--timeout", "60s"]);
+    assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
+    assert_eq!(lab.processes(&["http-server"]), services, "it goes on, and was not started again");
+    lab.ok(&["lab", "pause", "COMP-1/slappart0/hello-http"]);
+    lab.ok(&["request", "hello-1", &lab.first_release(), "--state", "stopped"]);
+    lab.ok(&["wait", "hello-1", "--for", "stopped", "--timeout", "30s"]);
+    assert!(lab.processes(&["http-server"]).is_empty());
+}
+
+#[test]
 fn services_survive_everything_else() {
     let lab = TestLab::up(1);
     let services = lab.processes(&["http-server"]);
@@ -131,6 +234,37 @@ fn the_keeper_restarts_what_dies() {
         lab.ok(&["lab", "wait", "--timeout", "60s"]);
     }
     assert_eq!(lab.processes(&["http-server"]).len(), 1);
+}
+
+#[test]
+fn a_supervisor_whose_output_was_removed_starts_services_again() {
+    let lab = TestLab::up(1);
+    fs::remove_dir_all(lab.directory().join("run/COMP-1/output")).unwrap();
+    lab.ok(&["lab", "kill", "COMP-1/slappart0/hello-http"]);
+    lab.ok(&["lab", "wait", "--timeout", "60s"]);
+    assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
+}
+
+#[test]
+fn down_finds_what_hides_from_its_service() {
+    let lab = TestLab::up_empty(1, 1);
+    let note = lab.beside("hidden");
+    // It has no session, no variables and no parent of the lab any more.
+    let hides =
+        format!("sh -c '(setsid env -i sleep 86396 & echo $! > {}); exec sleep 86395'\n", note.display());
+    let (before, after) = WORKER.split_once("sh -c 'echo").unwrap();
+    let (_, after) = after.split_once('\n').unwrap();
+    let instance = format!("{before}{hides}{after}");
+    let release = lab.release("hides", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
+    lab.ok(&["supply", &release, "COMP-1"]);
+    lab.ok(&["request", "hides", &release, "--node", "computer_guid=COMP-1"]);
+    lab.ok(&["wait", "hides", "--for", "green", "--timeout", "60s"]);
+    let process =
+        until("it noted its number", || fs::read_to_string(&note).ok().filter(|text| text.ends_with('\n')));
+    let process = std::path::Path::new("/proc").join(process.trim());
+    assert!(process.exists());
+    lab.ok(&["lab", "down"]);
+    assert!(!process.exists());
 }
 
 #[test]

@@ -43,6 +43,41 @@ fn up_over_a_green_lab_changes_nothing() {
 }
 
 #[test]
+fn an_empty_lab_stays_empty_until_its_user_fills_it() {
+    let lab = TestLab::new();
+    let up = lab.ok(&["lab", "up", "--empty", "--nodes", "1"]);
+    for words in [&["lab", "up"][..], &["lab", "up", "--nodes", "2"], &["lab", "up", "--empty"]] {
+        lab.ok(words);
+        let status = lab.status();
+        assert!(instances(&status).is_empty(), "{words:?}: {status}");
+        assert_eq!(status["nodes"][0]["software"].as_array().unwrap().len(), 0, "{words:?}: {status}");
+    }
+    // What `up` printed as the next commands.
+    for verb in ["supply", "request"] {
+        let line =
+            up.lines().find(|line| line.contains(&format!(" {verb} "))).unwrap_or_else(|| panic!("{up}"));
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        lab.ok(&words);
+    }
+    lab.ok(&["wait", "hello-1", "--timeout", "60s"]);
+    lab.ok(&["lab", "up", "--timeout", "60s"]);
+    assert_eq!(instances(&lab.status()).len(), 1, "and nothing else comes");
+}
+
+#[test]
+fn a_lab_that_is_not_empty_is_not_made_empty() {
+    let lab = TestLab::up(1);
+    let told = lab.fails(2, &["lab", "up", "--empty"]);
+    assert!(told.contains("--empty") && told.contains("not empty") && told.contains("hint:"), "{told}");
+    assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
+    // As an earlier program described it: without the field it is not an empty one.
+    let path = lab.directory().join("lab.json");
+    assert!(!fs::read_to_string(&path).unwrap().contains("\"empty\""));
+    lab.ok(&["lab", "up", "--nodes", "2", "--timeout", "60s"]);
+    assert_eq!(instances(&lab.status()).len(), 2);
+}
+
+#[test]
 fn down_leaves_nothing_and_may_be_repeated() {
     let lab = TestLab::up(2);
     for round in 0..2 {

@@ -13,6 +13,7 @@ mod events;
 mod failures;
 mod kills;
 mod life;
+mod lives;
 mod places;
 mod settings;
 mod support;

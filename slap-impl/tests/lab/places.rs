@@ -1,10 +1,13 @@
 //! Which directory is a lab's, and whose: nothing else is taken down, removed, or started in.
 
-use crate::support::{TestLab, processes_of, until};
+use crate::support::{TestLab, get, processes_of, until};
 use std::{
     fs,
     io::Write,
-    os::unix::fs::{MetadataExt, symlink},
+    os::unix::{
+        fs::{MetadataExt, symlink},
+        process::CommandExt,
+    },
     path::Path,
     process::{Command, Stdio},
 };
@@ -23,7 +26,10 @@ fn a_foreign_directory_is_neither_removed_nor_used() {
         let path = place.display().to_string();
         let told = lab.fails(2, &["lab", "down", "--purge", "--dir", &path]);
         assert!(told.contains(&path) && told.contains("hint:"), "{name}: {told}");
-        assert_ne!(lab.slap(&["lab", "up", "--dir", &path]).code, 0, "{name}");
+        for verb in ["up", "status", "wait", "logs", "down"] {
+            let told = lab.fails(2, &["lab", verb, "--dir", &path]);
+            assert!(told.contains(&path) && told.contains("hint:"), "{name} {verb}: {told}");
+        }
         assert_eq!(fs::read_to_string(place.join("nodes/precious")).unwrap(), "x", "{name}");
         assert_eq!(fs::read_to_string(place.join("lab.json")).unwrap(), content, "{name}");
     }
@@ -70,6 +76,73 @@ fn processes_are_found_when_their_directory_is_gone() {
     lab.ok(&["lab", "down"]);
     assert!(lab.processes(&[]).is_empty() && !lab.directory().exists());
     lab.ok(&["lab", "up", "--nodes", "1", "--empty"]);
+}
+
+#[test]
+fn a_lab_that_was_moved_says_where_it_was_made() {
+    let lab = TestLab::up(1);
+    let (here, there) = (lab.beside("moved"), lab.directory());
+    fs::rename(&there, &here).unwrap();
+    let (moved, made) = (here.display().to_string(), there.display().to_string());
+    for words in [&["up"][..], &["status"], &["wait"], &["down"], &["down", "--purge"]] {
+        let done = lab.slap(&[&["lab"], words, &["--dir", &moved]].concat());
+        assert!([1, 2].contains(&done.code), "{done:?}");
+        assert!(done.stderr.contains(&format!("made in {made}, and moved")), "{done:?}");
+        assert!(done.stderr.contains(&format!("hint: move it back to {made}")), "{done:?}");
+    }
+    let status = lab.fails(2, &["lab", "status"]);
+    assert!(status.contains("still run") && status.contains("move it back"), "{status}");
+    assert!(lab.processes(&[]).len() >= 4, "nothing was ended by that");
+    // Back in its place it is as it was.
+    fs::rename(&here, &there).unwrap();
+    lab.ok(&["lab", "wait", "--timeout", "60s"]);
+    // Its processes can be ended without it, and it goes on from where it was.
+    fs::rename(&there, &here).unwrap();
+    lab.ok(&["lab", "down", "--dir", &made]);
+    assert!(lab.processes(&[]).is_empty() && !there.exists());
+    fs::rename(&here, &there).unwrap();
+    lab.ok(&["lab", "up", "--timeout", "60s"]);
+    assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
+}
+
+#[test]
+fn root_leaves_processes_of_other_users_alone() {
+    let lab = TestLab::new();
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "SKIPPED: only root can start a process as another user").unwrap();
+        return;
+    }
+    // Another user's process that names the lab of root, as one whose own directory stood there would.
+    let mut foreign = Command::new("sleep")
+        .arg("86397")
+        .env("SLAP_LAB_PROCESS", lab.directory())
+        .uid(65534)
+        .current_dir("/")
+        .spawn()
+        .unwrap();
+    let number = foreign.id().to_string();
+    let told = lab.slap(&["lab", "down"]);
+    assert!(told.code == 0 && told.stderr.contains(&number) && told.stderr.contains("65534"), "{told:?}");
+    let up = lab.fails(1, &["lab", "up", "--nodes", "1", "--empty"]);
+    assert!(up.contains("65534") && up.contains("hint:"), "{up}");
+    assert!(foreign.try_wait().unwrap().is_none(), "it lives");
+    foreign.kill().unwrap();
+    foreign.wait().unwrap();
+}
+
+#[test]
+fn a_lab_whose_address_was_taken_says_where_it_moves() {
+    let lab = TestLab::up(1);
+    let before = lab.status()["master_url"].as_str().unwrap().trim_start_matches("http://").to_owned();
+    lab.ok(&["lab", "down"]);
+    let taken = std::net::TcpListener::bind(&before).unwrap();
+    let up = lab.slap(&["lab", "up", "--timeout", "60s"]);
+    let after = lab.status()["master_url"].as_str().unwrap().trim_start_matches("http://").to_owned();
+    assert!(before != after && up.code == 0, "{up:?}");
+    assert!(up.stderr.contains(&format!("{before} is taken: the master moves to {after}")), "{up:?}");
+    drop(taken);
+    assert!(!lab.slap(&["lab", "up", "--timeout", "60s"]).stderr.contains("is taken"));
 }
 
 #[test]

@@ -4,10 +4,10 @@ use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Lines, Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, ChildStderr, Command, Stdio},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -73,21 +73,31 @@ impl TestLab {
 
     /// Runs `slap` with these words and variables.
     pub(crate) fn slap_with(&self, words: &[&str], variables: &[(&str, &str)]) -> Done {
-        let output = Command::new(assert_cmd::cargo::cargo_bin!("slap"))
-            .args(words)
-            .env_remove("XDG_STATE_HOME")
-            .env("HOME", self.parent.path())
-            .env("TMPDIR", self.parent.path())
-            .env("SLAP_LAB", self.directory())
-            .env("SLAPOS_CLIENT_CONFIGURATION", self.directory().join("slapos-client.cfg"))
-            .envs(variables.iter().copied())
-            .output()
-            .unwrap();
+        let output = self.command(words).envs(variables.iter().copied()).output().unwrap();
         Done {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
+    }
+
+    /// Begins to run `slap` with these words; with the lines of its standard error.
+    pub(crate) fn begin(&self, words: &[&str]) -> (Child, Lines<BufReader<ChildStderr>>) {
+        let mut child = self.command(words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        (child, lines)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("slap"));
+        command
+            .args(words)
+            .env_remove("XDG_STATE_HOME")
+            .env("HOME", self.parent.path())
+            .env("TMPDIR", self.parent.path())
+            .env("SLAP_LAB", self.directory())
+            .env("SLAPOS_CLIENT_CONFIGURATION", self.directory().join("slapos-client.cfg"));
+        command
     }
 
     /// Runs `slap`, which must succeed, and gives its standard output.

@@ -109,7 +109,7 @@ impl Desk<'_> {
     /// Whether `number` is `below` itself, or on its chain of requesters.
     fn is_above(&self, number: Number, below: Number) -> bool {
         let next = |at: &Number| self.state.instances.get(at).and_then(|instance| instance.requester);
-        std::iter::successors(Some(below), next).take(self.state.instances.len() + 1).any(|at| at == number)
+        std::iter::successors(Some(below), next).take(self.state.instances.len()).any(|at| at == number)
     }
 
     fn make_own(&mut self, request: &Request, asker: Asker, state: Wanted) -> Answer {

@@ -171,6 +171,12 @@ impl Files for RealFiles {
         Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
 
+    fn free_names(&self, path: &Path) -> io::Result<Option<u64>> {
+        let space = rustix::fs::statvfs(path)?;
+        // A file system that makes inodes as it needs them says that it has none at all.
+        Ok((space.f_files > 0).then_some(space.f_favail))
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
         Ok(try_lock(path)?.map(|lock| Box::new(lock) as Box<dyn Lock>))
     }

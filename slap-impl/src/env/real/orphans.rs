@@ -40,7 +40,7 @@ pub(super) fn reap(child: &mut Child) -> Option<process::ExitStatus> {
 /// Adds a mark to the variables of a command about to be started, and has its orphans become children of this process. The mark of
 /// a command in a command begins with the outer one's.
 pub(super) fn mark(variables: &mut BTreeMap<String, String>) -> io::Result<String> {
-    set_child_subreaper(Some(getpid()))?;
+    adopt()?;
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     let mut mark = crate::vocabulary::hex(&bytes);
@@ -49,6 +49,35 @@ pub(super) fn mark(variables: &mut BTreeMap<String, String>) -> io::Result<Strin
     }
     variables.insert(RUN_VARIABLE.to_owned(), mark.clone());
     Ok(mark)
+}
+
+/// What loses its parent becomes a child of this process.
+pub(super) fn adopt() -> io::Result<()> {
+    Ok(set_child_subreaper(Some(getpid()))?)
+}
+
+/// Takes care of children that were not started here and have ended.
+pub(super) fn reap_adopted() {
+    orphans();
+}
+
+/// Children, and their children, and so on, that run.
+pub(super) fn descendants(roots: &[Identity]) -> Vec<Identity> {
+    let mut found = BTreeSet::new();
+    let mut waiting = roots.to_vec();
+    while let Some(parent) = waiting.pop() {
+        for pid in children_of(parent.pid) {
+            // Nobody is older than who started it, whatever became of the parent's number meanwhile.
+            let Some(stat) = proc::stat(pid).filter(|stat| stat.start_time >= parent.start_time) else {
+                continue;
+            };
+            let child = Identity { pid, start_time: stat.start_time };
+            if proc::runs(parent) && found.insert(child) {
+                waiting.push(child);
+            }
+        }
+    }
+    found.into_iter().filter(|identity| proc::runs(*identity) && !roots.contains(identity)).collect()
 }
 
 /// Kills what a command left, and waits until it is gone. The command itself has ended.
@@ -80,7 +109,7 @@ pub(super) async fn end(mark: &str) {
 fn orphans() -> Vec<Identity> {
     let own = own();
     let mut running = Vec::new();
-    for pid in children().into_iter().filter(|pid| !own.contains(pid)) {
+    for pid in children_of(process::id()).into_iter().filter(|pid| !own.contains(pid)) {
         match proc::stat(pid) {
             Some(stat) if stat.runs() => running.push(Identity { pid, start_time: stat.start_time }),
             Some(_) => {
@@ -93,11 +122,11 @@ fn orphans() -> Vec<Identity> {
     running
 }
 
-/// The numbers of all children of this process.
-fn children() -> Vec<u32> {
+/// The numbers of all children of a process.
+fn children_of(parent: u32) -> Vec<u32> {
     let list = || {
         let mut children = BTreeSet::new();
-        for task in fs::read_dir("/proc/self/task")? {
+        for task in fs::read_dir(format!("/proc/{parent}/task"))? {
             let text = fs::read_to_string(task?.path().join("children"))?;
             children.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
         }
@@ -109,9 +138,10 @@ fn children() -> Vec<u32> {
         match (before, list()) {
             (Ok(one), Ok(two)) if one == two => return two.into_iter().collect(),
             (_, Ok(two)) => before = Ok(two),
-            // This kernel makes no such list.
+            // It is gone, or this kernel makes no such list.
+            (_, Err(_)) if proc::stat(parent).is_none() => return Vec::new(),
             (_, Err(_)) => {
-                let is_child = |pid: &u32| proc::stat(*pid).is_some_and(|stat| stat.parent == process::id());
+                let is_child = |pid: &u32| proc::stat(*pid).is_some_and(|stat| stat.parent == parent);
                 return proc::own_processes().into_iter().filter(is_child).collect();
             }
         }

@@ -38,6 +38,13 @@ pub(super) fn runs(identity: Identity) -> bool {
     stat(identity.pid).is_some_and(|stat| stat.start_time == identity.start_time && stat.runs())
 }
 
+/// The number of a process's real user. The owner of its directory in /proc is root when it hides its memory.
+pub(super) fn real_user(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    users.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// The numbers of all processes of this user, for root those of all users, sorted.
 pub(super) fn own_processes() -> Vec<u32> {
     let user = rustix::process::geteuid().as_raw();
@@ -118,5 +125,6 @@ mod tests {
         assert!(runs(Identity { pid, start_time }));
         assert!(!runs(Identity { pid, start_time: start_time + 1 }));
         assert!(own_processes().contains(&pid));
+        assert_eq!(real_user(pid), Some(rustix::process::getuid().as_raw()));
     }
 }

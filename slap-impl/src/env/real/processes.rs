@@ -92,6 +92,27 @@ impl Processes for RealProcesses {
         proc::runs(identity).then(|| Box::new(FoundProcess { handle }) as Box<dyn Process>)
     }
 
+    fn user(&self, identity: Identity) -> Option<u32> {
+        let user = proc::real_user(identity.pid);
+        user.filter(|_| proc::runs(identity))
+    }
+
+    fn descendants(&self, roots: &[Identity]) -> Vec<Identity> {
+        orphans::descendants(roots).into_iter().filter(|identity| identity.pid != process::id()).collect()
+    }
+
+    fn adopt_orphans(&self) -> io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut ends = signal(SignalKind::child())?;
+        orphans::adopt()?;
+        tokio::task::spawn_local(async move {
+            while ends.recv().await.is_some() {
+                orphans::reap_adopted();
+            }
+        });
+        Ok(())
+    }
+
     fn is_stopped(&self, identity: Identity) -> bool {
         let stat = proc::stat(identity.pid).filter(|stat| stat.start_time == identity.start_time);
         stat.is_some_and(|stat| matches!(stat.state, 'T' | 't'))

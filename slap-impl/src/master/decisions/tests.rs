@@ -392,3 +392,64 @@ fn a_computer_bang_reaches_all_that_live() {
         (0..3).map(|i| world.partition("COMP-1", &format!("slappart{i}")).timestamp).collect();
     assert!(after[0] > before[0] && after[1] > before[1] && after[2] == before[2]);
 }
+
+#[test]
+fn a_format_has_its_limits() {
+    let named = |count: usize| (0..count).map(|i| format!("slappart{i}")).collect::<Vec<_>>();
+    let with_addresses = |count: usize| {
+        let mut command = format("COMP-1", &named(1));
+        if let Command::Format { partitions, .. } = &mut command {
+            let address = |i| ("eth0".to_owned(), format!("10.0.0.{i}"), "255.0.0.0".to_owned());
+            partitions[0].addresses = (0..count).map(address).collect();
+        }
+        command
+    };
+    let mut world = World::new();
+    world.text(&format("COMP-1", &named(PARTITIONS_MAX)));
+    let message = world.refusal(&format("COMP-1", &named(PARTITIONS_MAX + 1))).message;
+    assert_eq!(message, "10001 partitions: expected at most 10000");
+    world.text(&with_addresses(64));
+    let message = world.refusal(&with_addresses(65)).message;
+    assert_eq!(message, "the partition slappart0 has 65 addresses: expected at most 64");
+}
+
+#[test]
+fn a_change_is_told_in_a_few_words() {
+    let check = |command: Command, expected: &str| assert_eq!(command.describe(), expected);
+    check(request("a", None, &[]), "request \"a\"");
+    check(request("a", Some(RequestedState::Stopped), &[]), "request \"a\" stopped");
+    check(supply("COMP-1", SupplyState::Available), "supply /software.cfg available on COMP-1");
+    check(format("COMP-1", &["slappart0".to_owned()]), "format COMP-1 with 1 partitions");
+    let log = String::new();
+    for (report, word) in [
+        (ReleaseReport::Building, "building"),
+        (ReleaseReport::Available, "available"),
+        (ReleaseReport::Error { log: log.clone() }, "in error"),
+        (ReleaseReport::Destroyed, "destroyed"),
+    ] {
+        check(report_release("COMP-1", report), &format!("COMP-1 reports /software.cfg {word}"));
+    }
+    for (sent, word) in [
+        (InstanceReport::Started, "started"),
+        (InstanceReport::Stopped, "stopped"),
+        (InstanceReport::Error { log: log.clone() }, "in error"),
+        (InstanceReport::Bang { message: log }, "bang"),
+        (InstanceReport::Destroyed, "destroyed"),
+    ] {
+        check(report("COMP-1", "slappart0", sent), &format!("COMP-1 reports slappart0 {word}"));
+    }
+    let mut of_shared = report("COMP-1", "slappart0", InstanceReport::Started);
+    if let Command::ReportInstance { slave_reference, .. } = &mut of_shared {
+        *slave_reference = Some("_b".parse().unwrap());
+    }
+    check(of_shared, "COMP-1 reports \"_b\" in slappart0 started");
+}
+
+#[test]
+fn few_names_are_told_and_many_are_counted() {
+    let names: Vec<String> = (0..22).map(|i| format!("n{i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(enumerate(&[]), "none");
+    assert!(enumerate(&names[..20]).ends_with(", n19"));
+    assert!(enumerate(&names[..22]).ends_with(", n19 and 2 more"));
+}

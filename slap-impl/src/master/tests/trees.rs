@@ -190,6 +190,9 @@ fn a_shared_instance_over_the_wire() {
         assert_eq!(news[0]["text"], "#error while instanciating: no");
         let news = master.service("hateoas/partitions/host").await.news.unwrap();
         assert_eq!(news[0]["text"], "#access Instance correctly started");
+        assert_eq!(master.post("stoppedComputerPartition", &fields[..2]).await.1, "OK");
+        let news = master.service("hateoas/shared/guest").await.news.unwrap();
+        assert_eq!(news[0]["text"], "#access Instance correctly stopped", "its host said something since");
 
         master.request(None, "host", &[DESTROYED]).await.unwrap();
         assert_eq!(master.post("destroyedComputerPartition", &fields[..2]).await.1, "OK");
@@ -221,6 +224,12 @@ fn what_the_journal_holds_can_be_read_again() {
         };
         let by: Vec<_> = commands.iter().filter_map(by).collect();
         assert_eq!(by, [(None, false), (Some(slappart0), true)]);
+        let answers: Vec<serde_json::Value> =
+            entries.iter().map(|entry| serde_json::from_str(&entry.answer).unwrap()).collect();
+        assert_eq!(answers[0], serde_json::json!({ "text": "done" }));
+        for answer in &answers[1..] {
+            assert_eq!((&answer["computer"], &answer["partition"]), (&"COMP-1".into(), &"slappart0".into()));
+        }
         // As an older version wrote it, without who asked.
         let older = entries[1].command.replace(",\"requester\":null,\"shared\":false", "");
         assert_ne!(older, entries[1].command);

@@ -8,12 +8,12 @@ use crate::{
     node::{
         NodeError,
         due::retry_seconds,
-        health, instance,
+        health, instance, life,
         report::{self, Destroyed},
         services, software,
         supervisor::ServiceStatus,
     },
-    vocabulary::{PartitionId, SoftwareUrl, SupplyState},
+    vocabulary::{PartitionId, RequestedState, SoftwareUrl, SupplyState},
     wire::objects::{Computer, ComputerPartition},
 };
 
@@ -21,6 +21,8 @@ use crate::{
 const LIFE_SECONDS: i64 = 60;
 /// Promises that fail are looked at again at least so often, in seconds, so that a repair is seen soon.
 const RECHECK_SECONDS: f64 = 10.0;
+/// What could not be looked at, told or noted for the first time in the agent's life is tried again after so many seconds.
+const FIRST_SECONDS: f64 = 2.0;
 /// A partition without promises is looked at again after so many seconds.
 const NO_PROMISE_SECONDS: f64 = 3600.0;
 
@@ -55,6 +57,9 @@ impl Agent {
                     let result = instance::start_again(&self.site, partition).await;
                     self.end_start(&subject, id, &result, 1);
                     self.with(&subject, |work| work.is_healthy = Some(result.is_ok()));
+                    if matches!(result, Ok(()) | Err(NodeError::Promise(_))) {
+                        self.note_checked(&subject, id);
+                    }
                 }
                 None => self.with(&subject, |work| work.is_running = false),
             },
@@ -108,6 +113,9 @@ impl Agent {
     async fn process(&self, subject: &Subject, partition: &ComputerPartition) {
         let id = &partition.partition_id;
         self.site.env.log(format_args!("{id}: processing ({})", wanted(partition)));
+        if let Some(path) = self.lost_file(partition) {
+            self.site.env.log(format_args!("{id}: {} is gone: its part is installed anew", path.display()));
+        }
         let result = instance::process(&self.site, partition, false).await;
         match &result {
             Ok(()) => self.site.env.log(format_args!("{id}: {}", partition.requested_state)),
@@ -124,6 +132,27 @@ impl Agent {
                 work.processed_at = now;
             }
         });
+        // Also what failed ended with a run of all promises.
+        if partition.requested_state == RequestedState::Started {
+            self.note_checked(subject, id);
+        }
+    }
+
+    /// Notes, for the agent and for who reads results, that all promises were run in the agent's life; says whether it is noted.
+    fn note_checked(&self, subject: &Subject, id: &PartitionId) -> bool {
+        let mut is_noted = false;
+        self.with(subject, |work| is_noted = work.is_checked);
+        if is_noted {
+            return true;
+        }
+        match life::note_checked(&self.site, id) {
+            Ok(()) => self.with(subject, |work| work.is_checked = true),
+            Err(error) => {
+                self.site.env.log(format_args!("{id}: that its promises were run cannot be noted: {error}"));
+                return false;
+            }
+        }
+        true
     }
 
     async fn destroy(&self, subject: &Subject, partition: &ComputerPartition) {
@@ -219,11 +248,16 @@ impl Agent {
         deaths
     }
 
-    /// Runs the promises that are due; the master is told when the health changed.
+    /// Runs the promises that are due, all for the first time in the agent's life; the master is told when the health changed.
     async fn promises(&self, subject: &Subject, partition: &ComputerPartition) {
-        let mut known = None;
-        self.with(subject, |work| known = work.is_healthy);
-        let result = instance::check_anomaly(&self.site, partition, known).await;
+        let (mut known, mut is_checked) = (None, false);
+        self.with(subject, |work| (known, is_checked) = (work.is_healthy, work.is_checked));
+        let result = if is_checked {
+            instance::check_anomaly(&self.site, partition, known).await
+        } else {
+            instance::check_first(&self.site, partition).await
+        };
+        let is_noted = is_checked || result.is_ok() && self.note_checked(subject, &partition.partition_id);
         let now = self.now();
         let wall = self.site.env.clock().now().as_millisecond() as f64 / 1000.0;
         self.with(subject, |work| {
@@ -231,12 +265,16 @@ impl Agent {
             match &result {
                 Ok(checked) => {
                     work.is_healthy = Some(checked.failure.is_none());
+                    work.is_forced |= !is_checked && checked.failure.is_some();
                     let next =
                         checked.next_run_at_seconds.map_or(NO_PROMISE_SECONDS, |at| (at - wall).max(0.1));
                     let next = if checked.failure.is_some() { next.min(RECHECK_SECONDS) } else { next };
                     work.promises_at = now + next;
                 }
                 Err(_) => work.promises_at = now + RECHECK_SECONDS,
+            }
+            if !is_noted {
+                work.promises_at = now + FIRST_SECONDS;
             }
         });
         if let Err(error) = result {

@@ -12,19 +12,20 @@ use super::{
     NodeError, Site,
     due::retry_seconds,
     format::{self, Formatted},
-    instance, services,
+    instance, life, services,
     supervisor::ServiceStatus,
 };
 use crate::{
     client::Poll,
     env::{Exit, Lock, race},
-    vocabulary::PartitionId,
-    wire::objects::Computer,
+    vocabulary::{PartitionId, RequestedState},
+    wire::objects::{Computer, ComputerPartition},
 };
 use plan::{Facts, Job, Subject, Work};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    path::PathBuf,
     rc::Rc,
     time::Duration,
 };
@@ -303,7 +304,7 @@ impl Agent {
         }
         for partition in computer.partitions.iter().filter(|partition| instance::is_busy(partition)) {
             let id = &partition.partition_id;
-            if instance::is_due(&self.site, partition, false) {
+            if instance::is_due(&self.site, partition, false) || self.lost_file(partition).is_some() {
                 facts.due.insert(id.clone());
                 continue;
             }
@@ -317,6 +318,15 @@ impl Agent {
             }
         }
         facts
+    }
+
+    /// What is gone of a started partition that was not looked at since the agent began.
+    fn lost_file(&self, partition: &ComputerPartition) -> Option<PathBuf> {
+        let id = &partition.partition_id;
+        let memory = self.memory.borrow();
+        let is_checked = memory.get(&Subject::Partition(id.clone())).is_some_and(|work| work.is_checked);
+        let is_new = !is_checked && partition.requested_state == RequestedState::Started;
+        if is_new { life::lost_file(&self.site, id) } else { None }
     }
 
     /// Begins a job in a task of its own, unless too many run or somebody else has the lock.

@@ -70,6 +70,8 @@ pub(super) struct Work {
     pub(super) processed_at: f64,
     /// Whether its promises were good when that was last told to the master.
     pub(super) is_healthy: Option<bool>,
+    /// All its promises were run since the agent began: what was found before may have changed.
+    pub(super) is_checked: bool,
 }
 
 impl Default for Work {
@@ -84,6 +86,7 @@ impl Default for Work {
             promises_at: 0.0,
             processed_at: f64::NEG_INFINITY,
             is_healthy: None,
+            is_checked: false,
         }
     }
 }

@@ -164,14 +164,15 @@ pub fn read_results(files: &dyn Files, partition: &Path) -> Vec<ResultFile> {
         .collect()
 }
 
-/// The end of a message that is too long.
+/// The end of a message that is too long: its last whole lines, where upstream begins in the midst of one.
 pub(super) fn bounded(message: &str) -> String {
     let length = message.chars().count();
     if length <= MESSAGE_LENGTH_MAX {
         return message.to_owned();
     }
     let end: String = message.chars().skip(length - MESSAGE_LENGTH_MAX).collect();
-    format!("...{end}")
+    let whole = end.split_once('\n').filter(|(_, whole)| !whole.trim().is_empty());
+    whole.map_or_else(|| format!("...{end}"), |(_, whole)| format!("...\n{whole}"))
 }
 
 #[cfg(test)]
@@ -207,5 +208,8 @@ mod tests {
         let kept = bounded(&long);
         assert!(kept.starts_with("...é") && kept.ends_with("end"));
         assert_eq!(kept.chars().count(), 5003);
+        let lines: String = (0..1000).map(|number| format!("line {number}\n")).collect();
+        let kept = bounded(&lines);
+        assert!(kept.starts_with("...\nline ") && kept.ends_with("line 999\n"), "{kept}");
     }
 }

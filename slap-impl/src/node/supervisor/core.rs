@@ -10,7 +10,7 @@ use super::{
     state::{self, Groups},
     types::{NAME_BYTES_MAX, SERVICES_MAX, Service, ServiceState, ServiceStatus},
 };
-use crate::env::{Command, Ended, Env, Identity, Output, Signal, Spawned, Start};
+use crate::env::{Command, Ended, Env, Identity, Output, Signal, Spawned, Start, room};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -22,6 +22,9 @@ use tokio::sync::mpsc;
 pub const MARK_VARIABLE: &str = "SLAP_SERVICE_MARK";
 /// The variable that marks the processes of one supervisor; its value is the supervisor's directory.
 pub const SUPERVISOR_VARIABLE: &str = "SLAP_SUPERVISOR";
+
+/// What a process is sent that shall end: one that stands still would not hear of it otherwise.
+pub(super) const PLEASE_END: [Signal; 2] = [Signal::Terminate, Signal::Continue];
 
 /// A process has ended.
 pub(super) struct Gone {
@@ -308,8 +311,14 @@ impl Core {
             // Its end is watched already; what it leaves is looked for then.
             record.stopping(self.env.clock().elapsed());
             record.volatile.asked = BTreeSet::from([leader]);
+            // Without its parent nobody could say whose it was, if it has neither the session nor the mark.
+            if !record.service.outlived {
+                record.volatile.strays = self.env.processes().descendants(&[leader]).into_iter().collect();
+            }
             self.dirty = true;
-            report(&self.env, self.env.processes().signal_group(leader, Signal::Terminate));
+            for signal in PLEASE_END {
+                report(&self.env, self.env.processes().signal_group(leader, signal));
+            }
             return;
         }
         let left = survivors(&self.env, record);
@@ -353,10 +362,13 @@ impl Core {
     fn sweep(&mut self, group: &str, name: &str) {
         let Some(record) = record(&mut self.groups, group, name) else { return };
         let left = survivors(&self.env, record);
-        if left.is_empty() {
-            self.settle(group, name);
-        } else {
+        let leader = record.started.as_ref().map(|started| started.identity);
+        let is_awaited = |leader| record.ended.is_none() && record.volatile.watched.contains(&leader);
+        if !left.is_empty() {
             self.ask_each(group, name, &left);
+        } else if !leader.is_some_and(is_awaited) {
+            // How its process ended is told with its end, or was before.
+            self.settle(group, name);
         }
     }
 
@@ -367,7 +379,9 @@ impl Core {
             left.iter().copied().filter(|identity| !record.volatile.asked.contains(identity)).collect();
         record.volatile.asked.extend(&new);
         for identity in new {
-            report(&self.env, self.env.processes().signal(identity, Signal::Terminate));
+            for signal in PLEASE_END {
+                report(&self.env, self.env.processes().signal(identity, signal));
+            }
             self.watch(group, name, identity);
         }
     }
@@ -439,7 +453,7 @@ impl Core {
 
     fn save(&mut self) -> Result<(), String> {
         state::save(&self.env, &self.path, &self.boot, &self.groups)
-            .map_err(|error| format!("{} cannot be written: {error}", self.path.display()))?;
+            .map_err(|error| room::explain(self.env.files(), &self.path, &error))?;
         self.dirty = false;
         Ok(())
     }
@@ -455,6 +469,10 @@ fn survivors(env: &Env, record: &Record) -> BTreeSet<Identity> {
     if !started.mark.is_empty() {
         left.extend(env.processes().marked(MARK_VARIABLE, &started.mark));
     }
+    let strays = record.volatile.strays.iter().copied();
+    left.extend(strays.filter(|stray| env.processes().find(*stray).is_some()));
+    let all: Vec<Identity> = left.iter().copied().filter(|_| !record.service.outlived).collect();
+    left.extend(env.processes().descendants(&all));
     left
 }
 

@@ -4,7 +4,11 @@
 //! was written in between waits in the pipe.
 
 use super::types::Service;
-use crate::{env::Env, node::log::PipedLog, vocabulary::hex};
+use crate::{
+    env::{Env, FileKind, room},
+    node::log::PipedLog,
+    vocabulary::hex,
+};
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
@@ -48,11 +52,21 @@ impl Outputs {
         let name = pipe_name(group, &service.name);
         let pipe = self.directory.join(&name);
         let same = |open: &Open| open.path == service.log && open.bytes_max == service.log_bytes_max;
-        if self.open.get(&name).is_some_and(same) {
-            return Ok(pipe);
-        }
         let files = self.env.files();
-        files.create_directory(&self.directory, 0o700)?;
+        // Somebody may have removed it: what was written to it is read, and what is started now gets another one.
+        let is_there = files.symlink_metadata(&pipe).is_ok_and(|found| found.kind == FileKind::Other);
+        match self.open.get(&name) {
+            Some(open) if same(open) && is_there => return Ok(pipe),
+            Some(open) if !is_there => open.log.drain(),
+            _ => {}
+        }
+        if !is_there && files.symlink_metadata(&pipe).is_ok() {
+            files.remove_any(&pipe)?;
+        }
+        files.create_directory(&self.directory, 0o700).map_err(|error| {
+            let explained = room::explain(files, &self.directory, &error);
+            io::Error::new(error.kind(), explained)
+        })?;
         let reading = files.open_pipe(&pipe)?;
         let log = PipedLog::new(&self.env, reading, &service.log, service.log_bytes_max, LOG_MODE)?;
         let log = Rc::new(log);

@@ -77,6 +77,8 @@ pub(super) struct Volatile {
     pub(super) failures: u32,
     /// Whether its session's number is certainly still its own: nobody else can have it as long as one process is left in it.
     pub(super) owns_session: bool,
+    /// What its process had started when that was asked to end.
+    pub(super) strays: BTreeSet<Identity>,
     /// Those that were asked to end already.
     pub(super) asked: BTreeSet<Identity>,
     /// Those whose end will be told.
@@ -146,6 +148,8 @@ impl Record {
     /// It is declared, as before or differently.
     pub(super) fn declare(&mut self, service: Service) {
         self.goal = Goal::Run;
+        // How long it may take to end is no reason to start it again.
+        self.service.stop_seconds = service.stop_seconds;
         self.next = (self.service != service).then_some(service);
         match self.state {
             ServiceState::Running | ServiceState::Stopping => {}
@@ -214,6 +218,7 @@ impl Record {
     pub(super) fn settled(&mut self) -> bool {
         self.volatile.owns_session = false;
         self.volatile.asked.clear();
+        self.volatile.strays.clear();
         self.volatile.watched.clear();
         self.volatile.kill_at = None;
         self.rest();
@@ -240,6 +245,7 @@ impl Record {
             group: group.to_owned(),
             name: self.service.name.clone(),
             state: self.state,
+            wanted: self.goal == Goal::Run,
             identity: self.started.as_ref().map(|started| started.identity),
             started_at_seconds: self.started.as_ref().map(|started| started.started_at_seconds),
             ended: self.ended.clone(),
@@ -331,6 +337,12 @@ pub(super) mod tests {
         assert_eq!(record.state, ServiceState::Stopping);
         assert!(!record.settled());
         assert_eq!((record.plan(at(6)), &record.service), (Some(Action::Start), &other));
+        // It may take longer to end: that alone changes nothing else.
+        let mut record = running(Restart::Never);
+        record.declare(Service { stop_seconds: 7, ..service(Restart::Never) });
+        assert_eq!((record.plan(at(1)), record.is_moving()), (None, false));
+        record.stopping(at(1));
+        assert_eq!(record.deadline(), Some(at(8)));
         // Declared as it runs before it was stopped: nothing happens.
         let mut record = running(Restart::Never);
         record.declare(other);

@@ -5,14 +5,15 @@
 
 use super::{
     client::SOCKET,
-    core::{Core, Gone, SUPERVISOR_VARIABLE},
+    core::{Core, Gone, PLEASE_END, SUPERVISOR_VARIABLE},
     record::Goal,
     state::{self, Groups, Loaded},
     types::{LINE_BYTES_MAX, Reply, Request, ServiceStatus},
 };
-use crate::env::{Address, BoxListener, BoxStream, Either, Env, Exit, Lock, Signal, race};
+use crate::env::{Address, BoxListener, BoxStream, Either, Env, Exit, Lock, Signal, race, room};
 use std::{
     cell::Cell,
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     rc::Rc,
@@ -26,6 +27,8 @@ use tokio::{
 const CONNECTIONS_MAX: usize = 256;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long what services left behind may take to end before it is killed, and then to be gone.
+const STRAY_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a supervisor waits for the one before it to be gone.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -91,11 +94,16 @@ fn parse(env: &Env, arguments: &[String]) -> Result<PathBuf, String> {
 async fn supervise(env: &Env, directory: &Path) -> Result<(), String> {
     let termination = env.processes().termination();
     let named = |what: &str| {
-        let place = directory.join(what).display().to_string();
-        move |error: io::Error| format!("{place}: {error}")
+        let place = directory.join(what);
+        move |error: io::Error| room::explain(env.files(), &place, &error)
     };
     env.files().create_directory(directory, 0o700).map_err(named(""))?;
     env.files().set_mode(directory, 0o700).map_err(named(""))?;
+    if let Err(error) = env.processes().adopt_orphans() {
+        env.log(format_args!(
+            "what services leave behind in sessions of their own may not be found: {error}"
+        ));
+    }
     let _lock = lock(env, &directory.join(state::LOCK)).await?;
     let (gone_sender, gone) = mpsc::unbounded_channel();
     let (groups, boot) = load(env, directory).await?;
@@ -136,7 +144,7 @@ async fn lock(env: &Env, path: &Path) -> Result<Box<dyn Lock>, String> {
                 let place = path.parent().unwrap_or(path).display();
                 return Err(format!("another supervisor runs in {place}: one directory has one supervisor"));
             }
-            Err(error) => return Err(format!("{}: {error}", path.display())),
+            Err(error) => return Err(room::explain(env.files(), path, &error)),
         }
     }
 }
@@ -190,7 +198,7 @@ impl Supervisor {
             self.publish();
             self.answer();
             if self.is_over() {
-                return;
+                return self.end().await;
             }
             let until = until_time(&self.env, self.core.deadline());
             let event = race(next_event(&mut asked, &mut gone), until).await;
@@ -215,9 +223,12 @@ impl Supervisor {
     }
 
     fn ask(&mut self, request: Request, reply: oneshot::Sender<Reply>) {
-        if self.ending.is_some() && !matches!(request, Request::Shutdown { .. }) {
-            let _ = reply.send(Reply::Refused { message: "this supervisor is about to end".to_owned() });
-            return;
+        if !matches!(request, Request::Shutdown { .. }) {
+            self.forget_abandoned_end();
+            if self.ending.is_some() {
+                let _ = reply.send(Reply::Refused { message: "this supervisor is about to end".to_owned() });
+                return;
+            }
         }
         let (kind, group, result) = match request {
             Request::Apply { group, services } => ("apply", group.clone(), self.core.apply(&group, services)),
@@ -267,16 +278,34 @@ impl Supervisor {
         }
     }
 
+    /// Whoever wanted its end after its services was itself ended meanwhile: services stop, and it stays for who comes next.
+    fn forget_abandoned_end(&mut self) {
+        let is_abandoned = |ending: &mut Ending| {
+            ending.after_services && ending.replies.iter().all(oneshot::Sender::is_closed)
+        };
+        if self.ending.take_if(is_abandoned).is_some() {
+            self.env.log("stays: nobody waits for its end any more");
+        }
+    }
+
     fn is_over(&mut self) -> bool {
+        self.forget_abandoned_end();
         let Some(ending) = &self.ending else { return false };
         // Without `stop_services` nothing is waited for: a stop under way is gone on with by the next life.
         if ending.after_services && self.core.groups().iter().any(|group| self.core.is_stopping(group)) {
             return false;
         }
-        for reply in self.ending.take().unwrap_or_default().replies {
+        true
+    }
+
+    async fn end(self) {
+        let ending = self.ending.unwrap_or_default();
+        if ending.after_services {
+            end_strays(&self.env).await;
+        }
+        for reply in ending.replies {
             let _ = reply.send(Reply::Done);
         }
-        true
     }
 
     fn publish(&self) {
@@ -289,6 +318,37 @@ impl Supervisor {
             }
             changed
         });
+    }
+}
+
+/// Ends what services left behind with neither session nor mark: it is a child of this process by now, and no service of it runs.
+async fn end_strays(env: &Env) {
+    let processes = env.processes();
+    let kill_at = env.clock().elapsed() + STRAY_TIME_MAX;
+    let give_up_at = kill_at + STRAY_TIME_MAX;
+    let mut asked = BTreeSet::new();
+    loop {
+        let strays = processes.descendants(&[env.context().identity]);
+        let now = env.clock().elapsed();
+        if strays.is_empty() {
+            return;
+        }
+        if now >= give_up_at {
+            env.log(format_args!("{} processes that services left cannot be ended", strays.len()));
+            return;
+        }
+        for stray in strays {
+            // Who is gone meanwhile is no error, and who may not be signalled is told of at the end.
+            if now >= kill_at {
+                let _ = processes.signal(stray, Signal::Kill);
+            } else if asked.insert(stray) {
+                env.log(format_args!("process {} is left by a service, and asked to end", stray.pid));
+                for signal in PLEASE_END {
+                    let _ = processes.signal(stray, signal);
+                }
+            }
+        }
+        env.sleep(Duration::from_millis(5)).await;
     }
 }
 

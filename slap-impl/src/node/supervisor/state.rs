@@ -1,7 +1,10 @@
 //! The supervisor's durable state, `supervisor.json`: each service, what is wanted of it, and its process's identity.
 
 use super::{core::SUPERVISOR_VARIABLE, record::Record};
-use crate::{env::Env, node::safe};
+use crate::{
+    env::{Env, room},
+    node::safe,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -104,7 +107,7 @@ pub fn begin_empty(env: &Env, directories: &[PathBuf]) -> Result<(), String> {
         Ok::<(), io::Error>(())
     };
     for directory in new {
-        begin(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+        begin(directory).map_err(|error| room::explain(env.files(), directory, &error))?;
     }
     Ok(())
 }

@@ -53,6 +53,9 @@ pub struct Service {
     pub restart: Restart,
     /// Seconds between the request to end and the order to.
     pub stop_seconds: u32,
+    /// Whether what it started in sessions of its own goes on when it is stopped, as the services of a supervisor do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outlived: bool,
 }
 
 /// Where a service stands.
@@ -100,6 +103,9 @@ pub struct ServiceStatus {
     pub name: String,
     /// Where it stands.
     pub state: ServiceState,
+    /// Whether it shall run. What is stopping is started again then.
+    #[serde(default = "yes")]
+    pub wanted: bool,
     /// Its process, or its last one.
     pub identity: Option<Identity>,
     /// When its process, or its last one, was started: seconds since 1970.
@@ -115,6 +121,11 @@ pub struct ServiceStatus {
     pub watched: bool,
     /// As declared.
     pub log: PathBuf,
+}
+
+/// What a supervisor of an older program does not say.
+fn yes() -> bool {
+    true
 }
 
 /// What a client asks.

@@ -75,7 +75,7 @@ const KNOWN: &[(&str, Use, &str)] = &[
         "authorized_sources firewall_cmd firewall_executable dbus_executable reload_config_cmd log_file \
          dbus_log_file testing",
     ),
-    ("slap", Use::Served, "supervisor_directory poll_seconds wait_seconds log_bytes_max"),
+    ("slap", Use::Served, "supervisor_directory poll_seconds wait_seconds log_bytes_max stop_seconds"),
     ("multimaster/", Use::Later, "key cert software_release_list computer partition"),
     ("manager:", Use::Free, ""),
     ("disabled-", Use::Free, ""),

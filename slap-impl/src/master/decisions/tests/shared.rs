@@ -179,6 +179,21 @@ fn it_outlives_its_host() {
 }
 
 #[test]
+fn its_next_host_may_have_another_release_and_nothing_else() {
+    let mut world = World::with(1);
+    world.play(
+        "user requests a => p0 started +p0
+        user requests s shared => p0 started +p0
+        user requests a destroyed => p0 destroyed +p0
+        p0 reports destroyed => OK
+        user requests b release=/new.cfg => p0 started +p0
+        user requests s shared release=/new.cfg => p0 started +p0",
+    );
+    let shared = store::instances(&world.connection).unwrap().remove(0);
+    assert_eq!((shared.title.as_str(), shared.release.as_str()), ("s", "/new.cfg"));
+}
+
+#[test]
 fn its_host_speaks_for_it() {
     let mut world = World::with(4);
     world.play(
