@@ -221,12 +221,12 @@ impl Generator<'_> {
 
     fn filter(&self, choices: &mut dyn Choices) -> Option<Filter> {
         const WEIGHTS: [u32; 6] = [6, 5, 4, 3, 1, 1];
-        let kinds = match (self.bounds.filters, self.bounds.odd_filters) {
+        let kind = match (self.bounds.filters, self.bounds.odd_filters) {
             (false, _) => return Some(Filter::Anywhere),
-            (true, false) => 3,
-            (true, true) => WEIGHTS.len(),
+            (true, false) => choices.choose(3),
+            (true, true) => choices.choose_weighted(&WEIGHTS),
         };
-        Some(match choices.choose_weighted(&WEIGHTS[..kinds]) {
+        Some(match kind {
             0 => Filter::Anywhere,
             1 => Filter::Computer(self.computer(choices)?),
             2 => Filter::Host(self.place(choices)?),

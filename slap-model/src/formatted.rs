@@ -54,6 +54,12 @@ impl FromIterator<(Partition, Address)> for Formatted {
     }
 }
 
+impl<const COUNT: usize> From<[(Partition, Address); COUNT]> for Formatted {
+    fn from(pairs: [(Partition, Address); COUNT]) -> Formatted {
+        pairs.into_iter().collect()
+    }
+}
+
 #[cfg(feature = "serde")]
 mod json {
     use super::{Address, Formatted, Partition};

@@ -125,6 +125,8 @@ pub fn everything_with_nodes() -> World {
         faults: true,
         mail: 6,
         sizes: vec![2, 3],
+        any_format: false,
+        odd_filters: false,
         ..bounds
     };
     let world = World::new("everything with nodes", "master and nodes together", bounds);

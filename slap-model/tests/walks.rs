@@ -162,7 +162,7 @@ fn what_may_happen_in_a_world_is_what_it_was() {
     assert_eq!(
         found(worlds(), 60),
         [
-            ("allocation", None, 3208),
+            ("allocation", None, 3360),
             ("tree", None, 4946),
             ("shared", None, 22812),
             ("rename and bang", None, 4967),
