@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 impl State {
     /// The one of all states that behave alike which stands for them.
     ///
-    /// Of the master's clock it keeps whether it was set back behind a timestamp. A partition that was dropped by a format and
-    /// came back would start again below what its node remembers then: who sets clocks back models no nodes.
+    /// Of the master's clock it keeps whether it was set back behind a timestamp. What is left of dropped partitions is later than all that
+    /// is remembered of their timestamps, and that is kept.
     #[must_use]
     pub fn canonical(mut self) -> State {
         self.forget();
@@ -23,7 +23,8 @@ impl State {
         self.each_rank(|place, rank| ranks.push((place, *rank)));
         ranks.sort_unstable();
         ranks.dedup();
-        let is_behind = ranks.iter().any(|(_, rank)| *rank > self.now);
+        let floor = self.computers.values().map(|registered| registered.floor).max();
+        let is_behind = ranks.iter().map(|(_, rank)| *rank).chain(floor).any(|rank| rank > self.now);
         // 0 stays: it is before everything.
         let dense = |place: Place, rank: Rank| {
             let first = ranks.partition_point(|it| *it < (place, 1));
@@ -34,6 +35,13 @@ impl State {
             *rank = dense(place, *rank);
             latest = latest.max(*rank);
         });
+        for (computer, registered) in self.computers.iter_mut().filter(|(_, it)| it.floor > 0) {
+            let of_computer =
+                ranks.iter().map(|(place, _)| *place).filter(|place| place.computer == *computer);
+            let floor = registered.floor;
+            registered.floor = of_computer.map(|place| dense(place, floor)).max().unwrap_or(0).max(1);
+            latest = latest.max(registered.floor);
+        }
         self.now = if is_behind { 0 } else { latest };
         self.renumber();
         self

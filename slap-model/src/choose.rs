@@ -2,11 +2,10 @@
 //! a fuzzer, proptest, or an odometer that goes through all answers ([`State::enabled`]).
 
 use crate::{
-    event::{Event, Filter, Mail, ReleaseReport, Report, Request, Wanted, Word},
+    event::{Event, Filter, Formatted, Mail, ReleaseReport, Report, Request, Wanted, Word},
     names::{Address, Computer, Connection, Kind, Parameters, Partition, Place, Reference, Release, Title},
     state::State,
 };
-use std::collections::BTreeMap;
 
 /// Answers questions.
 pub trait Choices {
@@ -46,6 +45,10 @@ pub struct Bounds {
     pub shared: bool,
     /// Whether requests say where.
     pub filters: bool,
+    /// Whether they say it oddly, too: a host without its computer, or on another; keys that are none.
+    pub odd_filters: bool,
+    /// Whether formats list any partitions in any order, not only the first ones in theirs.
+    pub any_format: bool,
     /// Whether stopped and kept states are asked for.
     pub stops: bool,
     /// Whether there are releases to supply.
@@ -210,22 +213,41 @@ impl Generator<'_> {
             kinds => choices.choose(usize::from(kinds) + 1).checked_sub(1).map(|kind| Kind(kind as u8)),
         };
         let parameters = Parameters(below(choices, bounds.parameters)?);
-        let filter = match if bounds.filters { choices.choose(3) } else { 0 } {
-            0 => Filter::Anywhere,
-            1 => Filter::Computer(self.computer(choices)?),
-            _ => Filter::Host(self.place(choices)?),
-        };
+        let filter = self.filter(choices)?;
         let states = [Some(Wanted::Started), Some(Wanted::Destroyed), Some(Wanted::Stopped), None];
         let state = states[choices.choose(if bounds.stops { 4 } else { 2 })];
         Some(Event::Request(Request { by, title, shared, release, kind, parameters, filter, state }))
     }
 
+    fn filter(&self, choices: &mut dyn Choices) -> Option<Filter> {
+        const WEIGHTS: [u32; 6] = [6, 5, 4, 3, 1, 1];
+        let kind = match (self.bounds.filters, self.bounds.odd_filters) {
+            (false, _) => return Some(Filter::Anywhere),
+            (true, false) => choices.choose(3),
+            (true, true) => choices.choose_weighted(&WEIGHTS),
+        };
+        Some(match kind {
+            0 => Filter::Anywhere,
+            1 => Filter::Computer(self.computer(choices)?),
+            2 => Filter::Host(self.place(choices)?),
+            3 => {
+                let on = if choices.choose(2) == 1 { Some(self.computer(choices)?) } else { None };
+                Filter::Hosted { on, by: self.place(choices)? }
+            }
+            4 => Filter::Ignored,
+            _ => Filter::Unknown,
+        })
+    }
+
     fn format(&self, choices: &mut dyn Choices) -> Option<Event> {
         let computer = Computer(below(choices, self.bounds.computers)?);
         let size = *self.bounds.sizes.get(choices.choose(self.bounds.sizes.len().max(1)))?;
-        let mut partitions = BTreeMap::new();
-        for partition in 0..size {
-            partitions.insert(Partition(partition), Address(below(choices, self.bounds.addresses.max(1))?));
+        let mut left: Vec<u8> = (0..self.bounds.sizes.iter().copied().max()?).collect();
+        let mut partitions = Formatted::default();
+        for _ in 0..size {
+            let next = if self.bounds.any_format { choices.choose(left.len()) } else { 0 };
+            let address = Address(below(choices, self.bounds.addresses.max(1))?);
+            partitions.insert(Partition(left.remove(next)), address);
         }
         Some(Event::Format { computer, partitions })
     }
@@ -361,7 +383,8 @@ impl Generator<'_> {
     }
 
     fn place(&self, choices: &mut dyn Choices) -> Option<Place> {
-        if self.bounds.unknown && choices.choose_weighted(&[7, 1]) == 1 {
+        let has_none = self.state.computers.values().all(|it| it.partitions.is_empty());
+        if self.bounds.unknown && (has_none || choices.choose_weighted(&[7, 1]) == 1) {
             let computer = Computer(below(choices, self.bounds.computers)?);
             let partition = Partition(below(choices, self.bounds.sizes.iter().copied().max()?)?);
             let place = Place { computer, partition };

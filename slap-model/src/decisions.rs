@@ -87,6 +87,8 @@ decisions! {
     LastChildWakesRoot "last-child-wakes-root"
     /// A busy partition that a format no longer has stays until its instance is gone; slapproxy drops it with the instance.
     BusyPartitionsStay "busy-partitions-stay"
-    /// A partition's timestamp grows even where the clock went back.
+    /// Partitions are given away in the order of their computer's last format; slapproxy gives them away in the order in which they were first formatted.
+    LastFormatOrders "last-format-orders"
+    /// A partition's timestamp grows even where the clock went back, and where a format dropped the partition in between.
     TimestampsGrow "timestamps-grow"
 }

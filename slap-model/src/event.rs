@@ -1,9 +1,7 @@
 //! What can happen.
 
-use crate::names::{
-    Address, Computer, Connection, Kind, Parameters, Partition, Place, Rank, Reference, Release, Title,
-};
-use std::collections::BTreeMap;
+pub use crate::formatted::Formatted;
+use crate::names::{Computer, Connection, Kind, Parameters, Place, Rank, Reference, Release, Title};
 
 macro_rules! data {
     ($($item:item)*) => { $(
@@ -34,7 +32,7 @@ data! {
             /// Which computer.
             computer: Computer,
             /// All its partitions, with their addresses.
-            partitions: BTreeMap<Partition, Address>,
+            partitions: Formatted,
         },
         /// Connection parameters are published.
         Publish {
@@ -147,8 +145,19 @@ data! {
         Anywhere,
         /// On this computer (`computer_guid`).
         Computer(Computer),
-        /// With the host in this partition (`instance_guid`).
+        /// With the host in this partition (`computer_guid` and `instance_guid`).
         Host(Place),
+        /// With the host in this partition (`instance_guid`), looked for on that computer (`computer_guid`), or on all.
+        Hosted {
+            /// Where it is looked for.
+            on: Option<Computer>,
+            /// The host, which may be on another computer.
+            by: Place,
+        },
+        /// Anywhere: keys that are for the instance (`retention_delay`, `fw_*`).
+        Ignored,
+        /// A key that nobody understands.
+        Unknown,
     }
 
     /// What is wanted of an instance.

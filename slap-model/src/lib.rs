@@ -18,6 +18,7 @@ pub mod canonical;
 pub mod choose;
 pub mod decisions;
 pub mod event;
+mod formatted;
 pub mod names;
 pub mod reply;
 pub mod rules;

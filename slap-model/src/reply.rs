@@ -2,7 +2,7 @@
 
 use crate::{
     event::{Wanted, data, kinds},
-    names::{Connection, Kind, Parameters, Partition, Place, Rank, Reference, Release, Title},
+    names::{Address, Connection, Kind, Parameters, Partition, Place, Rank, Reference, Release, Title},
     state::View,
 };
 use std::collections::BTreeSet;
@@ -32,6 +32,8 @@ data! {
     pub struct Given {
         /// Its partition; of a shared instance, its host's, if it has one.
         pub place: Option<Place>,
+        /// The addresses of that partition.
+        pub address: Option<Address>,
         /// Its release; of a shared instance with a host, the host's.
         pub release: Release,
         /// Its type; of a shared instance with a host, the host's.

@@ -35,12 +35,16 @@ data! {
         pub supplies: BTreeMap<Release, Supplied>,
         /// Whether the last that it said of itself was a bang.
         pub banged: bool,
+        /// The latest timestamp of a partition that was dropped: what comes back under its name is later.
+        pub floor: Rank,
     }
 
     /// A partition, as the master keeps it.
     pub struct Slot {
         /// Whether the last format had it. Only such a partition is given to somebody.
         pub listed: bool,
+        /// Its place in that format, from 0; 0 if that had it not.
+        pub position: u8,
         /// Its addresses.
         pub address: Address,
         /// When it had to be processed again last.
@@ -157,8 +161,27 @@ data! {
         pub connection: Connection,
         /// The shared instances that it hosts, in the order of their references.
         pub shared: BTreeSet<Entry>,
+        /// The addresses of its partition.
+        pub address: Address,
         /// When it had to be processed again last.
         pub rank: Rank,
+    }
+}
+
+impl Registered {
+    /// Its partitions in the order in which they are looked at: that of the last format, then those that it had not, by name.
+    pub fn ordered(&self) -> Vec<Partition> {
+        let mut order: Vec<(bool, u8, Partition)> =
+            self.partitions.iter().map(|(name, slot)| (!slot.listed, slot.position, *name)).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(.., name)| name).collect()
+    }
+
+    /// Forgets a partition, but not that its timestamps were used.
+    pub(crate) fn drop_partition(&mut self, partition: Partition) {
+        if let Some(slot) = self.partitions.remove(&partition) {
+            self.floor = self.floor.max(slot.rank);
+        }
     }
 }
 
@@ -245,6 +268,7 @@ impl State {
                     parameters: instance.parameters,
                     connection: instance.connection,
                     shared: self.entries(number),
+                    address: slot.address,
                     rank: slot.rank,
                 });
             view.partitions.insert(*partition, seen);

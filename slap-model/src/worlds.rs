@@ -1,7 +1,6 @@
 //! Named small worlds. Each is finite once [`State::canonical`] has made timestamps dense, so that all of it can be explored.
 
 use crate::{Bounds, Event, State, names::*};
-use std::collections::BTreeMap;
 
 /// A small world: where it starts, and what may happen in it.
 #[derive(Clone, Debug)]
@@ -44,7 +43,7 @@ impl World {
 
     /// Begins with a computer that has so many partitions.
     fn formatted(mut self, computer: u8, partitions: u8) -> World {
-        let partitions: BTreeMap<_, _> = (0..partitions).map(|at| (Partition(at), Address(0))).collect();
+        let partitions = (0..partitions).map(|at| (Partition(at), Address(0))).collect();
         let event = Event::Format { computer: Computer(computer), partitions };
         self.start.step(&event);
         self.opening.push(event);
@@ -83,7 +82,7 @@ pub fn everything() -> World {
     let bounds = Bounds {
         computers: 3,
         sizes: vec![3, 2, 1, 0],
-        addresses: 2,
+        addresses: 3,
         titles: 4,
         releases: 2,
         kinds: 2,
@@ -92,6 +91,8 @@ pub fn everything() -> World {
         children: true,
         shared: true,
         filters: true,
+        odd_filters: true,
+        any_format: true,
         stops: true,
         supplies: true,
         renames: true,
@@ -102,6 +103,15 @@ pub fn everything() -> World {
         ..Bounds::default()
     };
     World::new("everything", "all that a master is asked", bounds).formatted(0, 3)
+}
+
+/// As [`everything`], but from the beginning: the default computer is known, and nothing else.
+pub fn everything_from_nothing() -> World {
+    World::new(
+        "everything from nothing",
+        "all that a master is asked before it knows anything",
+        everything().bounds,
+    )
 }
 
 /// As [`everything`], with nodes that work, and fail.
@@ -115,6 +125,8 @@ pub fn everything_with_nodes() -> World {
         faults: true,
         mail: 6,
         sizes: vec![2, 3],
+        any_format: false,
+        odd_filters: false,
         ..bounds
     };
     let world = World::new("everything with nodes", "master and nodes together", bounds);

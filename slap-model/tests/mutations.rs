@@ -55,8 +55,10 @@ fn each_mutation_breaks_exactly_its_rule() {
 }
 
 /// What a mutation breaks, if that is not exactly its rule.
-fn breaks_otherwise((rule, file, before, after): &Mutation) -> Option<String> {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutations").join(rule);
+fn breaks_otherwise(mutation: &Mutation) -> Option<String> {
+    let (rule, file, before, after) = mutation;
+    let number = MUTATIONS.iter().position(|it| it == mutation).unwrap();
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mutations/{number}-{rule}"));
     let sources = directory.join("src");
     let _ = fs::remove_dir_all(&directory);
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &sources);

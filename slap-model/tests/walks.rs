@@ -162,7 +162,7 @@ fn what_may_happen_in_a_world_is_what_it_was() {
     assert_eq!(
         found(worlds(), 60),
         [
-            ("allocation", None, 3208),
+            ("allocation", None, 3360),
             ("tree", None, 4946),
             ("shared", None, 22812),
             ("rename and bang", None, 4967),
@@ -173,7 +173,7 @@ fn what_may_happen_in_a_world_is_what_it_was() {
     assert_eq!(
         found(larger(), 60),
         [
-            ("larger allocation", Some(6), 5780),
+            ("larger allocation", Some(6), 5940),
             ("larger tree", Some(5), 6000),
             ("larger shared", Some(4), 36874),
             ("larger rename and bang", Some(6), 8818),

@@ -1,6 +1,7 @@
 //! A master's answers as the model's replies, read with the client's own codec.
 
 use super::names::{self, Name, find_connection, find_parameters, find_rank};
+use serde::Serialize;
 use slap_impl::{
     vocabulary::{RequestedState, SupplyState},
     wire::{
@@ -116,7 +117,8 @@ pub(super) fn wanted(state: RequestedState) -> Wanted {
     }
 }
 
-/// Reads the answer to a request. One that does not say which state is wanted is taken for `unsaid`, or is refused.
+/// Reads the answer to a request. One that does not say which state is wanted is taken for `unsaid`, or is refused. slapproxy, which does not
+/// say it, also tells the addresses of the partitions of that name of all computers: they are left out.
 pub(super) fn given(body: &[u8], unsaid: Option<Wanted>) -> Result<Given, String> {
     let value = decode(body).map_err(|error| error.to_string())?;
     let found = SoftwareInstance::from_value(&value).map_err(|error| error.to_string())?;
@@ -127,8 +129,16 @@ pub(super) fn given(body: &[u8], unsaid: Option<Wanted>) -> Result<Given, String
     }) {
         return Err(format!("its own parts differ from the others: {found:?}"));
     }
+    let place = names::place(&found.computer_id, &found.partition_id)?;
+    let address = match place {
+        Some(_) if unsaid.is_some() => None,
+        Some(place) => names::find_told_addresses(place.partition, &found.addresses)?,
+        None if unsaid.is_some() || found.addresses.is_empty() => None,
+        None => return Err(format!("addresses without a partition: {found:?}")),
+    };
     Ok(Given {
-        place: names::place(&found.computer_id, &found.partition_id)?,
+        place,
+        address,
         release: Name::find(&found.software_release_url)?,
         kind: Name::find(found.software_type.as_deref().unwrap_or_default())?,
         parameters: find_parameters(&found.parameters)?,
@@ -138,30 +148,57 @@ pub(super) fn given(body: &[u8], unsaid: Option<Wanted>) -> Result<Given, String
     })
 }
 
-/// Reads a computer's full information. slapproxy does not sort shared instances.
-pub(super) fn view(body: &[u8], is_sorted: bool) -> Result<View, String> {
+/// What a node is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Told {
+    pub(super) view: View,
+    /// Its partitions in their order.
+    pub(super) order: Vec<Partition>,
+}
+
+/// Reads what our master tells a node.
+pub(super) fn told_computer(body: &[u8]) -> Result<Told, String> {
     let value = decode(body).map_err(|error| error.to_string())?;
     let computer = objects::Computer::from_value(&value).map_err(|error| error.to_string())?;
+    let names = computer.partitions.iter().map(|it| Name::find(it.partition_id.as_str()));
+    Ok(Told { order: names.collect::<Result<_, _>>()?, view: view_of(&computer, true)? })
+}
+
+/// Reads a computer's full information. slapproxy does not sort shared instances, nor name instances.
+pub(super) fn view(body: &[u8], is_ours: bool) -> Result<View, String> {
+    let value = decode(body).map_err(|error| error.to_string())?;
+    view_of(&objects::Computer::from_value(&value).map_err(|error| error.to_string())?, is_ours)
+}
+
+fn view_of(computer: &objects::Computer, is_ours: bool) -> Result<View, String> {
     let mut view = View::default();
     for release in &computer.software_releases {
         let state = release.requested_state.ok_or("a release does not say which state is wanted")?;
         view.supplies.insert(Name::find(release.url.as_str())?, state == SupplyState::Available);
     }
     for found in &computer.partitions {
-        let seen = match &found.instance {
-            None if found.requested_state == RequestedState::Destroyed && !found.need_modification => None,
-            None => return Err(format!("a free partition that is to be processed: {found:?}")),
-            Some(instance) => {
-                let references = instance.shared_instances.iter().map(|it| it.reference.as_str());
-                if is_sorted && !references.is_sorted() {
-                    return Err(format!("shared instances out of order: {:?}", instance.shared_instances));
-                }
-                Some(seen(found, instance)?)
-            }
-        };
-        view.partitions.insert(Name::find(found.partition_id.as_str())?, seen);
+        view.partitions.insert(Name::find(found.partition_id.as_str())?, seen_in(found, is_ours)?);
     }
     Ok(view)
+}
+
+/// What a node sees in a partition; none when it is free.
+pub(super) fn seen_in(found: &objects::ComputerPartition, is_ours: bool) -> Result<Option<Seen>, String> {
+    let guid = format!("{}-{}", found.computer_id, found.partition_id);
+    if is_ours && found.instance_guid != Some(guid) {
+        return Err(format!("{} is named {:?}", found.partition_id, found.instance_guid));
+    }
+    match &found.instance {
+        None if found.requested_state == RequestedState::Destroyed && !found.need_modification => Ok(None),
+        None => Err(format!("a free partition that is to be processed: {found:?}")),
+        Some(instance) => {
+            let references = instance.shared_instances.iter().map(|it| it.reference.as_str());
+            if is_ours && !references.is_sorted() {
+                return Err(format!("shared instances out of order: {:?}", instance.shared_instances));
+            }
+            seen(found, instance).map(Some)
+        }
+    }
 }
 
 fn seen(partition: &objects::ComputerPartition, instance: &objects::Instance) -> Result<Seen, String> {
@@ -171,7 +208,10 @@ fn seen(partition: &objects::ComputerPartition, instance: &objects::Instance) ->
     if set.len() != entries.len() {
         return Err(format!("shared instances twice: {entries:?}"));
     }
+    let name: Partition = Name::find(partition.partition_id.as_str())?;
+    let address = names::find_told_addresses(name, &instance.addresses)?;
     Ok(Seen {
+        address: address.ok_or_else(|| format!("a busy partition without addresses: {name}"))?,
         title: Name::find(&instance.title)?,
         root: Name::find(&instance.root_title)?,
         state: wanted(partition.requested_state),

@@ -80,11 +80,7 @@ pub fn empty() -> State {
 
 /// The events that make the beginning of a world of [`empty`].
 pub fn prelude(world: &World) -> Vec<Event> {
-    let format = |(computer, registered): (&Computer, &slap_model::state::Registered)| Event::Format {
-        computer: *computer,
-        partitions: registered.partitions.iter().map(|(name, slot)| (*name, slot.address)).collect(),
-    };
-    world.start.computers.iter().map(format).collect()
+    world.opening.clone()
 }
 
 /// A list of events of a world, as the choices want it: until it is so long, or `is_over` says that they are over.

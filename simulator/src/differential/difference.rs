@@ -55,7 +55,18 @@ impl Difference {
         let mut parts = Vec::new();
         compare("reply", &json(model.0), &side(real.0), &mut parts);
         compare("kept", &json(model.1), &side(real.1), &mut parts);
-        Some(Difference::new(at, event, parts))
+        let mut difference = Difference::new(at, event, parts);
+        if real.0.as_ref() != Ok(model.0) {
+            // Which replies they are belongs to the difference: two refusals may be told for many reasons.
+            let real = real.0.as_ref().map_or("unreadable".to_owned(), |reply| reply.kind().to_string());
+            difference.kind = format!("{}, {} instead of {}", difference.kind, real, model.0.kind());
+        }
+        Some(difference)
+    }
+
+    /// A difference of these parts, if there are any.
+    pub(super) fn of_parts(at: usize, event: &Event, parts: Vec<Part>) -> Option<Difference> {
+        if parts.is_empty() { None } else { Some(Difference::new(at, event, parts)) }
     }
 
     /// A difference of these parts.

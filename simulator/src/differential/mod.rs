@@ -2,7 +2,9 @@
 //!
 //! * `names`, `question`, `answer`: the model's names, events and replies, as the XML wire has them; `rpc`: as calls of
 //!   JSON-RPC methods, as far as they can be told so
-//! * `real`: the real master in this process; `picture`: all that it keeps, in a form in which the model's can be compared
+//! * `real`: the real master in this process; `rows`: all that its database holds; `picture`: that in a form in which the model's
+//!   can be compared; `books`, `journal`: what the model does not say, and what it must be all the same
+//! * `asked`: what else is asked after a change
 //! * `choices`: lists of events from bytes or from a seed; `file`: lists as files
 //! * `run`: a list on both; `difference`: in what they differ; `shrink`: makes a list short that shows a difference
 //! * `slapproxy`: the same for slapproxy, as far as it goes
@@ -13,16 +15,20 @@
 //! `regressions/model/`.
 
 mod answer;
+mod asked;
+mod books;
 pub mod choices;
 pub mod difference;
 pub mod failure;
 pub mod file;
+mod journal;
 pub mod judge;
 mod names;
 mod picture;
 mod question;
 mod real;
 pub mod replay;
+mod rows;
 mod rpc;
 pub mod run;
 pub mod shrink;

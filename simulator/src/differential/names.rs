@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// The master's clock at rank 0: 2026-01-01T00:00:00Z, in microseconds since 1970.
 pub(super) const BASE_MICROSECONDS: i64 = 1_767_225_600_000_000;
 
+/// The same as a date; the lists are so short that it stays the same second.
+pub(super) const BASE_DATE: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
+
 /// Numbers that names are looked for with; a world uses fewer.
 const NAMES_MAX: u8 = 12;
 
@@ -48,8 +51,15 @@ macro_rules! names {
 }
 
 names! {
-    Computer(number) => format!("COMP-{number}");
-    Partition(number) => format!("slappart{number}");
+    // The default computer is not the first in any order, and the others' natural order is not that of their letters.
+    Computer(number) => match number {
+        0 => "COMP-7".to_owned(),
+        1 => "COMP-2".to_owned(),
+        2 => "COMP-10".to_owned(),
+        _ => format!("COMP-{}", number + 20),
+    };
+    // Its digits are hexadecimal: the letters' order is that of the numbers.
+    Partition(number) => format!("slappart{number:x}");
     // Neither `_`, which joins the two halves of a reference, nor `, `, which stands between titles in a message.
     Title(number) => format!("t{number} <b>&amp;'\"+%2B é");
     Release(number) => format!("http://example.org/r{number}/software.cfg?a=1&b=%20<é>");
@@ -138,7 +148,12 @@ pub(super) fn find_connection(found: &instance_xml::Parameters) -> Result<Connec
     find_dictionary(found, Connection, connection)
 }
 
-/// The addresses of a partition, each with its netmask.
+/// The name of a partition's network interface.
+pub(super) fn interface(partition: Partition) -> String {
+    format!("tap{}", partition.0)
+}
+
+/// The addresses of a partition, each with its netmask: one for the first, two for each other.
 pub(super) fn addresses(partition: Partition, address: Address) -> Vec<(String, String)> {
     let first = (format!("10.0.{}.{}", address.0, partition.0), "255.255.255.255".to_owned());
     let second = (format!("2001:db8:{:x}::{:x}", address.0, partition.0), "ffff:ffff::".to_owned());
@@ -153,6 +168,28 @@ pub(super) fn find_addresses(partition: Partition, found: &[(String, String)]) -
     (0..NAMES_MAX)
         .map(Address)
         .find(|address| addresses(partition, *address) == found)
+        .ok_or_else(|| format!("{found:?} are no addresses of {partition}"))
+}
+
+/// The addresses that a partition is told to have, each with its interface; none are none.
+///
+/// # Errors
+/// When they are none of the model's.
+pub(super) fn find_told_addresses(
+    partition: Partition,
+    found: &[(String, String)],
+) -> Result<Option<Address>, String> {
+    let told = |address: Address| {
+        let all = addresses(partition, address).into_iter();
+        all.map(|(address, _)| (interface(partition), address)).collect::<Vec<_>>()
+    };
+    if found.is_empty() {
+        return Ok(None);
+    }
+    (0..NAMES_MAX)
+        .map(Address)
+        .find(|address| told(*address) == found)
+        .map(Some)
         .ok_or_else(|| format!("{found:?} are no addresses of {partition}"))
 }
 

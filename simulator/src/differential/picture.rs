@@ -4,21 +4,17 @@
 use super::{
     answer::wanted,
     names::{self, Name, find_addresses, find_connection, find_parameters},
+    rows::{AddressRow, InstanceRow, PartitionRow, Rows, StatusRow},
 };
-use rusqlite::Connection as Database;
 use serde::Serialize;
-use slap_impl::{
-    store::{self, Instance, Partition, StatusRow},
-    vocabulary::SupplyState,
-    wire::instance_xml,
-};
+use slap_impl::{vocabulary::RequestedState, wire::instance_xml};
 use slap_model::{
     State,
     event::{ReleaseReport, Wanted, Word},
     names::{
         Computer, Connection, DEFAULT_COMPUTER, Kind, Number, Parameters, Place, Reference, Release, Title,
     },
-    state::{Registered, Shared, Slot, Status, Supplied},
+    state::{Instance, Registered, Shared, Slot, Status, Supplied},
 };
 use std::collections::BTreeMap;
 
@@ -76,7 +72,7 @@ impl Picture {
                 path(root, instance.title)
             })
         };
-        let seat = |instance: &slap_model::state::Instance| Seat {
+        let seat = |instance: &Instance| Seat {
             requester: instance.requester.as_ref().map(name),
             release: instance.release,
             kind: instance.kind,
@@ -101,14 +97,6 @@ impl Picture {
         Picture { computers: state.computers.clone(), instances }.tidied()
     }
 
-    /// What the database of the real master holds.
-    ///
-    /// # Errors
-    /// Those of SQLite; and a text where it holds what no list of events can have put there.
-    pub(super) fn of_database(database: &Database) -> rusqlite::Result<Result<Picture, String>> {
-        Ok(state_of_database(database)?.map(|state| Picture::of_state(&state)))
-    }
-
     /// The default computer is known without being registered, so nobody can tell whether it is.
     fn tidied(mut self) -> Picture {
         if self.computers.get(&DEFAULT_COMPUTER) == Some(&Registered::default()) {
@@ -121,93 +109,97 @@ impl Picture {
 /// What the database of the real master holds, as a state of the model, so that the model's rules can judge it.
 ///
 /// # Errors
-/// Those of SQLite; and a text where it holds what no list of events can have put there.
-pub(super) fn state_of_database(database: &Database) -> rusqlite::Result<Result<State, String>> {
-    let mut tables = Tables {
-        instances: store::instances(database)?,
-        statuses: store::access_statuses(database, None)?,
-        computers: Vec::new(),
-    };
-    for computer in store::computers(database)? {
-        let supplies = store::supplies(database, &computer.reference)?;
-        let partitions = store::partitions(database, &computer.reference)?;
-        tables.computers.push((computer, supplies, partitions));
-    }
-    Ok(tables.state())
-}
-
-struct Tables {
-    instances: Vec<Instance>,
-    statuses: Vec<StatusRow>,
-    computers: Vec<(store::Computer, Vec<store::Supply>, Vec<Partition>)>,
-}
-
-impl Tables {
-    fn state(mut self) -> Result<State, String> {
-        let mut state = State::default();
-        for (computer, supplies, partitions) in std::mem::take(&mut self.computers) {
-            let name: Computer = Name::find(computer.reference.as_str())?;
-            let mut registered = Registered::default();
-            for supply in &supplies {
-                let status = self.take(computer.reference.as_str(), "release", supply.url.as_str());
-                let status = status.map(|row| release_word(&row.status.text)).transpose()?;
-                let wanted = supply.state == SupplyState::Available;
-                registered.supplies.insert(Name::find(supply.url.as_str())?, Supplied { wanted, status });
-            }
-            for partition in &partitions {
-                let status =
-                    self.take(computer.reference.as_str(), "partition", partition.reference.as_str());
-                registered
-                    .partitions
-                    .insert(Name::find(partition.reference.as_str())?, slot(partition, status)?);
-            }
-            registered.banged = self.take(computer.reference.as_str(), "computer", "").is_some();
-            state.computers.insert(name, registered);
-        }
-        for instance in self.instances.clone() {
-            let kept = self.instance(&instance)?;
-            state.instances.insert(number(instance.number)?, kept);
-        }
-        match self.statuses.first() {
-            Some(row) => Err(format!("a report on what is not there: {row:?}")),
-            None => Ok(state),
-        }
-    }
-
-    fn take(&mut self, computer: &str, kind: &str, name: &str) -> Option<StatusRow> {
-        let is_it = |row: &StatusRow| row.computer == computer && row.kind == kind && row.name == name;
-        self.statuses.iter().position(is_it).map(|at| self.statuses.swap_remove(at))
-    }
-
-    fn instance(&mut self, instance: &Instance) -> Result<slap_model::state::Instance, String> {
-        let document = |text: &str| instance_xml::decode(text).map_err(|error| error.to_string());
-        let (place, shared) = match &instance.place {
-            store::Place::Partition(computer, partition) => {
-                (names::place(computer.as_str(), partition.as_str())?, None)
-            }
-            store::Place::Shared { reference, host } => {
-                let status = self.take("", "shared", reference.as_str());
-                let shared = Shared {
-                    reference: names::reference(reference.as_str())?,
-                    host: host.map(number).transpose()?,
-                    status: status.map(|row| word(&row.status.text)).transpose()?,
-                };
-                (None, Some(shared))
-            }
+/// A text where it holds what no list of events can have put there.
+pub(super) fn state_of_rows(rows: &Rows) -> Result<State, String> {
+    let mut state = State::default();
+    let mut statuses = Statuses { left: rows.statuses.iter().collect() };
+    for row in &rows.computers {
+        let registered = Registered {
+            floor: names::rank(row.floor)?,
+            banged: statuses.take(&row.reference, "computer", "").is_some(),
+            ..Registered::default()
         };
-        Ok(slap_model::state::Instance {
-            title: Name::find(instance.title.as_str())?,
-            root: instance.root.map(number).transpose()?,
-            requester: instance.requester.map(number).transpose()?,
-            release: Name::find(instance.release.as_str())?,
-            kind: Name::find(&instance.software_type)?,
-            parameters: find_parameters(&document(&instance.parameters)?)?,
-            connection: find_connection(&document(&instance.connection)?)?,
-            state: wanted(instance.state),
-            place,
-            shared,
-        })
+        state.computers.insert(Name::find(&row.reference)?, registered);
     }
+    for row in &rows.supplies {
+        let status = statuses.take(&row.computer, "release", &row.url);
+        let status = status.map(|row| release_word(&row.text)).transpose()?;
+        let wanted = match row.state.as_str() {
+            "available" => true,
+            "destroyed" => false,
+            other => return Err(format!("a release is wanted {other:?}")),
+        };
+        let supplies = &mut registered(&mut state, &row.computer)?.supplies;
+        if supplies.insert(Name::find(&row.url)?, Supplied { wanted, status }).is_some() {
+            return Err(format!("{} is supplied twice", row.url));
+        }
+    }
+    let mut addresses: BTreeMap<(&str, &str), Vec<&AddressRow>> = BTreeMap::new();
+    for row in &rows.addresses {
+        addresses.entry((&row.computer, &row.partition)).or_default().push(row);
+    }
+    for row in &rows.partitions {
+        let own = addresses.remove(&(row.computer.as_str(), row.reference.as_str())).unwrap_or_default();
+        let status = statuses.take(&row.computer, "partition", &row.reference);
+        let slot = slot(row, &own, status)?;
+        registered(&mut state, &row.computer)?.partitions.insert(Name::find(&row.reference)?, slot);
+    }
+    for row in &rows.instances {
+        let kept = instance(row, &mut statuses)?;
+        state.instances.insert(number(row.number)?, kept);
+    }
+    match (statuses.left.first(), addresses.first_key_value()) {
+        (Some(row), _) => Err(format!("a report on what is not there: {row:?}")),
+        (_, Some((partition, _))) => Err(format!("addresses of what is not there: {partition:?}")),
+        (None, None) => Ok(state),
+    }
+}
+
+fn registered<'a>(state: &'a mut State, computer: &str) -> Result<&'a mut Registered, String> {
+    let found = state.computers.get_mut(&Name::find(computer)?);
+    found.ok_or_else(|| format!("{computer} is no registered computer"))
+}
+
+/// The reports that nothing was found for yet.
+struct Statuses<'a> {
+    left: Vec<&'a StatusRow>,
+}
+
+impl<'a> Statuses<'a> {
+    fn take(&mut self, computer: &str, kind: &str, name: &str) -> Option<&'a StatusRow> {
+        let is_it = |row: &&StatusRow| row.computer == computer && row.kind == kind && row.name == name;
+        self.left.iter().position(is_it).map(|at| self.left.swap_remove(at))
+    }
+}
+
+fn instance(row: &InstanceRow, statuses: &mut Statuses<'_>) -> Result<Instance, String> {
+    let document = |text: &str| instance_xml::decode(text).map_err(|error| error.to_string());
+    let (place, shared) = match (row.shared, &row.computer, &row.partition, &row.reference) {
+        (false, Some(computer), Some(partition), None) => (names::place(computer, partition)?, None),
+        (true, None, None, Some(reference)) => {
+            let status = statuses.take("", "shared", reference);
+            let shared = Shared {
+                reference: names::reference(reference)?,
+                host: row.host.map(number).transpose()?,
+                status: status.map(|row| word(&row.text)).transpose()?,
+            };
+            (None, Some(shared))
+        }
+        _ => return Err(format!("an instance that is neither shared nor not: {row:?}")),
+    };
+    let state: RequestedState = row.state.parse().map_err(|error| format!("{error}"))?;
+    Ok(Instance {
+        title: Name::find(&row.title)?,
+        root: row.root.map(number).transpose()?,
+        requester: row.requester.map(number).transpose()?,
+        release: Name::find(&row.release)?,
+        kind: Name::find(&row.software_type)?,
+        parameters: find_parameters(&document(&row.parameters)?)?,
+        connection: find_connection(&document(&row.connection)?)?,
+        state: wanted(state),
+        place,
+        shared,
+    })
 }
 
 fn number(number: i64) -> Result<Number, String> {
@@ -215,30 +207,37 @@ fn number(number: i64) -> Result<Number, String> {
         .map_err(|_| format!("the instance has the number {number}: expected at most 65535"))
 }
 
-fn slot(partition: &Partition, status: Option<StatusRow>) -> Result<Slot, String> {
-    let name = Name::find(partition.reference.as_str())?;
+fn slot(row: &PartitionRow, own: &[&AddressRow], status: Option<&StatusRow>) -> Result<Slot, String> {
+    let name = Name::find(&row.reference)?;
+    let is_in_order = own.iter().map(|row| row.position).eq((0..).take(own.len()));
+    if !is_in_order || own.iter().any(|row| row.interface != names::interface(name)) {
+        return Err(format!("addresses in the wrong order or on the wrong interface: {own:?}"));
+    }
     let addresses: Vec<(String, String)> =
-        partition.addresses.iter().map(|it| (it.address.clone(), it.netmask.clone())).collect();
+        own.iter().map(|it| (it.address.clone(), it.netmask.clone())).collect();
     let status = match status {
-        Some(row) => Some(Status { about: names::rank(row.status.about)?, word: word(&row.status.text)? }),
+        Some(row) => Some(Status { about: names::rank(row.about)?, word: word(&row.text)? }),
         None => None,
     };
     Ok(Slot {
-        listed: partition.listed,
+        listed: row.listed,
+        position: row.position,
         address: find_addresses(name, &addresses)?,
-        rank: names::rank(partition.timestamp)?,
+        rank: names::rank(row.timestamp)?,
         status,
     })
 }
 
+/// The texts of what is reported of an instance.
+pub(super) const WORDS: [(&str, Word); 4] = [
+    ("#access Instance correctly started", Word::Started),
+    ("#access Instance correctly stopped", Word::Stopped),
+    ("#error while instanciating: it <broke> & stopped", Word::Error),
+    ("#error bang called: it <broke> & stopped", Word::Bang),
+];
+
 fn word(text: &str) -> Result<Word, String> {
-    let words = [
-        ("#access Instance correctly started", Word::Started),
-        ("#access Instance correctly stopped", Word::Stopped),
-        ("#error while instanciating: it <broke> & stopped", Word::Error),
-        ("#error bang called: it <broke> & stopped", Word::Bang),
-    ];
-    let found = words.iter().find(|(expected, _)| text == *expected);
+    let found = WORDS.iter().find(|(expected, _)| text == *expected);
     found.map(|(_, word)| *word).ok_or_else(|| format!("an unknown status: {text:?}"))
 }
 

@@ -1,14 +1,16 @@
 //! Events as questions to a master: the fields that slapos.core's client sends (slapos/slap/slap.py), marshalled where it
 //! marshals them.
 
-use super::names::{Name, addresses, connection, kind_text, parameters, reference_text, timestamp_text};
+use super::names::{
+    Name, addresses, connection, interface, kind_text, parameters, reference_text, timestamp_text,
+};
 use slap_impl::wire::{
     http::client,
     marshal::{Value, encode},
 };
 use slap_model::{
     Event, State,
-    event::{Filter, ReleaseReport, Report, Request, Wanted, Word},
+    event::{Filter, Formatted, ReleaseReport, Report, Request, Wanted, Word},
     names::{Address, Computer, Partition, Place, Reference, Release},
 };
 use std::collections::BTreeMap;
@@ -72,6 +74,9 @@ pub(super) fn of(state: &State, event: &Event) -> Option<Question> {
     }
 }
 
+/// The address and the netmask of every computer.
+pub(super) const COMPUTER_ADDRESS: (&str, &str) = ("127.0.0.1", "255.255.255.255");
+
 /// What reports say.
 pub(super) const MESSAGE: &str = "it <broke> & stopped";
 
@@ -94,14 +99,6 @@ fn dictionary(items: BTreeMap<String, String>) -> String {
 }
 
 fn request(wish: &Request) -> Question {
-    let filter = match wish.filter {
-        Filter::Anywhere => BTreeMap::new(),
-        Filter::Computer(computer) => BTreeMap::from([("computer_guid".to_owned(), computer.text())]),
-        Filter::Host(place) => BTreeMap::from([
-            ("computer_guid".to_owned(), place.computer.text()),
-            ("instance_guid".to_owned(), guid(place)),
-        ]),
-    };
     let state = wish.state.map(|state| match state {
         Wanted::Started => "started",
         Wanted::Stopped => "stopped",
@@ -112,7 +109,7 @@ fn request(wish: &Request) -> Question {
         ("software_type", kind_text(wish.kind)),
         ("partition_reference", wish.title.text()),
         ("partition_parameter_xml", dictionary(parameters(wish.parameters))),
-        ("filter_xml", dictionary(filter)),
+        ("filter_xml", dictionary(filter(wish.filter))),
         ("state", encode(&Value::optional(state))),
         ("shared_xml", encode(&Value::Bool(wish.shared))),
     ];
@@ -122,7 +119,34 @@ fn request(wish: &Request) -> Question {
     post("requestComputerPartition", fields)
 }
 
-fn guid(place: Place) -> String {
+/// A filter's keys and values.
+pub(super) fn filter(filter: Filter) -> BTreeMap<String, String> {
+    let (computer, host) = match filter {
+        Filter::Anywhere => (None, None),
+        Filter::Computer(computer) => (Some(computer), None),
+        Filter::Host(place) => (Some(place.computer), Some(place)),
+        Filter::Hosted { on, by } => (on, Some(by)),
+        Filter::Ignored => return IGNORED.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        Filter::Unknown => return BTreeMap::from([("cpu <&>".to_owned(), "many é".to_owned())]),
+    };
+    let computer = computer.map(|computer| ("computer_guid".to_owned(), computer.text()));
+    let host = host.map(|place| ("instance_guid".to_owned(), guid(place)));
+    computer.into_iter().chain(host).collect()
+}
+
+/// Keys that are for the instance, not for where it is.
+const IGNORED: [(&str, &str); 4] = [
+    ("retention_delay", RETENTION_DELAY),
+    ("fw_restricted_access", "on <&>"),
+    ("fw_rejected_sources", "10.0.0.1"),
+    ("fw_authorized_sources", "é"),
+];
+
+/// Text by XML, a number by JSON-RPC.
+pub(super) const RETENTION_DELAY: &str = "3600";
+
+/// The guid of what is in a partition.
+pub(super) fn guid(place: Place) -> String {
     format!("{}-{}", place.computer.text(), place.partition.text())
 }
 
@@ -150,7 +174,7 @@ fn supply(computer: Computer, release: Release, wanted: bool) -> Question {
     )
 }
 
-fn format(computer: Computer, partitions: &BTreeMap<Partition, Address>) -> Question {
+fn format(computer: Computer, partitions: &Formatted) -> Question {
     let text = |text: &str| Value::text(text);
     let partition = |(partition, address): (&Partition, &Address)| {
         let list = addresses(*partition, *address)
@@ -162,13 +186,13 @@ fn format(computer: Computer, partitions: &BTreeMap<Partition, Address>) -> Ques
         Value::dictionary([
             ("reference", text(&partition.text())),
             ("address_list", Value::List(list)),
-            ("tap", Value::dictionary([("name", text(&format!("tap{}", partition.0)))])),
+            ("tap", Value::dictionary([("name", text(&interface(*partition)))])),
         ])
     };
     let document = Value::dictionary([
         ("reference", text(&computer.text())),
-        ("address", text("127.0.0.1")),
-        ("netmask", text("255.255.255.255")),
+        ("address", text(COMPUTER_ADDRESS.0)),
+        ("netmask", text(COMPUTER_ADDRESS.1)),
         ("partition_list", Value::List(partitions.iter().map(partition).collect())),
     ]);
     post("loadComputerConfigurationFromXML", vec![("xml", encode(&document))])

@@ -1,15 +1,20 @@
 //! The real master in this process: its router, codec, commit queue and SQL, with a clock that is set before each event.
 
 use super::{
-    answer::{self, Response},
+    answer::{self, Response, Told},
     names::microseconds,
-    picture::{self, Picture},
-    question, rpc,
+    picture::state_of_rows,
+    question::{self, Question},
+    rows::{Entry, Rows, journal_after},
+    rpc,
 };
 use crate::world::{SetClock, World};
 use slap_impl::{
     master::{Configuration, Master},
-    wire::http::server::{Handler, Request},
+    wire::{
+        http::server::{Handler, Request},
+        marshal::{Value, decode},
+    },
 };
 use slap_model::{
     Event, Reply, State,
@@ -46,6 +51,40 @@ impl Real {
     /// When the answer is no reply of the model.
     pub(super) async fn step(&self, before: &State, event: &Event) -> Result<Reply, String> {
         let Some(question) = question::of(before, event) else { return Ok(Reply::Local) };
+        let response = self.answer(before, &question).await;
+        answer::reply(event, &response)
+    }
+
+    /// What a node is told, with the order of its partitions.
+    ///
+    /// # Errors
+    /// When the answer cannot be read.
+    pub(super) async fn full(&self, state: &State, computer: Computer) -> Result<Told, String> {
+        let question = question::of(state, &Event::Look(computer)).ok_or("it is no question")?;
+        let response = self.answer(state, &question).await;
+        if response.status != 200 {
+            return Err(format!("{}: {}", response.status, String::from_utf8_lossy(&response.body)));
+        }
+        answer::told_computer(&response.body)
+    }
+
+    /// The answers to questions that change nothing.
+    ///
+    /// # Errors
+    /// When one is refused, or cannot be read.
+    pub(super) async fn ask(&self, state: &State, questions: Vec<Question>) -> Result<Vec<Value>, String> {
+        let mut answers = Vec::new();
+        for question in questions {
+            let Response { status, body } = self.answer(state, &question).await;
+            if status != 200 {
+                return Err(format!("{}: {status}: {}", question.endpoint, String::from_utf8_lossy(&body)));
+            }
+            answers.push(decode(&body).map_err(|error| error.to_string())?);
+        }
+        Ok(answers)
+    }
+
+    async fn answer(&self, before: &State, question: &Question) -> Response {
         // What is renewed is renewed with the next rank.
         self.clock.set(microseconds(before.now + 1));
         let encoded = question.encoded();
@@ -60,10 +99,10 @@ impl Real {
             request.query = encoded;
         }
         let response = self.master.clone().handle(request).await;
-        answer::reply(event, &Response { status: response.status, body: response.body.to_vec() })
+        Response { status: response.status, body: response.body.to_vec() }
     }
 
-    /// The same by a call of a JSON-RPC method; none when the event cannot be told so.
+    /// The same as [`Real::step`] by a call of a JSON-RPC method; none when the event cannot be told so.
     pub(super) async fn call(&self, before: &State, event: &Event) -> Option<Result<Reply, String>> {
         let rpc::Call { method, document } = rpc::of(before, event)?;
         self.clock.set(microseconds(before.now + 1));
@@ -78,20 +117,21 @@ impl Real {
         Some(rpc::reply(response.status, &response.body))
     }
 
-    /// All that it keeps.
+    /// All that it keeps, as a state of the model.
     ///
     /// # Errors
     /// When the database holds what no list of events can have put there, or cannot be read.
     pub(super) fn state(&self) -> Result<State, String> {
-        self.master.read(picture::state_of_database).map_err(|error| error.to_string())?
+        state_of_rows(&self.rows(i64::MAX)?.0)
     }
 
-    /// As [`Real::state`], to be compared.
+    /// All that it keeps: all rows, and the journal's entries after a sequence.
     ///
     /// # Errors
-    /// Those of [`Real::state`].
-    pub(super) fn picture(&self) -> Result<Picture, String> {
-        self.master.read(Picture::of_database).map_err(|error| error.to_string())?
+    /// When it cannot be read.
+    pub(super) fn rows(&self, sequence: i64) -> Result<(Rows, Vec<Entry>), String> {
+        let read = |database: &_| Ok((Rows::of(database)?, journal_after(database, sequence)?));
+        self.master.read(read).map_err(|error| error.to_string())
     }
 }
 

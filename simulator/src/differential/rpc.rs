@@ -6,14 +6,14 @@
 use super::{
     answer,
     names::{self, Name, addresses, connection, find_connection, find_parameters, kind_text, parameters},
-    question::MESSAGE,
+    question::{self, MESSAGE, RETENTION_DELAY},
 };
 use serde_json::{Map, Value as Json, json};
 use slap_impl::{vocabulary::RequestedState, wire::instance_xml};
 use slap_model::{
     Event, Reply, State,
-    event::{Filter, ReleaseReport, Report, Request, Wanted, Word},
-    names::{Place, Reference},
+    event::{ReleaseReport, Report, Request, Wanted, Word},
+    names::{Address, Place, Reference},
     reply::Given,
     state::Instance,
 };
@@ -51,7 +51,7 @@ pub(super) fn of(state: &State, event: &Event) -> Option<Call> {
         Event::Format { computer, partitions } => {
             let partitions = partitions.iter().map(|(partition, address)| {
                 let ips = addresses(*partition, *address).into_iter().map(|(address, netmask)| {
-                    let interface = format!("tap{}", partition.0);
+                    let interface = names::interface(*partition);
                     json!({ "ip-address": address, "netmask": netmask, "network-interface": interface })
                 });
                 json!({ "partition_id": partition.text(), "ip_list": ips.collect::<Vec<_>>() })
@@ -103,14 +103,10 @@ pub(super) fn of(state: &State, event: &Event) -> Option<Call> {
 }
 
 fn request(wish: &Request) -> Option<Call> {
-    let filter = match wish.filter {
-        Filter::Anywhere => json!({}),
-        Filter::Computer(computer) => json!({ "computer_guid": computer.text() }),
-        Filter::Host(place) => json!({
-            "computer_guid": place.computer.text(),
-            "instance_guid": format!("{}-{}", place.computer.text(), place.partition.text()),
-        }),
-    };
+    let mut filter = json!(question::filter(wish.filter));
+    if let Some(delay) = filter.get_mut("retention_delay") {
+        *delay = json!(RETENTION_DELAY.parse::<u32>().ok()?);
+    }
     if wish.by.is_some() {
         return None;
     }
@@ -155,6 +151,12 @@ fn on_instance(
     method: &'static str,
     mut document: Json,
 ) -> Option<Call> {
+    document["instance_guid"] = json!(named(state, place, shared)?);
+    Some(Call { method, document })
+}
+
+/// The guid of the instance in a partition, or of a shared one that it hosts, if they are there.
+pub(super) fn named(state: &State, place: Place, shared: Option<Reference>) -> Option<String> {
     let (number, holder) =
         state.instances.iter().find(|(_, it)| it.place == Some(place) && it.shared.is_none())?;
     let instance = match shared {
@@ -163,8 +165,7 @@ fn on_instance(
             it.shared.is_some_and(|shared| shared.reference == reference && shared.host == Some(*number))
         })?,
     };
-    document["instance_guid"] = json!(guid(state, instance));
-    Some(Call { method, document })
+    Some(guid(state, instance))
 }
 
 fn guid(state: &State, instance: &Instance) -> String {
@@ -217,6 +218,7 @@ fn given(document: &Json) -> Result<Given, String> {
     let state: RequestedState = text("state")?.parse().map_err(|error| format!("{error}: {document}"))?;
     Ok(Given {
         place,
+        address: address(place, &document["ip_list"])?,
         release: Name::find(text("software_release_uri")?)?,
         kind: Name::find(text("software_type")?)?,
         parameters: find_parameters(&texts(&document["parameters"])?)?,
@@ -224,6 +226,16 @@ fn given(document: &Json) -> Result<Given, String> {
         state: answer::wanted(state),
         rank: None,
     })
+}
+
+fn address(place: Option<Place>, list: &Json) -> Result<Option<Address>, String> {
+    let list: Vec<(String, String)> =
+        serde_json::from_value(list.clone()).map_err(|error| error.to_string())?;
+    match place {
+        Some(place) => names::find_told_addresses(place.partition, &list),
+        None if list.is_empty() => Ok(None),
+        None => Err(format!("{list:?} without a partition")),
+    }
 }
 
 fn texts(document: &Json) -> Result<instance_xml::Parameters, String> {

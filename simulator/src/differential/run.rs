@@ -1,14 +1,18 @@
 //! A list of events on the model and on the real master: the first difference ends it.
 
 use super::{
+    answer::Told,
+    asked,
+    books::{Books, Done},
     choices,
     difference::{Difference, compare, json, side},
-    picture::Picture,
+    picture::{Picture, state_of_rows},
     real::Real,
     rpc,
 };
 use crate::world::World;
-use slap_model::{Event, Refusal, Reply, State, reply::Ignored, state::View};
+use serde_json::Value;
+use slap_model::{Event, Refusal, Reply, State, names::Place, reply::Ignored, state::View};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often each kind of event that reaches a master, and of reply, occurred.
@@ -175,6 +179,7 @@ pub struct Both {
     count: usize,
     /// What was kept when the nodes were told last.
     told: Picture,
+    books: Books,
 }
 
 /// One event on both.
@@ -194,7 +199,14 @@ impl Both {
     /// Both at their beginning.
     pub async fn open(world: &World, wires: Wires) -> Both {
         let real = Real::open(world).await;
-        Both { state: choices::empty(), real, wires, count: 0, told: Picture::default() }
+        Both {
+            state: choices::empty(),
+            real,
+            wires,
+            count: 0,
+            told: Picture::default(),
+            books: Books::default(),
+        }
     }
 
     /// Lets an event happen on both, and compares the replies and all that is kept.
@@ -210,30 +222,69 @@ impl Both {
             Some(real) => real,
             None => self.real.step(&self.state, event).await,
         };
-        let mut model = self.state.step(event);
-        if is_call {
-            model = rpc::shown(&model);
-        }
+        let before = self.state.clone();
+        let reply = self.state.step(event);
+        let model = if is_call { rpc::shown(&reply) } else { reply.clone() };
         let expected = Picture::of_state(&self.state);
-        let kept = if event.reaches_master() { self.real.picture() } else { Ok(expected.clone()) };
+        if !event.reaches_master() {
+            let difference = Difference::of(at, event, (&model, &expected), (&real, &Ok(expected.clone())));
+            return BothStep { model, real, is_call, difference };
+        }
+        let rows = self.real.rows(self.books.sequence());
+        let kept = rows.as_ref().map_err(String::clone).and_then(|(rows, _)| state_of_rows(rows));
+        let kept = kept.map(|state| Picture::of_state(&state));
         let mut difference = Difference::of(at, event, (&model, &expected), (&real, &kept));
+        if let (None, Ok((rows, entries))) = (&difference, rows) {
+            let mail = match event {
+                Event::Deliver(mail) | Event::LoseAnswer(mail) if before.mail.contains(mail) => {
+                    Some(mail.event())
+                }
+                _ => None,
+            };
+            let asked = mail.as_ref().unwrap_or(event);
+            let done = Done { before: &before, event: asked, is_call, reply: &reply, after: &self.state };
+            let parts = self.books.check(&done, rows, &entries);
+            difference = Difference::of_parts(at, event, parts);
+        }
         if difference.is_none() && self.told != expected {
-            difference = self.look_at_all(at, event).await;
+            difference = self.ask_all(at, event).await;
             self.told = expected;
         }
         BothStep { model, real, is_call, difference }
     }
 
-    /// What every node is told, which the master keeps ready, and which may be older than the database then.
-    async fn look_at_all(&self, at: usize, event: &Event) -> Option<Difference> {
+    /// What every node is told, which the master keeps ready, and which may be older than the database then; and what is told of one
+    /// of the partitions and one of the releases, in turn.
+    async fn ask_all(&self, at: usize, event: &Event) -> Option<Difference> {
         let mut parts = Vec::new();
-        for computer in self.state.computers.keys() {
-            let seen = self.real.step(&self.state, &Event::Look(*computer)).await;
-            let expected = Reply::View(self.state.view(*computer));
+        let state = &self.state;
+        for (computer, registered) in &state.computers {
+            let seen = self.real.full(state, *computer).await;
+            let expected = Told { view: state.view(*computer), order: registered.ordered() };
             if seen.as_ref() != Ok(&expected) {
                 compare("told", &json(&expected), &side(&seen), &mut parts);
             }
         }
-        if parts.is_empty() { None } else { Some(Difference::new(at, event, parts)) }
+        let places = state.computers.iter().flat_map(|(computer, registered)| {
+            registered.partitions.keys().map(|name| Place { computer: *computer, partition: *name })
+        });
+        let places: Vec<Place> = places.collect();
+        if let Some(place) = places.get(at % places.len().max(1)) {
+            let expected = asked::partition(state, &self.books, *place);
+            let found = self.real.ask(state, asked::of_partition(*place)).await;
+            let found = found.map(|found| asked::read_partition(*place, &found));
+            compare("asked.partition", &expected, &found.unwrap_or_else(Value::from), &mut parts);
+        }
+        let releases = state.computers.iter().flat_map(|(computer, registered)| {
+            registered.supplies.keys().map(|release| (*computer, *release))
+        });
+        let releases: Vec<_> = releases.collect();
+        if let Some((computer, release)) = releases.get(at % releases.len().max(1)) {
+            let expected = asked::release(&self.books, *computer, *release);
+            let found = self.real.ask(state, asked::of_release(*computer, *release)).await;
+            let found = found.map(|found| asked::read_status(&found[0]));
+            compare("asked.release", &expected, &found.unwrap_or_else(Value::from), &mut parts);
+        }
+        Difference::of_parts(at, event, parts)
     }
 }

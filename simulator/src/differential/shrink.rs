@@ -54,7 +54,7 @@ pub fn simplify(events: &[Event], mut shows: impl FnMut(&[Event]) -> bool) -> Ve
 }
 
 /// Each makes one thing of an event plainer.
-const PLAINER: [fn(&mut Event); 8] = [
+const PLAINER: [fn(&mut Event); 9] = [
     |event| of_request(event, |request| request.kind = Some(DEFAULT_KIND)),
     |event| of_request(event, |request| request.release = Release(0)),
     |event| of_request(event, |request| request.parameters = Parameters(0)),
@@ -67,12 +67,17 @@ const PLAINER: [fn(&mut Event); 8] = [
     },
     |event| {
         if let Event::Format { partitions, .. } = event {
-            partitions.retain(|partition, _| partition.0 < 2);
+            partitions.retain(|partition| partition.0 < 2);
         }
     },
     |event| {
         if let Event::Format { partitions, .. } = event {
-            partitions.retain(|partition, _| partition.0 < 1);
+            partitions.retain(|partition| partition.0 < 1);
+        }
+    },
+    |event| {
+        if let Event::Format { partitions, .. } = event {
+            partitions.sort();
         }
     },
 ];

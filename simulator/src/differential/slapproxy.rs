@@ -44,6 +44,8 @@ pub struct Shadow {
 struct ShadowComputer {
     supplies: BTreeMap<Release, bool>,
     partitions: BTreeMap<Partition, ShadowSlot>,
+    /// In which order they are given away.
+    order: Vec<Partition>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -79,6 +81,7 @@ impl Shadow {
             let of_computer = shadow.computers.entry(*computer).or_default();
             of_computer.supplies =
                 registered.supplies.iter().map(|(release, supply)| (*release, supply.wanted)).collect();
+            of_computer.order = registered.ordered();
             for (partition, slot) in &registered.partitions {
                 let place = slap_model::names::Place { computer: *computer, partition: *partition };
                 let tenant = state.tenant(place).map(|(number, instance)| ShadowTenant {
@@ -121,7 +124,9 @@ impl Shadow {
             let computer: Computer = Name::find(text(row, "computer_reference"))?;
             let partition: Partition = Name::find(text(row, "reference"))?;
             let slot = slot(row, partition, &addresses(tables, row))?;
-            shadow.computers.entry(computer).or_default().partitions.insert(partition, slot);
+            let of_computer = shadow.computers.entry(computer).or_default();
+            of_computer.partitions.insert(partition, slot);
+            of_computer.order.push(partition);
         }
         for row in rows(tables, "slave") {
             let place = names::place(text(row, "computer_reference"), text(row, "hosted_by"))?;
@@ -232,7 +237,7 @@ fn said(event: &Event, response: &Response) -> Result<Value, String> {
 fn sayable(event: &Event, reply: &Reply) -> Value {
     match reply {
         Reply::Given(given) => {
-            let mut given = given.clone();
+            let mut given = slap_model::reply::Given { address: None, ..given.clone() };
             if matches!(event, Event::Request(request) if request.shared) {
                 given.state = Wanted::Started;
             }

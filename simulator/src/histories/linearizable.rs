@@ -43,11 +43,13 @@ impl SequentialSpec for Cloud {
         match self.0.step(event) {
             Reply::Refused(why) => Told::Refused(why.status()),
             Reply::Given(mut given) => {
-                given.rank = None;
+                (given.rank, given.address) = (None, None);
                 Told::Reply(Reply::Given(given))
             }
             Reply::View(mut view) => {
-                view.partitions.values_mut().flatten().for_each(|seen| seen.rank = 0);
+                view.partitions.values_mut().flatten().for_each(|seen| {
+                    (seen.rank, seen.address) = (0, Address(0));
+                });
                 Told::Reply(Reply::View(view))
             }
             other => Told::Reply(other),
@@ -237,6 +239,7 @@ fn told(operation: &Operation) -> Told {
         Answer::Ignored(_) => Reply::Ignored(Ignored::Late),
         Answer::Given(given) => Reply::Given(slap_model::reply::Given {
             place: given.place,
+            address: None,
             release: given.seen.release,
             kind: DEFAULT_KIND,
             parameters: Parameters(small(given.seen.parameters)),
@@ -273,6 +276,7 @@ fn model(seen: &Seen) -> slap_model::state::Seen {
         parameters: Parameters(small(seen.parameters)),
         connection: Connection(small(seen.connection)),
         shared: seen.shared.iter().map(entry).collect::<BTreeSet<Entry>>(),
+        address: Address(0),
         rank: 0,
     }
 }

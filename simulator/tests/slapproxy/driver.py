@@ -35,7 +35,7 @@ def begin(directory, number):
     for name in os.listdir(directory):
         os.unlink(os.path.join(directory, name))
     configuration = types.SimpleNamespace(
-        computer_id="COMP-0",
+        computer_id="COMP-7",
         database_uri=os.path.join(directory, "proxy%d.db" % number),
         software_product_list={},
         multimaster={},

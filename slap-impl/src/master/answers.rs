@@ -81,7 +81,10 @@ impl Master {
                 let status = store::access_status(connection, Subject::Partition(computer, reference))?;
                 Ok(Ok((partition, status)))
             }
-            None => Ok(Err(unknown_partition(connection, computer, reference)?)),
+            None => {
+                let default = self.default_computer.as_ref();
+                Ok(Err(unknown_partition(connection, default, computer, reference)?))
+            }
         })?
     }
 
@@ -144,7 +147,9 @@ impl Master {
         computer: &ComputerId,
         url: &SoftwareUrl,
     ) -> rusqlite::Result<Result<crate::wire::status::AccessStatus, Refusal>> {
-        if store::computer(connection, computer)?.is_none() {
+        if self.default_computer.as_ref() != Some(computer)
+            && store::computer(connection, computer)?.is_none()
+        {
             return Ok(Err(unknown_computer(connection, computer)?));
         }
         if store::supply(connection, computer, url)?.is_none() {

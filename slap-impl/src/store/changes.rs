@@ -63,27 +63,36 @@ pub fn upsert_partition(
     Ok(())
 }
 
-/// Marks a partition as no longer part of its computer: it is not given away again.
+/// Marks a partition as no longer part of its computer: it is not given away again, and has no place in the format any more.
 pub fn unlist_partition(connection: &Connection, partition: &Partition) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("UPDATE partition SET listed = 0 WHERE computer = ?1 AND reference = ?2")?
+        .prepare_cached(
+            "UPDATE partition SET listed = 0, position = 0 WHERE computer = ?1 AND reference = ?2",
+        )?
         .execute((&partition.computer, &partition.reference))
         .map(drop)
 }
 
-/// Removes a partition with its addresses; it must hold no instance.
+/// Removes a partition with its addresses; it must hold no instance. Its computer remembers that its timestamps were used.
 pub fn delete_partition(
     connection: &Connection,
     computer: &ComputerId,
     reference: &PartitionId,
 ) -> rusqlite::Result<()> {
     connection
+        .prepare_cached(
+            "UPDATE computer SET floor = max(floor, timestamp) FROM partition
+            WHERE computer.reference = ?1 AND partition.computer = ?1 AND partition.reference = ?2",
+        )?
+        .execute((computer, reference))?;
+    connection
         .prepare_cached("DELETE FROM partition WHERE computer = ?1 AND reference = ?2")?
         .execute((computer, reference))
         .map(drop)
 }
 
-/// Sets that the node has to process a partition again. Its timestamp becomes `now`, microseconds since 1970, but always grows.
+/// Sets that the node has to process a partition again. Its timestamp becomes `now`, microseconds since 1970, but always grows:
+/// also above those of partitions that its computer had before, since it may have been one of them.
 pub fn renew_timestamp(
     connection: &Connection,
     computer: &ComputerId,
@@ -92,7 +101,9 @@ pub fn renew_timestamp(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE partition SET timestamp = max(?3, timestamp + 1) WHERE computer = ?1 AND reference = ?2",
+            "UPDATE partition
+            SET timestamp = max(?3, timestamp + 1, (SELECT floor + 1 FROM computer WHERE reference = ?1))
+            WHERE computer = ?1 AND reference = ?2",
         )?
         .execute((computer, partition, now))
         .map(drop)

@@ -8,8 +8,11 @@ use std::{fmt, path::Path, rc::Rc};
 const APPLICATION_ID: i64 = 0x736c_6170;
 
 /// The numbered migrations; a database of version N has had the first N of them.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_cloud.sql"), include_str!("migrations/0002_trees.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_cloud.sql"),
+    include_str!("migrations/0002_trees.sql"),
+    include_str!("migrations/0003_floor.sql"),
+];
 
 /// The version of a database that this program writes.
 pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
@@ -167,10 +170,11 @@ mod tests {
         for version in 1..=SCHEMA_VERSION {
             let older = Connection::open_in_memory().unwrap();
             migrate_to(&older, "old", version).unwrap();
-            older.execute("INSERT INTO computer VALUES ('COMP-1', '', '', 7)", []).unwrap();
             older
                 .execute_batch(
-                    "INSERT INTO partition VALUES ('COMP-1', 'slappart0', 0, 1, 5);
+                    "INSERT INTO computer (reference, address, netmask, revision) VALUES ('COMP-1', '', '', 7);
+                    INSERT INTO partition VALUES ('COMP-1', 'slappart0', 0, 1, 5);
+                    INSERT INTO partition VALUES ('COMP-1', 'slappart1', 3, 0, 5);
                     INSERT INTO access_status VALUES ('COMP-1', 'partition', 'slappart0', '#access', '', 1, 1, '', 5);",
                 )
                 .unwrap();
@@ -201,6 +205,15 @@ mod tests {
             assert_eq!((instance.number, instance.title.as_str()), (3, "a"), "from {version}");
             assert_eq!((instance.connection.as_str(), instance.state.as_str()), ("c", "stopped"));
             assert_eq!(crate::store::access_statuses(&older, None).unwrap()[0].status.about, 5);
+            let (floor, unlisted): (i64, i64) = older
+                .query_row(
+                    "SELECT floor, p.position FROM computer, partition AS p WHERE p.listed = 0",
+                    [],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .unwrap();
+            let expected = if version < 3 { 0 } else { 3 };
+            assert_eq!((floor, unlisted), (0, expected), "from {version}");
         }
     }
 

@@ -119,7 +119,7 @@ rules! {
     ListRenews "list-renews" "report::timestamps" "testSlapOSERP5AllocationScenario: test_slave_instance_allocation_scenario, test_stopped_slave_instance_allocation_scenario"
     /// Other addresses give the instance a new timestamp.
     AddressRenews "address-renews" "report::timestamps" "testSlapOSERP5AllocationScenario; decision addresses-renew"
-    /// A timestamp never goes back.
+    /// A timestamp never goes back, not even when a format drops the partition and a later one has it again.
     TimestampsGrow "timestamps-grow" "report::timestamps" "testSlapOSERP5AllocationScenario; decision timestamps-grow"
     /// A timestamp grows only for a reason.
     NoNeedlessRenewal "no-needless-renewal" "report::timestamps" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_started_no_bang"

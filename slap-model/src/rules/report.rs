@@ -3,9 +3,9 @@
 use super::{Found, Rule, Transition};
 use crate::{
     event::{Event, ReleaseReport, Report, Wanted, Word},
-    names::{Number, Place, Rank},
+    names::{Computer, Number, Place, Rank},
     reply::Reply,
-    state::{Instance, State},
+    state::{Instance, Registered, State},
 };
 use std::collections::BTreeSet;
 
@@ -65,9 +65,16 @@ fn ranks(before: &State, after: &State, instance: &Instance) -> Option<(Rank, Ra
 fn timestamps(transition: &Transition<'_>, found: &mut Found) {
     let Transition { before, after, .. } = transition;
     for (computer, registered) in &after.computers {
+        let floor = floor(before, registered, *computer);
+        found.expect(registered.floor >= floor, Rule::TimestampsGrow, computer);
         for (partition, slot) in &registered.partitions {
             let place = Place { computer: *computer, partition: *partition };
-            let Some(old_slot) = before.slot(place) else { continue };
+            let Some(old_slot) = before.slot(place) else {
+                found.expect(slot.rank == 0 || slot.rank > floor, Rule::TimestampsGrow, place);
+                continue;
+            };
+            let is_later = slot.rank == old_slot.rank || slot.rank > floor;
+            found.expect(is_later, Rule::TimestampsGrow, place);
             found.expect(slot.rank >= old_slot.rank, Rule::TimestampsGrow, place);
             let grew = slot.rank != old_slot.rank;
             let Some((at, new)) = after.tenant(place) else {
@@ -95,6 +102,13 @@ fn timestamps(transition: &Transition<'_>, found: &mut Found) {
             found.expect(!grew || has_reason, Rule::NoNeedlessRenewal, place);
         }
     }
+}
+
+/// The latest timestamp that a partition of a computer had which was dropped, until now or before.
+fn floor(before: &State, after: &Registered, computer: Computer) -> Rank {
+    let Some(old) = before.computers.get(&computer) else { return 0 };
+    let dropped = old.partitions.iter().filter(|(name, _)| !after.partitions.contains_key(name));
+    dropped.map(|(_, slot)| slot.rank).fold(old.floor, Rank::max)
 }
 
 /// Whether an instance is processed again though nothing about it changed.
@@ -225,9 +239,13 @@ fn formats(Transition { before, event, reply, after }: &Transition<'_>, found: &
     let stay: BTreeSet<_> = stay.map(|place| place.partition).collect();
     let is_told = if stay.is_empty() { **reply == Reply::Done } else { **reply == Reply::Kept(stay) };
     found.expect(is_told, Rule::FormatTellsWhatStays, computer);
-    let slots = after.computers.get(computer).map(|registered| &registered.partitions);
-    let listed = slots.into_iter().flatten().filter(|(_, slot)| slot.listed);
-    let is_obeyed = listed.map(|(partition, slot)| (partition, &slot.address)).eq(partitions.iter());
+    let listed = after.computers.get(computer).into_iter().flat_map(|registered| {
+        let slot = |name| registered.partitions.get(&name).map(|slot| (name, slot));
+        registered.ordered().into_iter().filter_map(slot).filter(|(_, slot)| slot.listed)
+    });
+    let is_obeyed = listed
+        .map(|(partition, slot)| (partition, slot.address))
+        .eq(partitions.iter().map(|(partition, address)| (*partition, *address)));
     found.expect(is_obeyed, Rule::FormatIsObeyed, computer);
 }
 

@@ -34,6 +34,10 @@ fn places(Transition { before, event, reply, after }: &Transition<'_>, found: &m
             && let Event::Request(Request { filter: Filter::Computer(computer), .. }) = event
         {
             found.expect(place.computer == *computer, Rule::FilterIsObeyed, place);
+        } else if let Some(place) = instance.place
+            && let Event::Request(Request { filter: Filter::Unknown, .. }) = event
+        {
+            found.expect(false, Rule::FilterIsObeyed, place);
         }
     }
     if let (Event::Request(request), Reply::Refused(Refusal::NoRoom)) = (event, reply) {
@@ -58,7 +62,11 @@ fn hosts(Transition { before, event, after, .. }: &Transition<'_>, found: &mut F
         let Event::Request(request) = event else { continue };
         let Some(host) = after.instances.get(&host_number) else { continue };
         let is_there = match request.filter {
-            Filter::Anywhere => true,
+            Filter::Anywhere | Filter::Ignored => true,
+            Filter::Unknown => false,
+            Filter::Hosted { on, by } => {
+                host.place == Some(by) && on.is_none_or(|computer| computer == by.computer)
+            }
             Filter::Computer(computer) => host.place.is_some_and(|place| place.computer == computer),
             Filter::Host(place) => host.place == Some(place),
         };

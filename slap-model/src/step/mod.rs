@@ -88,14 +88,13 @@ impl Desk<'_> {
         }
         for place in self.renewed {
             let now = self.state.now;
-            let registered = self.state.computers.get_mut(&place.computer);
-            let Some(slot) = registered.and_then(|it| it.partitions.get_mut(&place.partition)) else {
-                continue;
-            };
-            if slot.rank >= now {
+            let Some(registered) = self.state.computers.get_mut(&place.computer) else { continue };
+            let floor = registered.floor;
+            let Some(slot) = registered.partitions.get_mut(&place.partition) else { continue };
+            if slot.rank.max(floor) >= now {
                 decisions.insert(Decision::TimestampsGrow);
             }
-            slot.rank = now.max(slot.rank + 1);
+            slot.rank = now.max(slot.rank + 1).max(floor + 1);
             if let Reply::Given(given) = &mut reply
                 && given.place == Some(place)
                 && given.rank.is_some()

@@ -3,34 +3,42 @@
 use super::{Answer, Desk};
 use crate::{
     decisions::Decision,
-    event::ReleaseReport,
-    names::{Address, Computer, Partition, Place, Release},
+    event::{Formatted, ReleaseReport},
+    names::{Computer, Partition, Place, Release},
     reply::{Ignored, Refusal, Reply},
     state::{Slot, Supplied},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 impl Desk<'_> {
     /// A busy partition stays until its instance is gone, but is not given away again
     /// (testSlapOSSlapToolComputeNodeUpdateFromDict, `test_Remove*`).
-    pub(super) fn format(&mut self, computer: Computer, partitions: &BTreeMap<Partition, Address>) -> Answer {
+    pub(super) fn format(&mut self, computer: Computer, partitions: &Formatted) -> Answer {
         let mut kept = BTreeSet::new();
-        let old: Vec<Partition> = self.registered(computer).partitions.keys().copied().collect();
-        for partition in old.into_iter().filter(|partition| !partitions.contains_key(partition)) {
+        let (there, gone): (Vec<Partition>, Vec<Partition>) =
+            self.registered(computer).ordered().into_iter().partition(|it| partitions.contains_key(it));
+        // slapproxy leaves those where they are that it has, and puts the others behind them.
+        let is_after = |it: &&Partition| !there.contains(it);
+        if !partitions.keys().eq(there.iter().chain(partitions.keys().filter(is_after))) {
+            self.decide(Decision::LastFormatOrders);
+        }
+        for partition in gone {
             let is_busy = self.state.tenant(Place { computer, partition }).is_some();
-            let slots = &mut self.registered(computer).partitions;
+            let registered = self.registered(computer);
             if is_busy {
-                slots.get_mut(&partition).expect("it is one of the old").listed = false;
+                let slot = registered.partitions.get_mut(&partition).expect("it is one of the old");
+                (slot.listed, slot.position) = (false, 0);
                 kept.insert(partition);
                 self.decide(Decision::BusyPartitionsStay);
             } else {
-                slots.remove(&partition);
+                registered.drop_partition(partition);
             }
         }
-        for (partition, address) in partitions {
-            let fresh = Slot { listed: true, address: *address, rank: 0, status: None };
+        for (position, (partition, address)) in (0..).zip(partitions.iter()) {
+            let fresh = Slot { listed: true, position, address: *address, rank: 0, status: None };
             let slot = self.registered(computer).partitions.entry(*partition).or_insert(fresh);
             let has_moved = slot.address != *address;
+            slot.position = position;
             (slot.listed, slot.address) = (true, *address);
             let tenant =
                 self.state.tenant(Place { computer, partition: *partition }).map(|(number, _)| number);

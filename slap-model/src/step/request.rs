@@ -4,7 +4,7 @@ use super::{Answer, Desk};
 use crate::{
     decisions::Decision,
     event::{Filter, Request, Wanted},
-    names::{Computer, DEFAULT_COMPUTER, DEFAULT_KIND, Number, Partition, Place, Reference, UNPUBLISHED},
+    names::{Computer, DEFAULT_COMPUTER, DEFAULT_KIND, Number, Place, Reference, UNPUBLISHED},
     reply::{Given, Refusal, Reply},
     state::{Instance, Shared, State},
 };
@@ -138,10 +138,10 @@ impl Desk<'_> {
         let computers = self.candidates(filter, false)?;
         for computer in computers {
             let Some(registered) = self.state.computers.get(&computer) else { continue };
-            for (partition, slot) in &registered.partitions {
-                let place = Place { computer, partition: *partition };
+            for partition in registered.ordered() {
+                let (place, slot) = (Place { computer, partition }, &registered.partitions[&partition]);
                 if slot.listed && self.state.tenant(place).is_none() {
-                    if computer != DEFAULT_COMPUTER && filter == Filter::Anywhere {
+                    if computer != DEFAULT_COMPUTER && !names_computer(filter) {
                         self.decide(Decision::AnyComputer);
                     }
                     return Ok(place);
@@ -154,12 +154,19 @@ impl Desk<'_> {
     fn candidates(&mut self, filter: Filter, shared: bool) -> Result<Vec<Computer>, Refusal> {
         match filter {
             // The default computer has the smallest name, so that it is the first.
-            Filter::Anywhere => Ok(self.state.computers.keys().copied().collect()),
-            Filter::Host(_) if !shared => {
+            Filter::Anywhere | Filter::Ignored => Ok(self.state.computers.keys().copied().collect()),
+            Filter::Unknown => {
                 self.decide(Decision::UnknownFilterIsRefused);
                 Err(Refusal::BadFilter)
             }
-            Filter::Computer(computer) | Filter::Host(Place { computer, .. }) => {
+            Filter::Host(_) | Filter::Hosted { .. } if !shared => {
+                self.decide(Decision::UnknownFilterIsRefused);
+                Err(Refusal::BadFilter)
+            }
+            Filter::Hosted { on: None, .. } => Ok(self.state.computers.keys().copied().collect()),
+            Filter::Computer(computer)
+            | Filter::Host(Place { computer, .. })
+            | Filter::Hosted { on: Some(computer), .. } => {
                 self.require_computer(computer)?;
                 Ok(vec![computer])
             }
@@ -203,18 +210,14 @@ impl Desk<'_> {
     fn find_host(&mut self, request: &Request) -> Result<Number, Refusal> {
         for computer in self.candidates(request.filter, true)? {
             let Some(registered) = self.state.computers.get(&computer) else { continue };
-            let mut partitions: Vec<(bool, Partition)> =
-                registered.partitions.iter().map(|(name, slot)| (!slot.listed, *name)).collect();
-            // What the last format no longer had comes last.
-            partitions.sort_unstable();
-            for (_, partition) in partitions {
+            for partition in registered.ordered() {
                 let place = Place { computer, partition };
-                let is_named = !matches!(request.filter, Filter::Host(named) if named != place);
+                let is_named = named_host(request.filter).is_none_or(|named| named == place);
                 let Some((number, host)) = self.state.tenant(place).filter(|_| is_named) else { continue };
                 let fits =
                     host.release == request.release && request.kind.is_none_or(|kind| kind == host.kind);
                 if fits && host.state != Wanted::Destroyed {
-                    if computer != DEFAULT_COMPUTER && request.filter == Filter::Anywhere {
+                    if computer != DEFAULT_COMPUTER && !names_computer(request.filter) {
                         self.decide(Decision::AnyComputer);
                     }
                     return Ok(number);
@@ -295,13 +298,17 @@ impl Desk<'_> {
     /// The host that slapproxy would find: on the computer that is named, or else on the default one.
     fn searched_host(&self, request: &Request) -> Option<Number> {
         let computer = match request.filter {
-            Filter::Anywhere => DEFAULT_COMPUTER,
-            Filter::Computer(computer) | Filter::Host(Place { computer, .. }) => computer,
+            Filter::Anywhere | Filter::Ignored | Filter::Unknown | Filter::Hosted { on: None, .. } => {
+                DEFAULT_COMPUTER
+            }
+            Filter::Computer(computer)
+            | Filter::Host(Place { computer, .. })
+            | Filter::Hosted { on: Some(computer), .. } => computer,
         };
-        let partitions = self.state.computers.get(&computer)?.partitions.keys();
-        let places = partitions.map(|partition| Place { computer, partition: *partition });
+        let partitions = self.state.computers.get(&computer)?.ordered().into_iter();
+        let places = partitions.map(|partition| Place { computer, partition });
         places
-            .filter(|place| !matches!(request.filter, Filter::Host(named) if named != *place))
+            .filter(|place| named_host(request.filter).is_none_or(|named| named == *place))
             .filter_map(|place| self.state.tenant(place))
             .find(|(_, host)| {
                 host.release == request.release && request.kind.is_none_or(|kind| kind == host.kind)
@@ -323,6 +330,18 @@ impl Desk<'_> {
     }
 }
 
+/// The partition that the host shall be in.
+fn named_host(filter: Filter) -> Option<Place> {
+    match filter {
+        Filter::Host(place) | Filter::Hosted { by: place, .. } => Some(place),
+        Filter::Anywhere | Filter::Computer(_) | Filter::Ignored | Filter::Unknown => None,
+    }
+}
+
+fn names_computer(filter: Filter) -> bool {
+    matches!(filter, Filter::Computer(_) | Filter::Host(_) | Filter::Hosted { on: Some(_), .. })
+}
+
 fn given(state: &State, number: Number) -> Reply {
     let instance = &state.instances[&number];
     let host = instance.shared.and_then(|shared| shared.host).unwrap_or(number);
@@ -331,6 +350,7 @@ fn given(state: &State, number: Number) -> Reply {
     let rank = slot.map(|slot| slot.rank).filter(|_| instance.shared.is_none());
     Reply::Given(Given {
         place: seat.place,
+        address: slot.map(|slot| slot.address),
         release: seat.release,
         kind: seat.kind,
         parameters: instance.parameters,

@@ -97,7 +97,7 @@ impl Desk<'_> {
         if let Some(slot) = slots.get_mut(&place.partition) {
             slot.status = None;
             if !slot.listed {
-                slots.remove(&place.partition);
+                self.registered(place.computer).drop_partition(place.partition);
             }
         }
         self.wake_root(root);

@@ -281,7 +281,10 @@ impl Desk<'_> {
     fn require_partition(&self, computer: &ComputerId, partition: &PartitionId) -> Decision<Partition> {
         match store::partition(self.connection, computer, partition)? {
             Some(partition) => Ok(partition),
-            None => Err(unknown_partition(self.connection, computer, partition)?.into()),
+            None => {
+                let default = self.default_computer;
+                Err(unknown_partition(self.connection, default, computer, partition)?.into())
+            }
         }
     }
 }
@@ -294,13 +297,14 @@ pub fn unknown_computer(connection: &Connection, computer: &ComputerId) -> rusql
         .hint("a node registers its computer with `slap node format`"))
 }
 
-/// The refusal for a partition that is not there.
+/// The refusal for a partition that is not there. The default computer is known before its first format, without partitions.
 pub fn unknown_partition(
     connection: &Connection,
+    default_computer: Option<&ComputerId>,
     computer: &ComputerId,
     partition: &PartitionId,
 ) -> rusqlite::Result<Refusal> {
-    if store::computer(connection, computer)?.is_none() {
+    if default_computer != Some(computer) && store::computer(connection, computer)?.is_none() {
         return unknown_computer(connection, computer);
     }
     let known = store::partitions(connection, computer)?;

@@ -57,6 +57,10 @@ impl Desk<'_> {
             let mut given = self.given(before.number)?;
             given.instance.state = state;
             self.remove_shared(before)?;
+            // Its host was renewed when it left the list.
+            if let Some(holder) = given.partition.take() {
+                given.partition = Some(self.require_partition(&holder.computer, &holder.reference)?);
+            }
             return Ok(given);
         }
         self.refuse_other_service(before, wish)?;

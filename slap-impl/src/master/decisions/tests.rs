@@ -1,6 +1,7 @@
 //! The decisions, on SQLite in memory.
 
 mod any;
+mod formats;
 mod play;
 mod shared;
 mod trees;

@@ -1,0 +1,132 @@
+//! All that a master's database holds, row by row, read with SQL of our own: a query of the master that is wrong is not believed.
+
+use rusqlite::{Connection as Database, Params, Row};
+
+macro_rules! tables {
+    ($($(#[doc = $doc:literal])* $name:ident $table:literal $which:literal { $($column:ident: $type:ty,)* })*) => {
+        $(
+            $(#[doc = $doc])*
+            #[derive(Clone, Debug, PartialEq, Eq)]
+            pub(super) struct $name { $(pub(super) $column: $type,)* }
+
+            impl $name {
+                fn read(row: &Row<'_>) -> rusqlite::Result<$name> {
+                    let mut columns = 0..;
+                    Ok($name { $($column: row.get(columns.next().unwrap_or_default())?,)* })
+                }
+
+                fn all(database: &Database, parameters: impl Params) -> rusqlite::Result<Vec<$name>> {
+                    let columns = [$(stringify!($column)),*].join(", ");
+                    let sql = format!("SELECT {columns} FROM {} {}", $table, $which);
+                    database.prepare_cached(&sql)?.query_map(parameters, $name::read)?.collect()
+                }
+            }
+        )*
+
+        /// The tables that are read, with their columns, as a test holds them against the schema.
+        #[cfg(test)]
+        const TABLES: &[(&str, &[&str])] = &[$(($table, &[$(stringify!($column)),*])),*];
+    };
+}
+
+tables! {
+    /// A setting.
+    Setting "setting" "ORDER BY name" { name: String, value: String, }
+    /// A computer.
+    ComputerRow "computer" "ORDER BY reference" {
+        reference: String, address: String, netmask: String, revision: i64, floor: i64,
+    }
+    /// A partition.
+    PartitionRow "partition" "ORDER BY computer, reference" {
+        computer: String, reference: String, position: u8, listed: bool, timestamp: i64,
+    }
+    /// An address of a partition.
+    AddressRow "partition_address" "ORDER BY computer, partition, position" {
+        computer: String, partition: String, position: u32, interface: String, address: String, netmask: String,
+    }
+    /// A supplied release.
+    SupplyRow "supply" "ORDER BY number" { number: i64, computer: String, url: String, state: String, }
+    /// An instance.
+    InstanceRow "instance" "ORDER BY number" {
+        number: i64, title: String, root: Option<i64>, requester: Option<i64>, shared: bool, computer: Option<String>,
+        partition: Option<String>, reference: Option<String>, host: Option<i64>, release: String,
+        software_type: String, parameters: String, connection: String, state: String,
+    }
+    /// A report.
+    StatusRow "access_status" "ORDER BY computer, kind, name" {
+        computer: String, kind: String, name: String, text: String, state: String, created_at: i64, since: i64,
+        log: String, about: i64,
+    }
+    /// A change.
+    Entry "journal" "WHERE sequence > ?1 ORDER BY sequence" { sequence: i64, at: i64, command: String, answer: String, bytes: i64, }
+}
+
+/// All rows of all tables, except the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rows {
+    pub(super) settings: Vec<Setting>,
+    pub(super) computers: Vec<ComputerRow>,
+    pub(super) partitions: Vec<PartitionRow>,
+    pub(super) addresses: Vec<AddressRow>,
+    pub(super) supplies: Vec<SupplyRow>,
+    pub(super) instances: Vec<InstanceRow>,
+    pub(super) statuses: Vec<StatusRow>,
+}
+
+impl Rows {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Those of SQLite, and a value of another type than its column's.
+    pub(super) fn of(database: &Database) -> rusqlite::Result<Rows> {
+        Ok(Rows {
+            settings: Setting::all(database, [])?,
+            computers: ComputerRow::all(database, [])?,
+            partitions: PartitionRow::all(database, [])?,
+            addresses: AddressRow::all(database, [])?,
+            supplies: SupplyRow::all(database, [])?,
+            instances: InstanceRow::all(database, [])?,
+            statuses: StatusRow::all(database, [])?,
+        })
+    }
+}
+
+/// The journal's entries after a sequence.
+///
+/// # Errors
+/// Those of SQLite.
+pub(super) fn journal_after(database: &Database, sequence: i64) -> rusqlite::Result<Vec<Entry>> {
+    Entry::all(database, [sequence])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// A new table or column has to be read here, too.
+    #[test]
+    fn every_column_is_read() {
+        let database = Database::open_in_memory().unwrap();
+        slap_impl::store::migrate(&database, "0123456789abcdef").unwrap();
+        let mut statement = database
+            .prepare(
+                "SELECT t.name, c.name FROM pragma_table_list AS t, pragma_table_info(t.name) AS c
+                WHERE t.name NOT LIKE 'sqlite_%' AND t.schema = 'main' ORDER BY t.name, c.cid",
+            )
+            .unwrap();
+        let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for pair in found {
+            let (table, column): (String, String) = pair.unwrap();
+            columns.entry(table).or_default().push(column);
+        }
+        columns.values_mut().for_each(|names| names.sort());
+        let read = TABLES.iter().map(|(table, columns)| {
+            let mut names: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
+            names.sort();
+            ((*table).to_owned(), names)
+        });
+        assert_eq!(columns, read.collect());
+    }
+}
