@@ -34,7 +34,7 @@ fn rules(of_modelled_nodes: bool) -> String {
             expected,
             "* **{name}**: {sentence}\n  Source: {source}.{numbers} Checked by `rules::{by}`."
         )
-        .unwrap();
+        .expect("a text grows");
     }
     expected
 }
