@@ -15,8 +15,12 @@ use serde_json::Value as Json;
 use slap_impl::env::{Env, Exit};
 use std::{
     fs,
+    io::Read,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
 };
 
 /// Lists of events that the judge runs at most.
@@ -25,6 +29,9 @@ const LISTS: &str = "400";
 /// Histories: a large one with kills.
 const HISTORIES: [&str; 8] =
     ["histories", "--json", "--operations", "4000", "--kills", "4", "--rounds", "40"];
+
+/// A tier ends within this, ten times what it needs; one that does not has seen nothing.
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// A planted bug.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,31 +104,45 @@ struct Seen {
 }
 
 /// Runs the command; exit code 1 when a canary was not caught by its rule.
-pub fn command(env: &Env, names: &[String]) -> Exit {
-    match run(env, names) {
-        Ok(true) => Exit::DONE,
-        Ok(false) => Exit::FAILED,
-        Err(error) => {
-            env.tell(format_args!("error: {error}"));
-            Exit::FAILED
-        }
-    }
-}
-
-fn run(env: &Env, names: &[String]) -> Result<bool, String> {
-    let canaries = all()?;
+///
+/// # Errors
+/// When a name is no canary's: a mistake of who called.
+pub fn command(env: &Env, names: &[String]) -> Result<Exit, String> {
+    let failed = |error: String| {
+        env.tell(format_args!("error: {error}"));
+        Exit::FAILED
+    };
+    let canaries = match all() {
+        Ok(canaries) => canaries,
+        Err(error) => return Ok(failed(error)),
+    };
     if let Some(unknown) = names.iter().find(|name| canaries.iter().all(|canary| canary.name != **name)) {
         let known: Vec<&str> = canaries.iter().map(|canary| canary.name.as_str()).collect();
-        return Err(format!("there is no canary {unknown:?}; there are: {}", known.join(", ")));
+        return Err(format!("there is no canary {unknown:?}: expected one of {}", known.join(", ")));
     }
+    Ok(match run(env, &canaries, names) {
+        Ok(true) => Exit::DONE,
+        Ok(false) => Exit::FAILED,
+        Err(error) => failed(error),
+    })
+}
+
+fn run(env: &Env, canaries: &[Canary], names: &[String]) -> Result<bool, String> {
     let chosen = canaries.iter().filter(|canary| names.is_empty() || names.contains(&canary.name));
     let copy = Copy::make()?;
     for tier in [Tier::Differential, Tier::Histories] {
         let is_needed = canaries
             .iter()
             .any(|canary| canary.tier == tier && (names.is_empty() || names.contains(&canary.name)));
-        if is_needed && !copy.look(tier)?.rules.is_empty() {
-            return Err(format!("without any canary the tier {tier:?} fails: repair that first"));
+        if !is_needed {
+            continue;
+        }
+        match copy.look(tier)? {
+            Some(seen) if seen.rules.is_empty() => {}
+            Some(_) => return Err(format!("without any canary the tier {tier:?} fails: repair that first")),
+            None => {
+                return Err(format!("without any canary the tier {tier:?} does not end within {LIMIT:?}"));
+            }
         }
     }
     env.print(format_args!("{:<28} {:<14} {:<28} events", "canary", "tier", "caught by"));
@@ -130,18 +151,23 @@ fn run(env: &Env, names: &[String]) -> Result<bool, String> {
         copy.restore()?;
         copy.apply(canary)?;
         let seen = copy.look(canary.tier)?;
-        let is_caught = seen.rules.contains(&canary.rule);
+        let (is_caught, by) = verdict(canary, seen.as_ref());
         all_caught &= is_caught;
-        let by = match (is_caught, seen.rules.is_empty()) {
-            (true, _) => canary.rule.clone(),
-            (false, true) => "NOT CAUGHT".to_owned(),
-            (false, false) => format!("NOT by {}, but by {}", canary.rule, seen.rules.join(", ")),
-        };
-        let events = seen.events.map_or("-".to_owned(), |events| events.to_string());
+        let events = seen.and_then(|seen| seen.events).map_or("-".to_owned(), |events| events.to_string());
         env.print(format_args!("{:<28} {:<14} {by:<28} {events}", canary.name, format!("{:?}", canary.tier)));
     }
     copy.restore()?;
     Ok(all_caught)
+}
+
+/// Whether a canary was caught, and what is said of it.
+fn verdict(canary: &Canary, seen: Option<&Seen>) -> (bool, String) {
+    match seen {
+        None => (false, format!("NOT CAUGHT: no end within {} s", LIMIT.as_secs())),
+        Some(seen) if seen.rules.contains(&canary.rule) => (true, canary.rule.clone()),
+        Some(seen) if seen.rules.is_empty() => (false, "NOT CAUGHT".to_owned()),
+        Some(seen) => (false, format!("NOT by {}, but by {}", canary.rule, seen.rules.join(", "))),
+    }
 }
 
 /// The copy of the sources that is changed and built.
@@ -194,22 +220,24 @@ impl Copy {
         .map(drop)
     }
 
-    fn look(&self, tier: Tier) -> Result<Seen, String> {
+    /// Builds the copy and runs a tier; none when that did not end in time.
+    fn look(&self, tier: Tier) -> Result<Option<Seen>, String> {
         succeed(self.cargo(&["build", "--quiet", "--package", "simulator"]))?;
         let program = self.target.join("debug/simulator");
-        let output = match tier {
-            Tier::Differential => Command::new(program).args(["judge", LISTS]).output(),
-            Tier::Histories => Command::new(program).args(HISTORIES).output(),
+        let mut command = Command::new(program);
+        match tier {
+            Tier::Differential => command.args(["judge", LISTS]),
+            Tier::Histories => command.args(HISTORIES),
         };
-        let output = output.map_err(|error| error.to_string())?;
+        let Some(output) = output_within(&mut command, LIMIT)? else { return Ok(None) };
         let verdict: Json = serde_json::from_slice(&output.stdout).map_err(|error| {
             format!("the tier {tier:?} gave no verdict: {error}: {}", String::from_utf8_lossy(&output.stderr))
         })?;
         let rules = verdict["rules"].as_array().into_iter().flatten();
-        Ok(Seen {
+        Ok(Some(Seen {
             rules: rules.filter_map(Json::as_str).map(str::to_owned).collect(),
             events: verdict["events"].as_u64(),
-        })
+        }))
     }
 
     fn cargo(&self, arguments: &[&str]) -> Command {
@@ -220,6 +248,44 @@ impl Copy {
     }
 }
 
+/// What a program wrote when it ended; none when it did not end in time, and was killed. The masters that it started die with it.
+fn output_within(command: &mut Command, limit: Duration) -> Result<Option<Output>, String> {
+    let failed = |error: std::io::Error| error.to_string();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+    let (done, ended) = mpsc::channel();
+    let mut streams: Vec<Box<dyn Read + Send>> = Vec::new();
+    streams.extend(child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>));
+    streams.extend(child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>));
+    for (at, mut stream) in streams.into_iter().enumerate() {
+        let done = done.clone();
+        thread::spawn(move || {
+            let mut written = Vec::new();
+            let read = stream.read_to_end(&mut written).map(|_| (at, written));
+            // Nobody waits for it any more when the time was over.
+            let _ = done.send(read);
+        });
+    }
+    let mut written = [Vec::new(), Vec::new()];
+    let begin = Instant::now();
+    for _ in 0..written.len() {
+        match ended.recv_timeout(limit.saturating_sub(begin.elapsed())) {
+            Ok(read) => {
+                let (at, bytes) = read.map_err(failed)?;
+                written[at] = bytes;
+            }
+            Err(_) => {
+                child.kill().map_err(failed)?;
+                child.wait().map_err(failed)?;
+                return Ok(None);
+            }
+        }
+    }
+    let status = child.wait().map_err(failed)?;
+    let [stdout, stderr] = written;
+    Ok(Some(Output { status, stdout, stderr }))
+}
+
 fn succeed(mut command: impl std::borrow::BorrowMut<Command>) -> Result<Output, String> {
     let command = command.borrow_mut();
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
@@ -227,4 +293,41 @@ fn succeed(mut command: impl std::borrow::BorrowMut<Command>) -> Result<Output, 
         return Ok(output);
     }
     Err(format!("{command:?}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_does_not_end_is_killed_and_said() {
+        let mut endless = Command::new("tail");
+        assert!(output_within(endless.args(["-f", "/dev/null"]), Duration::ZERO).unwrap().is_none());
+        let mut short = Command::new("echo");
+        let output = output_within(short.arg("null"), LIMIT).unwrap().unwrap();
+        assert!(output.status.success() && output.stdout == b"null\n" && output.stderr.is_empty());
+        assert!(output_within(&mut Command::new("/nonexistent"), LIMIT).is_err());
+    }
+
+    #[test]
+    fn what_is_not_caught_by_its_rule_is_not_caught() {
+        let canary = Canary {
+            name: "one".to_owned(),
+            about: String::new(),
+            rule: "no-cycle".to_owned(),
+            tier: Tier::Differential,
+            path: PathBuf::new(),
+        };
+        let seen =
+            |rules: &[&str]| Seen { rules: rules.iter().map(|it| (*it).to_owned()).collect(), events: None };
+        for (seen, expected) in [
+            (None, (false, "NOT CAUGHT: no end within 600 s")),
+            (Some(seen(&[])), (false, "NOT CAUGHT")),
+            (Some(seen(&["one-tenant"])), (false, "NOT by no-cycle, but by one-tenant")),
+            (Some(seen(&["one-tenant", "no-cycle"])), (true, "no-cycle")),
+        ] {
+            let (is_caught, told) = verdict(&canary, seen.as_ref());
+            assert_eq!((is_caught, told.as_str()), expected);
+        }
+    }
 }

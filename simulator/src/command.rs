@@ -14,6 +14,7 @@ const USAGE: &str = "usage: simulator run [--seed N] [--nodes N] [--trace]
        simulator judge LISTS
        simulator histories [--seed N] [--clients N] [--operations N] [--kills N] [--rounds N] [--json]
        simulator canaries [NAME...]
+       simulator COMMAND --help
 
 run: a lab's life in a world in memory: up, changes, kills, destruction, down. --trace prints every event.
 explore: the model's small worlds, every state of them.
@@ -26,6 +27,15 @@ canaries: each planted bug is applied to a copy of the sources, and the tier tha
 /// Runs the program.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
     let (word, rest) = arguments.split_first().map_or(("", &[][..]), |(word, rest)| (word.as_str(), rest));
+    let asks_for_help = |word: &String| ["--help", "-h"].contains(&word.as_str());
+    // `explore` has more to tell.
+    if word == "help"
+        || arguments.first().is_some_and(asks_for_help)
+        || word != "explore" && rest.iter().any(asks_for_help)
+    {
+        env.print(USAGE);
+        return Exit::DONE;
+    }
     let done = match word {
         "run" => life(&env, rest),
         "replay" => match rest {
@@ -39,7 +49,7 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
             }
             _ => Err("judge: expected how many LISTS".to_owned()),
         },
-        "canaries" => Ok(canaries::command(&env, rest)),
+        "canaries" => canaries::command(&env, rest),
         "histories" => many(&env, rest).await,
         _ => Err("expected run, explore, replay, judge, histories or canaries".to_owned()),
     };

@@ -6,6 +6,7 @@ use simulator::explore::{Explored, Options, explore, failure::Problem, liveness:
 use slap_model::{
     Event, Reply, Rule, State,
     event::{Mail, Report, Word},
+    names::Place,
     worlds::{World, worlds},
 };
 use std::process::{Command, Output};
@@ -28,7 +29,7 @@ fn no_rule_is_broken_near_the_start_of_any_world_and_the_cloud_settles_from_ther
         found.push((explored.world, explored.states, explored.transitions));
         assert!(explored.failure.is_none(), "{}", explored.failure.expect("it was just seen").file());
         assert!(explored.states > 100, "{explored:?}");
-        let has_nodes = !one(explored.world).start.nodes.is_empty();
+        let has_nodes = explored.has_nodes;
         assert_eq!(explored.settling.map(|it| it.states), has_nodes.then_some(explored.states));
     }
     let expected = [
@@ -130,6 +131,34 @@ fn a_cloud_that_does_not_settle_is_found_with_who_waits_for_what() {
     let Problem::Stuck { reason: Reason::Endless, steps } = failure.problem else { panic!("{failure:?}") };
     let cycle: Vec<&str> = failure.events[failure.events.len() - steps..].iter().map(Event::kind).collect();
     assert!(cycle.contains(&"deliver"), "{cycle:?}");
+}
+
+/// The last child of a root that is to be destroyed goes, and the root's partition keeps its timestamp.
+fn nobody_wakes_the_root(state: &mut State, event: &Event) -> Reply {
+    let before = state.clone();
+    let reply = state.step(event);
+    if let Event::Deliver(Mail::Instance(Report { word: Word::Destroyed, .. })) = event {
+        for (computer, registered) in &mut state.computers {
+            for (partition, slot) in &mut registered.partitions {
+                let place = Place { computer: *computer, partition: *partition };
+                slot.rank = before.slot(place).expect("reports drop no listed partition").rank;
+            }
+        }
+    }
+    reply
+}
+
+#[test]
+fn a_root_that_nobody_tells_of_its_last_child_is_found() {
+    for name in ["tree on a node", "hosts on a node"] {
+        let failure = explore_one(name, Some(9), nobody_wakes_the_root).failure.expect("the root waits");
+        let Problem::Stuck { reason: Reason::Waits(unsettled), .. } = &failure.problem else {
+            panic!("{failure:?}")
+        };
+        assert_eq!(unsettled.waits_for, "its instance to be gone", "{}", failure.file());
+        let kinds: Vec<&str> = failure.events.iter().map(Event::kind).collect();
+        assert!(kinds.contains(&"request by a partition"), "{kinds:?}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! * [`step`](State::step): what an event does. Total: a refusal is a reply
 //! * [`choose`]: the one generator of events, driven by [`Choices`]; [`State::enabled`] exhausts it
 //! * [`rules`]: the named rules, over states and over transitions; RULES.md is their document
-//! * [`decisions`]: where the product decides otherwise than slapproxy does
+//! * [`decisions`]: where the product decides otherwise than slapproxy, or the real master, does
 //! * [`settled`]: what must hold once users and faults stop
 //! * [`worlds`]: named small worlds to explore
 //! * [`canonical`]: states that differ in names of no meaning only become one
@@ -28,7 +28,7 @@ mod step;
 pub mod worlds;
 
 pub use choose::{Bounds, Choices};
-pub use decisions::Decision;
+pub use decisions::{Decision, Departure};
 pub use event::Event;
 pub use reply::{Refusal, Reply};
 pub use rules::{Rule, Violation};

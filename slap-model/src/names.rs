@@ -2,6 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
+/// A text names one of so many at most. No world has more, and what stands beside the model looks for no others.
+pub const NAMES_MAX: u8 = 12;
+
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident $letter:literal)*) => { $(
         $(#[$doc])*
@@ -27,7 +30,10 @@ macro_rules! names {
 
             fn from_str(text: &str) -> Result<$name, String> {
                 let number = text.strip_prefix($letter).and_then(|digits| digits.parse().ok());
-                number.map($name).ok_or_else(|| format!("{text:?} is none: expected {} and a number up to 255", $letter))
+                number
+                    .filter(|number| *number < NAMES_MAX)
+                    .map($name)
+                    .ok_or_else(|| format!("{text:?}: expected {} and a number below {NAMES_MAX}", $letter))
             }
         }
 

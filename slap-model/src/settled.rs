@@ -16,6 +16,11 @@ pub struct Unsettled {
     pub waits_for: String,
 }
 
+impl Unsettled {
+    /// The invariants of the real master that are this, by their numbers in RULES.md.
+    pub const INVARIANTS: [&str; 3] = ["26", "71", "P7"];
+}
+
 impl fmt::Display for Unsettled {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} waits for {}", self.object, self.waits_for)

@@ -1,6 +1,10 @@
 //! Named small worlds. Each is finite once [`State::canonical`] has made timestamps dense, so that all of it can be explored.
 
-use crate::{Bounds, Event, State, names::*};
+use crate::{
+    Bounds, Event, State,
+    event::{Mail, ReleaseReport},
+    names::*,
+};
 
 /// A small world: where it starts, and what may happen in it.
 #[derive(Clone, Debug)]
@@ -42,18 +46,41 @@ impl World {
     }
 
     /// Begins with a computer that has so many partitions.
-    fn formatted(mut self, computer: u8, partitions: u8) -> World {
+    fn formatted(self, computer: u8, partitions: u8) -> World {
         let partitions = (0..partitions).map(|at| (Partition(at), Address(0))).collect();
-        let event = Event::Format { computer: Computer(computer), partitions };
+        self.after(Event::Format { computer: Computer(computer), partitions })
+    }
+
+    /// Begins after an event.
+    fn after(mut self, event: Event) -> World {
         self.start.step(&event);
         self.opening.push(event);
         self
+    }
+
+    /// Begins with a release that was supplied, built and reported.
+    fn built(self, computer: u8, release: u8) -> World {
+        let (computer, release) = (Computer(computer), Release(release));
+        let report = Mail::Release { computer, release, report: ReleaseReport::Available };
+        self.after(Event::Supply { computer, release, wanted: true })
+            .after(Event::Look(computer))
+            .after(Event::Build { computer, release, succeeds: true })
+            .after(Event::Deliver(report))
     }
 }
 
 /// The worlds that are explored wholly.
 pub fn worlds() -> Vec<World> {
-    vec![allocation(), tree(), shared(), titles(), stale_view(), node_crash()]
+    vec![
+        allocation(),
+        tree(),
+        shared(),
+        titles(),
+        stale_view(),
+        node_crash(),
+        tree_on_a_node(),
+        hosts_on_a_node(),
+    ]
 }
 
 /// Larger worlds, each explored as deep as it says.
@@ -211,6 +238,21 @@ fn node_crash() -> World {
     let bounds = Bounds { supplies: true, nodes: true, faults: true, mail: 1, ..small() };
     let about = "builds, services, agents and reports that fail";
     World::new("node crash", about, bounds).with_nodes(1, 25).formatted(0, 1)
+}
+
+fn tree_on_a_node() -> World {
+    let bounds =
+        Bounds { titles: 2, instances: 2, children: true, stops: true, nodes: true, mail: 1, ..small() };
+    let about = "a root that waits for its child, with the node that both are on";
+    World::new("tree on a node", about, bounds).with_nodes(1, 20).formatted(0, 2).built(0, 0)
+}
+
+fn hosts_on_a_node() -> World {
+    let bounds =
+        Bounds { titles: 2, instances: 3, children: true, shared: true, nodes: true, mail: 1, ..small() };
+    let about =
+        "roots, children, hosts and shared instances that come and go, with the node that they are on";
+    World::new("hosts on a node", about, bounds).with_nodes(1, 20).formatted(0, 2).built(0, 0)
 }
 
 fn trees_on_a_node() -> World {

@@ -30,15 +30,15 @@ fn each_rule_has_its_mutation() {
 fn each_mutation_breaks_exactly_its_rule() {
     // While a rule is written: RULE=its-name looks at its mutation only.
     let only = std::env::var("RULE").ok();
-    let is_wanted = |mutation: &&Mutation| only.as_ref().is_none_or(|only| only == mutation.0);
-    let next = Mutex::new(MUTATIONS.iter().filter(is_wanted));
+    let is_wanted = |(_, mutation): &(usize, &Mutation)| only.as_ref().is_none_or(|only| only == mutation.0);
+    let next = Mutex::new(MUTATIONS.iter().enumerate().filter(is_wanted));
     let wrong = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 loop {
-                    let Some(mutation) = next.lock().unwrap().next() else { return };
-                    if let Some(what) = breaks_otherwise(mutation) {
+                    let Some((at, mutation)) = next.lock().unwrap().next() else { return };
+                    if let Some(what) = breaks_otherwise(at, mutation) {
                         wrong.lock().unwrap().push(format!("{}: {what}", mutation.0));
                     }
                 }
@@ -55,10 +55,8 @@ fn each_mutation_breaks_exactly_its_rule() {
 }
 
 /// What a mutation breaks, if that is not exactly its rule.
-fn breaks_otherwise(mutation: &Mutation) -> Option<String> {
-    let (rule, file, before, after) = mutation;
-    let number = MUTATIONS.iter().position(|it| it == mutation).unwrap();
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mutations/{number}-{rule}"));
+fn breaks_otherwise(at: usize, (rule, file, before, after): &Mutation) -> Option<String> {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutations").join(format!("{at}-{rule}"));
     let sources = directory.join("src");
     let _ = fs::remove_dir_all(&directory);
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &sources);

@@ -167,7 +167,9 @@ fn what_may_happen_in_a_world_is_what_it_was() {
             ("shared", None, 22812),
             ("rename and bang", None, 4967),
             ("stale view", None, 535),
-            ("node crash", None, 525)
+            ("node crash", None, 525),
+            ("tree on a node", None, 1009),
+            ("hosts on a node", None, 1500)
         ]
     );
     assert_eq!(

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => code(bench(rest)),
         ["ci"] => ci(false),
         ["ci", "--nightly"] => ci(true),
-        ["--help" | "-h" | "help"] => {
+        ["--help" | "-h" | "help"] | ["model" | "ci", "--help" | "-h"] => {
             print!("{USAGE}");
             ExitCode::SUCCESS
         }

@@ -23,7 +23,7 @@ pub fn write(comment: &str, events: &[Event]) -> String {
 /// Reads a file.
 ///
 /// # Errors
-/// When a line is no event.
+/// When a line is no event, or there is none.
 pub fn read(text: &str) -> Result<Vec<Event>, String> {
     let mut events = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -31,9 +31,20 @@ pub fn read(text: &str) -> Result<Vec<Event>, String> {
             continue;
         }
         let event = serde_json::from_str(line).map_err(|error| {
-            format!("line {number}: {error} (expected an event as JSON, such as {{\"look\":\"c0\"}})")
+            let (text, column) = (error.to_string(), error.column());
+            // It knows one line only.
+            let what = text.strip_suffix(&format!(" at line {} column {column}", error.line()));
+            format!(
+                "line {number}: {}, at column {column} (expected an event as JSON, such as {{\"look\":\"c0\"}})",
+                what.unwrap_or(&text)
+            )
         })?;
         events.push(event);
+    }
+    if events.is_empty() {
+        return Err(
+            "there are no events in it: expected one a line, as JSON, such as {\"look\":\"c0\"}".to_owned()
+        );
     }
     Ok(events)
 }
@@ -54,6 +65,26 @@ mod tests {
                 assert_eq!(read(&text), Ok(events));
             }
         }
-        assert!(read("{\"look\":\"c0\"}\n\n{\"lok\":1}").unwrap_err().starts_with("line 3: "));
+    }
+
+    #[test]
+    fn what_is_no_list_is_told_with_its_line() {
+        for (text, expected) in [
+            ("{\"look\":\"c0\"}\n\n{\"lok\":1}", "line 3: unknown variant `lok`"),
+            (
+                "{\"look\":\"c0\"}\n{\"look\":\"c12\"}",
+                "line 2: \"c12\": expected c and a number below 12, at column ",
+            ),
+            (
+                "{\"bang\":{\"place\":\"c0/p99\",\"shared\":null}}",
+                "line 1: \"p99\": expected p and a number below 12",
+            ),
+            ("{\"look\":", "line 1: EOF while parsing a value, at column 8 (expected"),
+            ("", "there are no events in it"),
+            ("# a comment\n\n", "there are no events in it"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.starts_with(expected) && !error.contains("at line"), "{error}");
+        }
     }
 }

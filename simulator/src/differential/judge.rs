@@ -6,7 +6,7 @@ use crate::world::World;
 use serde::Serialize;
 use slap_impl::env::{Env, Exit};
 use slap_model::{
-    Event, State, Violation,
+    Event, Reply, State, Violation,
     rules::Transition,
     worlds::{self, World as Small},
 };
@@ -27,15 +27,23 @@ pub struct Verdict {
     pub list: Vec<Event>,
 }
 
+/// Changes what a master answered and keeps, before it is judged: as a bug would.
+pub type Tamper = fn(&Event, &mut Reply, &mut State);
+
 /// Judges a list in a world of its own: the rules that it broke first, and after how many events.
 pub fn judge(events: &[Event]) -> Option<Verdict> {
+    judge_tampered(events, |_, _, _| {})
+}
+
+/// As [`judge`], with what was tampered with.
+pub fn judge_tampered(events: &[Event], tamper: Tamper) -> Option<Verdict> {
     let events = events.to_vec();
     World::run(1, async move |world| {
         let real = Real::open(&world).await;
         let mut model = choices::empty();
         let mut before = model.clone();
         for (count, event) in (1..).zip(&events) {
-            let found = step(&real, &mut model, &mut before, event).await;
+            let found = step(&real, &mut model, &mut before, event, tamper).await;
             if let Some((rules, what)) = found {
                 return Some(Verdict { rules, what, events: count, list: events[..count as usize].to_vec() });
             }
@@ -49,6 +57,7 @@ async fn step(
     model: &mut State,
     before: &mut State,
     event: &Event,
+    tamper: Tamper,
 ) -> Option<(Vec<String>, Vec<String>)> {
     let reply = real.step(model, event).await;
     // The model goes along only for its clock.
@@ -56,13 +65,14 @@ async fn step(
     if !event.reaches_master() {
         return None;
     }
-    let (reply, after) = match (reply, real.state()) {
+    let (mut reply, mut after) = match (reply, real.state()) {
         (Ok(reply), Ok(after)) => (reply, State { now: model.now, ..after }),
         (reply, state) => {
             let errors = [reply.err(), state.err()].into_iter().flatten();
             return Some((vec![READABLE.to_owned()], errors.collect()));
         }
     };
+    tamper(event, &mut reply, &mut after);
     let transition = Transition { before, event, reply: &reply, after: &after };
     let violations: Vec<Violation> = [after.violations(), transition.violations()].concat();
     *before = after;

@@ -12,10 +12,10 @@ use super::{
 };
 use crate::world::World;
 use serde_json::Value;
-use slap_model::{Event, Refusal, Reply, State, names::Place, reply::Ignored, state::View};
-use std::collections::{BTreeMap, BTreeSet};
+use slap_model::{Event, Reply, State, names::Place};
+use std::collections::BTreeMap;
 
-/// How often each kind of event that reaches a master, and of reply, occurred.
+/// How often each kind of event and of reply occurred.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// Events by kind.
@@ -26,71 +26,24 @@ pub struct Coverage {
     pub calls: BTreeMap<&'static str, u64>,
 }
 
-/// The kinds of events that a master sees.
-pub const EVENT_KINDS: [&str; 25] = [
-    "bang",
-    "bang of a computer",
-    "bang of a shared instance",
+/// Kinds of events that cannot be told by JSON-RPC: what happens on nodes and on the way, what is only read, and requests by partitions.
+const NO_CALLS: [&str; 15] = [
     "clock back",
-    "format",
-    "instance destroyed",
-    "instance in error",
-    "instance started",
-    "instance stopped",
     "look",
-    "publish",
-    "publish for a shared instance",
-    "release available",
-    "release building",
-    "release destroyed",
-    "release in error",
-    "remove",
-    "rename",
-    "rename of a shared instance",
     "request by a partition",
-    "request by a user",
     "request of a shared instance by a partition",
-    "request of a shared instance by a user",
-    "shared instance in error",
-    "supply",
+    "build",
+    "build that fails",
+    "process",
+    "check",
+    "deliver",
+    "lose answer",
+    "drop",
+    "kill agent",
+    "reboot",
+    "service exits",
+    "promise turns",
 ];
-
-/// Replies of every kind that a master gives, besides [`Reply::Given`].
-fn replies() -> Vec<Reply> {
-    use Refusal::{
-        BadFilter, Cycle, FreePartition, NoHost, NoRoom, NothingToDestroy, OtherRelease, OtherSharing,
-        ReferenceTaken, RequesterDestroyed, RootTitle, StillWanted, TitleTaken, UnknownComputer,
-        UnknownPartition, UnknownShared,
-    };
-    let refusals = [
-        BadFilter,
-        Cycle,
-        FreePartition,
-        NoHost,
-        NoRoom,
-        NothingToDestroy,
-        OtherRelease,
-        OtherSharing,
-        ReferenceTaken,
-        RequesterDestroyed,
-        RootTitle,
-        StillWanted,
-        TitleTaken,
-        UnknownComputer,
-        UnknownPartition,
-        UnknownShared,
-    ];
-    let mut replies = vec![
-        Reply::Done,
-        Reply::Kept(BTreeSet::new()),
-        Reply::NotYet(BTreeSet::new()),
-        Reply::View(View::default()),
-        Reply::Local,
-    ];
-    replies.extend([Ignored::Free, Ignored::Late, Ignored::NotSupplied].map(Reply::Ignored));
-    replies.extend(refusals.map(Reply::Refused));
-    replies
-}
 
 impl Coverage {
     /// An event with its reply occurred.
@@ -114,15 +67,11 @@ impl Coverage {
 
     /// The kinds that never occurred, or never as a call.
     pub fn missing(&self) -> Vec<String> {
-        const NO_CALLS: [&str; 4] =
-            ["clock back", "look", "request by a partition", "request of a shared instance by a partition"];
-        let calls =
-            EVENT_KINDS.iter().filter(|kind| !NO_CALLS.contains(kind) && !self.calls.contains_key(*kind));
-        let calls = calls.map(|kind| format!("{kind} by JSON-RPC"));
-        let events = EVENT_KINDS.iter().filter(|kind| !self.events.contains_key(*kind));
-        let replies = replies().into_iter().map(|reply| reply.kind().to_string());
-        let replies = replies.chain(["given".to_owned()]).filter(|kind| !self.replies.contains_key(kind));
-        events.map(|kind| (*kind).to_owned()).chain(replies).chain(calls).collect()
+        let events = Event::KINDS.iter().filter(|kind| !self.events.contains_key(*kind));
+        let replies = Reply::KINDS.iter().filter(|kind| !self.replies.contains_key(**kind));
+        let can_call = |kind: &&&str| !NO_CALLS.contains(*kind) && !self.calls.contains_key(**kind);
+        let calls = Event::KINDS.iter().filter(can_call).map(|kind| format!("{kind} by JSON-RPC"));
+        events.chain(replies).map(|kind| (*kind).to_owned()).chain(calls).collect()
     }
 
     /// How many events there were.

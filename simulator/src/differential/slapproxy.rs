@@ -211,6 +211,9 @@ fn entries(document: &str) -> Result<BTreeSet<Entry>, String> {
         .collect()
 }
 
+/// How slapproxy says that a root is not freed yet; the titles of its children follow (slapos/proxy/db.py, `freePartitionFromDB`).
+const NOT_YET: &str = "Not destroying yet because this partition has child partitions: ";
+
 /// What slapproxy's answer says, of what the model's says.
 fn said(event: &Event, response: &Response) -> Result<Value, String> {
     if response.status != 200 {
@@ -225,9 +228,12 @@ fn said(event: &Event, response: &Response) -> Result<Value, String> {
             json(&given)
         }
         Event::Look(_) => json(&answer::view(&response.body, false)?),
-        Event::Report(_) => match answer::told(&String::from_utf8_lossy(&response.body)) {
-            Ok(Reply::NotYet(titles)) => json(&titles),
-            _ => json(&200),
+        Event::Report(_) => match String::from_utf8_lossy(&response.body).strip_prefix(NOT_YET) {
+            Some(names) => {
+                let titles: Result<BTreeSet<Title>, String> = names.split(", ").map(Name::find).collect();
+                json(&titles?)
+            }
+            None => json(&200),
         },
         _ => json(&200),
     })

@@ -55,15 +55,10 @@ pub fn run(env: &Env, arguments: &[String]) -> Exit {
     } else {
         report.lines().iter().for_each(|line| env.print(line));
     }
-    let mut is_well = report.never.is_empty();
-    if !is_well {
-        env.tell(format_args!("error: never occurred in any world: {}", report.never.join(", ")));
-    }
+    let problems = problems(&report, settings.options.states_max);
+    let mut is_well = problems.is_empty();
+    problems.iter().for_each(|problem| env.tell(format_args!("error: {problem}")));
     for one in &explored {
-        if one.is_cut {
-            env.tell(format_args!("error: {}: more states than {}", one.world, settings.options.states_max));
-            is_well = false;
-        }
         let Some(failure) = &one.failure else { continue };
         is_well = false;
         let path = env.context().absolute(settings.failures.join(failure.file_name()));
@@ -109,6 +104,17 @@ fn read(arguments: &[String]) -> Result<Settings, String> {
     Ok(Settings { worlds: chosen, options, is_json, failures, is_all })
 }
 
+/// What keeps the command from ending well, besides failures: kinds that never occurred, worlds that were cut.
+fn problems(report: &Report<'_>, states_max: usize) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !report.never.is_empty() {
+        problems.push(format!("never occurred in any world: {}", report.never.join(", ")));
+    }
+    let cut = report.explored.iter().filter(|one| one.is_cut);
+    problems.extend(cut.map(|one| format!("{}: more states than {states_max}", one.world)));
+    problems
+}
+
 fn number(option: &str, text: &str, most: usize) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=most).contains(number));
     number.ok_or_else(|| format!("{option} {text:?}: expected a number from 1 to {most}"))
@@ -144,7 +150,11 @@ impl Report<'_> {
             "world", "states", "transitions", "depth", "seconds", "a second"
         )];
         for one in self.explored {
-            let settles = one.settling.map_or(String::new(), |it| format!("{} steps", it.longest));
+            let settles = match one.settling {
+                Some(settling) => format!("{} steps, from each", settling.longest),
+                None if one.has_nodes => String::new(),
+                None => "- (no node: nobody waits)".to_owned(),
+            };
             let cut = if one.is_whole { "" } else { " (not whole)" };
             lines.push(format!(
                 "{:<18} {:>9} {:>11} {:>5} {:>8.1} {:>11.0}  {settles}{cut}",
@@ -193,6 +203,7 @@ fn world(one: &Explored) -> Value {
         "whole": one.is_whole,
         "seconds": one.took.as_secs_f64(),
         "transitions-per-second": rate(one.transitions, one.took),
+        "nodes": one.has_nodes,
         "settles-within-steps": one.settling.map(|it| it.longest),
         "settling-steps": one.settling.map(|it| it.steps),
         "failure": one.failure.as_ref().map(|failure| json!({
@@ -221,4 +232,31 @@ fn sum<'a>(
 
 fn rate(transitions: u64, took: Duration) -> f64 {
     transitions as f64 / took.as_secs_f64().max(1e-9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_occurs_is_a_failure_where_all_was_asked_for() {
+        let explore = |states_max| {
+            let mut worlds = worlds();
+            worlds.retain(|world| world.name == "allocation");
+            super::explore(worlds, &Options { depth: Some(3), states_max, ..Options::default() })
+        };
+        let explored = explore(4_000_000);
+        let report = Report::new(&explored, Duration::ZERO, true);
+        assert!(report.never.contains(&"reboot") && report.never.contains(&"refused: root title"));
+        assert!(!report.never.contains(&"format") && !report.never.contains(&"given"), "{:?}", report.never);
+        let found = problems(&report, 7);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("never occurred in any world: ") && found[0].contains("reboot"));
+
+        let report = Report::new(&explored, Duration::ZERO, false);
+        assert_eq!(problems(&report, 7), Vec::<String>::new());
+        let explored = explore(7);
+        let report = Report::new(&explored, Duration::ZERO, false);
+        assert_eq!(problems(&report, 7), ["allocation: more states than 7"]);
+    }
 }

@@ -65,6 +65,8 @@ pub struct Explored {
     pub events: BTreeMap<&'static str, u64>,
     /// How often each kind of reply occurred.
     pub replies: BTreeMap<&'static str, u64>,
+    /// Whether there are nodes. Without one the cloud does nothing by itself, and nobody waits: `settled` says nothing there.
+    pub has_nodes: bool,
     /// How the cloud settles; none in a world without nodes, or with a failure.
     pub settling: Option<Settling>,
     /// What broke first.
@@ -96,13 +98,13 @@ pub fn explore(worlds: Vec<World>, options: &Options) -> Vec<Explored> {
 #[allow(clippy::disallowed_methods, reason = "only shown; no door to the clock leads into a thread")]
 fn explore_world(world: World, options: &Options) -> Explored {
     let start = Instant::now();
-    let name = world.name;
+    let (name, has_nodes) = (world.name, !world.start.nodes.is_empty());
     let checker = Walk::new(world.clone(), options).checker().spawn_bfs().join();
     let record = checker.model().take_record();
     let mut discoveries = checker.discoveries();
     let mut failure = discoveries.remove(world::RULES).map(|path| Failure::of_rules(&world, path));
     let mut settling = None;
-    if failure.is_none() && !record.is_cut && !world.start.nodes.is_empty() {
+    if failure.is_none() && !record.is_cut && has_nodes {
         match record.steps.settling(world.settles_within) {
             Ok(found) => settling = Some(found),
             Err(stuck) => failure = Some(Failure::of_liveness(&world, options, &stuck)),
@@ -118,6 +120,7 @@ fn explore_world(world: World, options: &Options) -> Explored {
         took: start.elapsed(),
         events: record.events,
         replies: record.replies,
+        has_nodes,
         settling,
         failure,
     }

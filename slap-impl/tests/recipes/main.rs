@@ -13,7 +13,6 @@
     clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::unwrap_used,
-    clippy::print_stderr,
     reason = "these tests stand outside the door: they start both programs and read their files"
 )]
 

@@ -37,17 +37,14 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// Starts one. `None`, and a loud word, where there is no Python or its packages cannot be had; where `CI` is `true`, that
+    /// Starts one. `None`, and a loud word, where there is no Python or its packages cannot be had; under CI (`is_ci`), that
     /// is a failure.
     pub(crate) fn start() -> Option<Python> {
         match environment().and_then(|python| spawn(&python)) {
             Ok(python) => Some(python),
             Err(reason) => {
-                assert!(
-                    std::env::var("CI").as_deref() != Ok("true"),
-                    "the comparison with zc.buildout cannot run, and CI must run it: {reason}"
-                );
-                eprintln!("\n*** NOT RUN: the comparison with zc.buildout. {reason}\n");
+                assert!(!is_ci(), "the comparison with zc.buildout cannot run, and CI must run it: {reason}");
+                say(&format!("\n*** DID NOT RUN: the comparison with zc.buildout. {reason}\n"));
                 None
             }
         }
@@ -106,6 +103,16 @@ fn spawn(python: &Path) -> Result<Python, String> {
     Ok(Python { child, input, output })
 }
 
+/// Whether a continuous integration runs this, where what cannot run is a failure.
+fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| !["", "0", "false"].contains(&value.as_str()))
+}
+
+/// Says something at once: libtest keeps what the print macros write to itself when a test passes.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// The interpreter of the environment, which is made if it is not there.
 fn environment() -> Result<PathBuf, String> {
     let base = std::env::var("SLAP_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
@@ -134,7 +141,7 @@ fn environment() -> Result<PathBuf, String> {
 }
 
 fn make(base: &str, directory: &Path, python: &Path) -> Result<(), String> {
-    eprintln!("making a Python environment with zc.buildout in {}", directory.display());
+    say(&format!("making a Python environment with zc.buildout in {}", directory.display()));
     output(Command::new(base).args(["-m", "venv"]).arg(directory))?;
     let install = |arguments: &[&str]| {
         let mut command = Command::new(python);
@@ -181,4 +188,28 @@ fn output(command: &mut Command) -> Result<String, String> {
         return Err(format!("{command:?} failed:\n{}", tail.join("\n")));
     }
     Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
+}
+
+/// A comparison that did not run is seen: by whoever starts the tests, and as a failure by CI.
+#[test]
+fn without_python_it_says_so_and_ci_fails() {
+    for (ci, passes) in
+        [(None, true), (Some("0"), true), (Some("false"), true), (Some("1"), false), (Some("true"), false)]
+    {
+        let mut command = Command::new(std::env::current_exe().expect("this test is a program"));
+        command
+            .args(["--exact", "options::every_option_that_buildout_has_stands_in_the_table"])
+            .env("SLAP_TEST_PYTHON", "/nonexistent");
+        match ci {
+            Some(value) => command.env("CI", value),
+            None => command.env_remove("CI"),
+        };
+        let output = command.output().expect("it can be started again");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(stdout.contains("running 1 test"), "{stdout}");
+        assert_eq!(output.status.success(), passes, "CI={ci:?}: {stdout}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(stderr.contains("*** DID NOT RUN"), passes, "CI={ci:?}: {stderr}");
+        assert!(passes || stdout.contains("CI must run it"), "{stdout}");
+    }
 }

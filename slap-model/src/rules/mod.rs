@@ -1,17 +1,19 @@
 //! The rules, by name. RULES.md is their document; a test holds the two together.
 //!
 //! * `state`: what holds at any time
-//! * `request`, `report`: what holds from before an event to after it
+//! * `request`, `report`, `told`: what holds from before an event to after it: of requests; of timestamps, bangs, formats, views; of
+//!   what is shown of what nodes tell
 
 mod report;
 mod request;
 mod state;
+mod told;
 
 use crate::{Event, Reply, State};
 use std::fmt;
 
 macro_rules! rules {
-    ($($(#[doc = $doc:literal])* $variant:ident $name:literal $checked_by:literal $source:literal)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident $name:literal $checked_by:literal $invariants:literal $source:literal)*) => {
         /// A named rule.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub enum Rule { $($(#[doc = $doc])* $variant,)* }
@@ -35,6 +37,11 @@ macro_rules! rules {
                 match self { $(Rule::$variant => $checked_by,)* }
             }
 
+            /// The invariants of the real master that it stands for, by their numbers in RULES.md.
+            pub fn invariants(self) -> impl Iterator<Item = &'static str> {
+                match self { $(Rule::$variant => $invariants,)* }.split_ascii_whitespace()
+            }
+
             /// Where it comes from: a file and a test of the real master, slapproxy's source, or the decision that it follows from.
             pub fn source(self) -> &'static str {
                 match self { $(Rule::$variant => $source,)* }
@@ -45,118 +52,134 @@ macro_rules! rules {
 
 rules! {
     /// No partition is given to two instances.
-    OneTenant "one-tenant" "state::places" "testSlapOSCloudConstraint: test_busy_partition_has_one_related_instance"
+    OneTenant "one-tenant" "state::places" "1 2 19 20" "testSlapOSCloudConstraint: test_busy_partition_has_one_related_instance"
     /// An instance that is not shared has a partition, which exists.
-    HasItsPartition "has-its-partition" "state::places" "testSlapOSCloudConstraint: test_non_busy_partition_has_no_related_instance; slapproxy places at once"
+    HasItsPartition "has-its-partition" "state::places" "1 57 P3 P4" "testSlapOSCloudConstraint: test_non_busy_partition_has_no_related_instance; departure no-room-is-refused"
     /// A shared instance has no partition of its own.
-    SharedHasNoPartition "shared-has-no-partition" "state::places" "testSlapOSCloudAllocationAlarm: test_allocation_host_instance"
+    SharedHasNoPartition "shared-has-no-partition" "state::places" "5" "testSlapOSCloudAllocationAlarm: test_allocation_host_instance"
     /// A host is an instance with a partition.
-    HostHasPartition "host-has-partition" "state::places" "testSlapOSCloudAllocationAlarm: test_allocation_no_host_instance"
+    HostHasPartition "host-has-partition" "state::places" "5" "testSlapOSCloudAllocationAlarm: test_allocation_no_host_instance"
+    /// A shared instance without host has no connection parameters.
+    NoHostNoConnection "no-host-no-connection" "state::places" "" "decision shared-outlives-host"
     /// No two instances of a tree, and no two roots, have the same title.
-    TitlesAreUnique "titles-are-unique" "state::titles" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_duplicated"
+    TitlesAreUnique "titles-are-unique" "state::titles" "32 41 42 P11" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_duplicated"
     /// No child has the title of its root.
-    RootTitleIsReserved "root-title-is-reserved" "state::titles" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_sameTitle"
+    RootTitleIsReserved "root-title-is-reserved" "state::titles" "31" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_sameTitle"
     /// No two shared instances have the same reference.
-    ReferencesAreUnique "references-are-unique" "state::titles" "testSlapOSCloudConstraint: test_reference_*"
+    ReferencesAreUnique "references-are-unique" "state::titles" "62" "testSlapOSCloudConstraint: test_reference_*"
     /// A child's root is there, and is a root.
-    NoChildWithoutRoot "no-child-without-root" "state::trees" "slapos/proxy/db.py: freePartitionFromDB; testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_tree_disconnected"
+    NoChildWithoutRoot "no-child-without-root" "state::trees" "19 34" "slapos/proxy/db.py: freePartitionFromDB; testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_tree_disconnected"
     /// A child's requester is there, is of the same tree, and has a partition; a root has none.
-    RequesterIsOfTheTree "requester-is-of-the-tree" "state::trees" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_tree_change_indexed"
+    RequesterIsOfTheTree "requester-is-of-the-tree" "state::trees" "33 P6" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_tree_change_indexed"
     /// From requester to requester one comes to the root.
-    NoCycle "no-cycle" "state::trees" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_check_cycle"
+    NoCycle "no-cycle" "state::trees" "35 P6" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_check_cycle"
     /// Below a root that is to be destroyed nothing is wanted.
-    DestroyedTree "destroyed-tree" "state::trees" "testSlapOSCloudAlarm: test_SoftwareInstance_tryToGarbageCollect_script_destroyed; decision tree-follows-root"
+    DestroyedTree "destroyed-tree" "state::trees" "24" "testSlapOSCloudAlarm: test_SoftwareInstance_tryToGarbageCollect_script_destroyed; decision tree-follows-root"
     /// Below a root that is to be stopped nothing is to be started.
-    StoppedTree "stopped-tree" "state::trees" "testSlapOSSlapTool: test_request_stopped; testSlapOSCloudAlarm: test_SoftwareInstance_tryToStopCollect_script_*"
+    StoppedTree "stopped-tree" "state::trees" "44 45" "testSlapOSSlapTool: test_request_stopped; testSlapOSCloudAlarm: test_SoftwareInstance_tryToStopCollect_script_*"
     /// A free partition has no report.
-    NoReportOfNobody "no-report-of-nobody" "state::reports" "testSlapOSSlapTool: test_destroyedComputePartition"
+    NoReportOfNobody "no-report-of-nobody" "state::reports" "" "testSlapOSSlapTool: test_destroyedComputePartition"
     /// No report is about a timestamp that is still to come.
-    NoReportFromTheFuture "no-report-from-the-future" "state::reports" "decision reports-are-kept"
+    NoReportFromTheFuture "no-report-from-the-future" "state::reports" "" "decision reports-are-kept"
     /// The services of an instance run once at most.
-    RunsOnce "runs-once" "state::nodes" "ARCHITECTURE.md: a service is never run twice"
+    RunsOnce "runs-once" "state::nodes" "" "ARCHITECTURE.md: How a service is never run twice"
     /// What was processed as stopped has no services.
-    StoppedDoesNotRun "stopped-does-not-run" "state::nodes" "slapos/grid/slapgrid.py: processComputerPartition"
+    StoppedDoesNotRun "stopped-does-not-run" "state::nodes" "" "slapos/grid/slapgrid.py: processComputerPartition"
     /// A partition that the master takes for free is empty.
-    FreeIsEmpty "free-is-empty" "state::nodes" "testSlapOSCloudAlarm: test_SoftwareInstance_tryToUnallocatePartition_script_notInvalidated"
+    FreeIsEmpty "free-is-empty" "state::nodes" "" "testSlapOSCloudAlarm: test_SoftwareInstance_tryToUnallocatePartition_script_notInvalidated"
 
     /// Nothing is changed by what is refused.
-    RefusedChangesNothing "refused-changes-nothing" "request::refusals" "testSlapOSCloudPersonSlapInterfaceWorkflow: test_Person_requestSoftwareInstance_updateInstanceTree"
+    RefusedChangesNothing "refused-changes-nothing" "request::refusals" "13 40" "testSlapOSCloudPersonSlapInterfaceWorkflow: test_Person_requestSoftwareInstance_updateInstanceTree"
     /// An instance never moves to another partition.
-    NeverMoves "never-moves" "request::places" "slapos_cloud: SoftwareInstance_tryToAllocatePartition; testSlapOSCloudAllocationAlarm: test_alarm_software_instance_allocated"
+    NeverMoves "never-moves" "request::places" "7 39 P2" "testSlapOSCloudAllocationAlarm: test_alarm_software_instance_allocated"
     /// A partition that the last format no longer had goes with its instance, and is not given again.
-    DroppedGoes "dropped-goes" "report::departures" "testSlapOSSlapToolComputeNodeUpdateFromDict: test_Remove*; testSlapOSCloudComputePartitionSlapInterfaceWorkflow: test_mark*"
+    DroppedGoes "dropped-goes" "report::departures" "3 57" "testSlapOSSlapToolComputeNodeUpdateFromDict: test_Remove*; testSlapOSCloudComputePartitionSlapInterfaceWorkflow: test_mark*"
     /// Where a request names a computer, the partition is there.
-    FilterIsObeyed "filter-is-obeyed" "request::places" "testSlapOSCloudAllocationAlarm: test_allocation_computer_guid"
+    FilterIsObeyed "filter-is-obeyed" "request::places" "8" "testSlapOSCloudAllocationAlarm: test_allocation_computer_guid"
     /// A request is refused for want of room only when there is none.
-    RoomIsUsed "room-is-used" "request::places" "testSlapOSCloudAllocationAlarm: test_allocation_no_free_partition"
+    RoomIsUsed "room-is-used" "request::places" "4 P8" "testSlapOSCloudAllocationAlarm: test_allocation_no_free_partition"
     /// A host has the release and type that was asked for, where it was asked for, and is wanted.
-    HostFits "host-fits" "request::hosts" "testSlapOSCloudAllocationAlarm: test_allocation_instance_guid"
+    HostFits "host-fits" "request::hosts" "8" "testSlapOSCloudAllocationAlarm: test_allocation_instance_guid"
     /// As long as its host is there, a shared instance stays with it.
-    HostStays "host-stays" "request::hosts" "testSlapOSCloudAllocationAlarm: test_alarm_slave_instance_allocated"
+    HostStays "host-stays" "request::hosts" "7 P9" "testSlapOSCloudAllocationAlarm: test_alarm_slave_instance_allocated"
     /// A repeated request changes nothing, and is answered alike.
-    RepeatedChangesNothing "repeated-changes-nothing" "request::repeated" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_double, test_request_started_no_bang"
+    RepeatedChangesNothing "repeated-changes-nothing" "request::repeated" "29 36" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_double, test_request_started_no_bang"
     /// A request for destroyed makes nothing.
-    DestroyMakesNothing "destroy-makes-nothing" "request::wishes" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_destroyed_state"
+    DestroyMakesNothing "destroy-makes-nothing" "request::wishes" "30" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_destroyed_state"
     /// What was requested is what is wanted then.
-    RequestIsObeyed "request-is-obeyed" "request::answers" "testSlapOSJsonRpc: test_InstanceAccess_22_request_startedWithManuallyStoppedInstance"
+    RequestIsObeyed "request-is-obeyed" "request::answers" "48" "testSlapOSJsonRpc: test_InstanceAccess_22_request_startedWithManuallyStoppedInstance"
     /// The answer tells what is kept.
-    AnswerIsTrue "answer-is-true" "request::answers" "slapos/proxy/db.py: requestNotSlave"
+    AnswerIsTrue "answer-is-true" "request::answers" "" "slapos/proxy/db.py: requestNotSlave"
     /// Nothing but a request changes what is wanted of an instance.
-    OnlyRequestsChangeWishes "only-requests-change-wishes" "request::wishes" "testSlapOSSlapTool: test_updateInstanceSuccessorList*"
+    OnlyRequestsChangeWishes "only-requests-change-wishes" "request::wishes" "47" "testSlapOSSlapTool: test_updateInstanceSuccessorList*"
     /// A request touches its own tree only.
-    OtherTreesStay "other-trees-stay" "request::wishes" "testSlapOSCloudPersonSlapInterfaceWorkflow: test_Person_requestSoftwareInstance_InstanceTreeNewTitle"
+    OtherTreesStay "other-trees-stay" "request::wishes" "" "testSlapOSCloudPersonSlapInterfaceWorkflow: test_Person_requestSoftwareInstance_InstanceTreeNewTitle"
     /// Starting a root starts nothing else.
-    StartIsForOne "start-is-for-one" "request::wishes" "testSlapOSCloudAlarm: test_SoftwareInstance_tryToStopCollect_script_*"
+    StartIsForOne "start-is-for-one" "request::wishes" "45" "testSlapOSCloudAlarm: test_SoftwareInstance_tryToStopCollect_script_*"
     /// An instance with a partition goes only when it is to be destroyed and its node says that it is gone.
-    GoesWhenReported "goes-when-reported" "report::departures" "testSlapOSCloudAlarm: test_SoftwareInstance_tryToUnallocatePartition_script_{notDestroyed,notInvalidated}"
+    GoesWhenReported "goes-when-reported" "report::departures" "18 22 23 39 P12" "testSlapOSCloudAlarm: test_SoftwareInstance_tryToUnallocatePartition_script_{notDestroyed,notInvalidated}"
     /// A report about an earlier timestamp frees nothing.
-    LateFreesNothing "late-frees-nothing" "report::departures" "decision late-destroyed-frees-nothing"
+    LateFreesNothing "late-frees-nothing" "report::departures" "P12" "decision late-destroyed-frees-nothing"
     /// A shared instance goes only when it, or its root, is requested destroyed.
-    SharedGoesWhenAsked "shared-goes-when-asked" "report::departures" "testSlapOSCloudAlarm: test_SoftwareInstance_tryToInvalidateIfDestroyed_script_*"
+    SharedGoesWhenAsked "shared-goes-when-asked" "report::departures" "22" "testSlapOSCloudAlarm: test_tryToInvalidateIfDestroyed_script_*"
     /// What a node shall do otherwise has a new timestamp.
-    ChangeRenews "change-renews" "report::timestamps" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_{software_release,software_type,instance_xml}_bang, test_request_{stopped,destroyed}_bang"
+    ChangeRenews "change-renews" "report::timestamps" "37 49 54" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_{software_release,software_type,instance_xml}_bang, test_request_{stopped,destroyed}_bang"
     /// A host whose list of shared instances changes has a new timestamp.
-    ListRenews "list-renews" "report::timestamps" "testSlapOSERP5AllocationScenario: test_slave_instance_allocation_scenario, test_stopped_slave_instance_allocation_scenario"
+    ListRenews "list-renews" "report::timestamps" "49 50 53" "testSlapOSERP5AllocationScenario: test_slave_instance_allocation_scenario, test_stopped_slave_instance_allocation_scenario"
     /// Other addresses give the instance a new timestamp.
-    AddressRenews "address-renews" "report::timestamps" "testSlapOSERP5AllocationScenario; decision addresses-renew"
+    AddressRenews "address-renews" "report::timestamps" "49" "testSlapOSERP5AllocationScenario: test_software_instance_allocation_scenario; decision addresses-renew"
     /// A timestamp never goes back, not even when a format drops the partition and a later one has it again.
-    TimestampsGrow "timestamps-grow" "report::timestamps" "testSlapOSERP5AllocationScenario; decision timestamps-grow"
+    TimestampsGrow "timestamps-grow" "report::timestamps" "49 P10" "testSlapOSERP5AllocationScenario: test_software_instance_allocation_scenario; decision timestamps-grow"
     /// A timestamp grows only for a reason.
-    NoNeedlessRenewal "no-needless-renewal" "report::timestamps" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_started_no_bang"
+    NoNeedlessRenewal "no-needless-renewal" "report::timestamps" "29 37 38" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_request_started_no_bang"
     /// A bang reaches the whole tree, and the host of a shared instance, except what is to be destroyed.
-    BangReachesTree "bang-reaches-tree" "report::bangs" "slapos/proxy/db.py: bangInstanceFromDB"
+    BangReachesTree "bang-reaches-tree" "report::bangs" "51" "slapos/proxy/db.py: bangInstanceFromDB"
     /// A bang of a computer reaches all its instances, except what is to be destroyed.
-    BangReachesComputer "bang-reaches-computer" "report::bangs" "testSlapOSCloudComputeNodeSlapInterfaceWorkflow: test_reportComputeNodeBang"
+    BangReachesComputer "bang-reaches-computer" "report::bangs" "51" "testSlapOSCloudComputeNodeSlapInterfaceWorkflow: test_reportComputeNodeBang"
     /// A requester is processed again when what it requested publishes something else.
-    ConnectionWakesRequester "connection-wakes-requester" "report::publishing" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_update_connection_bang_requester"
+    ConnectionWakesRequester "connection-wakes-requester" "report::publishing" "38" "testSlapOSCloudInstanceSlapInterfaceWorkflow: test_update_connection_bang_requester"
     /// What is published is kept.
-    PublishedIsKept "published-is-kept" "report::publishing" "slapos/proxy/slap_tool.py: setComputerPartitionConnectionXml"
+    PublishedIsKept "published-is-kept" "report::publishing" "" "slapos/proxy/slap_tool.py: setComputerPartitionConnectionXml"
     /// A rename changes one title, and nothing else.
-    RenameChangesOneTitle "rename-changes-one-title" "report::renames" "slapos/proxy/slap_tool.py: softwareInstanceRename"
+    RenameChangesOneTitle "rename-changes-one-title" "report::renames" "" "slapos/proxy/slap_tool.py: softwareInstanceRename"
     /// A report about an earlier timestamp is not shown in place of one about a later.
-    LateIsNotShown "late-is-not-shown" "report::statuses" "decision reports-are-kept"
+    LateIsNotShown "late-is-not-shown" "told::statuses" "" "decision reports-are-kept"
     /// A report about the timestamp of now is shown.
-    ReportIsShown "report-is-shown" "report::statuses" "testSlapOSCloud: test_setAccessStatus"
+    ReportIsShown "report-is-shown" "told::statuses" "" "testSlapOSCloud: test_setAccessStatus"
     /// The error of a shared instance is its own, not its host's.
-    SharedErrorIsItsOwn "shared-error-is-its-own" "report::statuses" "testSlapOSSlapTool: test_softwareInstanceErrorWithSlaveReference"
+    SharedErrorIsItsOwn "shared-error-is-its-own" "told::statuses" "61" "testSlapOSSlapTool: test_softwareInstanceErrorWithSlaveReference"
+    /// A bang is shown with whom it is about: an instance, a shared one, or a computer.
+    BangIsShown "bang-is-shown" "told::bangs" "" "testSlapOSSlapTool: test_softwareInstanceBang; decision reports-are-kept"
+    /// What a node tells of a release is shown, and nothing else is.
+    ReleaseReportIsShown "release-report-is-shown" "told::releases" "" "testSlapOSSlapTool: test_buildingSoftwareRelease, test_availableSoftwareRelease, test_softwareReleaseError; departure resupplied-is-the-same"
+    /// What is told of a free partition is taken, and changes nothing: its node may not know yet.
+    FreeIsIgnored "free-is-ignored" "told::free" "" "slapos/proxy/slap_tool.py: startedComputerPartition, softwareInstanceBang"
     /// A format that lacks busy partitions is told which of them stay.
-    FormatTellsWhatStays "format-tells-what-stays" "report::formats" "testSlapOSSlapToolComputeNodeUpdateFromDict: test_Remove*"
-    /// After a format, the partitions that are given away are those that it had.
-    FormatIsObeyed "format-is-obeyed" "report::formats" "testSlapOSSlapToolComputeNodeUpdateFromDict: test_Update*"
+    FormatTellsWhatStays "format-tells-what-stays" "report::formats" "57" "testSlapOSSlapToolComputeNodeUpdateFromDict: test_Remove*"
+    /// After a format, the partitions that are given away are those that it had, and of the others only busy ones are left.
+    FormatIsObeyed "format-is-obeyed" "report::formats" "57" "testSlapOSSlapToolComputeNodeUpdateFromDict: test_Update*"
     /// What was supplied is what is wanted then.
-    SupplyIsObeyed "supply-is-obeyed" "report::supplies" "testSlapOSCloudComputeNodeSlapInterfaceWorkflow: test_supply_available_destroyed_available"
+    SupplyIsObeyed "supply-is-obeyed" "report::supplies" "55" "testSlapOSCloudComputeNodeSlapInterfaceWorkflow: test_supply_available_destroyed_available"
     /// A release goes only when it is unwanted and its node says that it is gone.
-    ReleaseGoesWhenReported "release-goes-when-reported" "report::supplies" "testSlapOSSlapTool: test_destroyedSoftwareRelease_{noDestroyRequested,destroyRequested}"
-    /// A node sees what is wanted of its partitions.
-    ViewIsTrue "view-is-true" "report::views" "testSlapOSSlapTool: test_activate_getFullComputerInformation_first_access"
-    /// A host sees the started shared instances that it hosts, and no other.
-    ViewListsStarted "view-lists-started" "report::views" "testSlapOSERP5AllocationScenario: test_stopped_slave_instance_allocation_scenario"
+    ReleaseGoesWhenReported "release-goes-when-reported" "report::supplies" "27" "testSlapOSSlapTool: test_destroyedSoftwareRelease_{noDestroyRequested,destroyRequested}"
+    /// A node sees what is wanted of its partitions, and whose they are.
+    ViewIsTrue "view-is-true" "report::views" "52 54" "testSlapOSSlapTool: test_activate_getFullComputerInformation_first_access"
+    /// A host sees the started shared instances that it hosts, as they are wanted, and no other.
+    ViewListsStarted "view-lists-started" "report::views" "50 53 P9" "testSlapOSERP5AllocationScenario: test_stopped_slave_instance_allocation_scenario"
     /// A killed agent takes nothing with it that is in partitions.
-    ServicesOutliveAgents "services-outlive-agents" "report::nodes" "ARCHITECTURE.md: a service outlives its node agent"
+    ServicesOutliveAgents "services-outlive-agents" "report::nodes" "" "ARCHITECTURE.md: A service outlives its node agent"
     /// Nothing is put into a partition before its release is built.
-    BuiltFirst "built-first" "report::nodes" "slapos/grid/slapgrid.py: processComputerPartition"
+    BuiltFirst "built-first" "report::nodes" "" "slapos/grid/slapgrid.py: processComputerPartition"
     /// What exited starts again for a new timestamp only.
-    OnceForEachChange "once-for-each-change" "report::nodes" "slapos/grid/slapgrid.py: processComputerPartition, the file .timestamp"
+    OnceForEachChange "once-for-each-change" "report::nodes" "" "slapos/grid/slapgrid.py: processComputerPartition, the file .timestamp"
+}
+
+impl Rule {
+    /// Whether it is about the modelled node alone: then only an exploration can break it, and nothing real before a simulator
+    /// judges real nodes by it.
+    pub fn is_of_modelled_nodes(self) -> bool {
+        self.checked_by().ends_with("::nodes")
+    }
 }
 
 /// A broken rule, and what broke it.
@@ -210,6 +233,7 @@ impl Transition<'_> {
         let transition = Transition { event: delivered.as_ref().unwrap_or(self.event), ..*self };
         request::check(&transition, &mut found);
         report::check(&transition, &mut found);
+        told::check(&transition, &mut found);
         found.violations
     }
 }

@@ -1,9 +1,9 @@
-//! What holds from before an event to after it: of reports, timestamps, bangs, formats, supplies, views and nodes.
+//! What holds from before an event to after it: of departures, timestamps, bangs, formats, supplies, views and nodes.
 
 use super::{Found, Rule, Transition};
 use crate::{
     event::{Event, ReleaseReport, Report, Wanted, Word},
-    names::{Computer, Number, Place, Rank},
+    names::{Computer, Kind, Number, Parameters, Place, Rank, Reference},
     reply::Reply,
     state::{Instance, Registered, State},
 };
@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 pub(super) fn check(transition: &Transition<'_>, found: &mut Found) {
     departures(transition, found);
     timestamps(transition, found);
-    statuses(transition, found);
     nodes(transition, found);
     supplies(transition, found);
     if matches!(transition.reply, Reply::Refused(_) | Reply::Ignored(_)) {
@@ -85,7 +84,7 @@ fn timestamps(transition: &Transition<'_>, found: &mut Found) {
             let wish = |it: &Instance| (it.state, it.release, it.kind, it.parameters);
             let is_changed = old.map(wish) != Some(wish(new));
             found.expect(grew || !is_changed, Rule::ChangeRenews, place);
-            let is_listed_otherwise = before.entries(at) != after.entries(at);
+            let is_listed_otherwise = listed(before, at) != listed(after, at);
             found.expect(grew || !is_listed_otherwise, Rule::ListRenews, place);
             let has_moved = old_slot.address != slot.address;
             found.expect(grew || !has_moved, Rule::AddressRenews, place);
@@ -134,7 +133,7 @@ fn is_woken(transition: &Transition<'_>, number: Number, at: Place) -> bool {
     }
 }
 
-fn target(state: &State, place: Place, shared: Option<crate::names::Reference>) -> Option<Number> {
+pub(super) fn target(state: &State, place: Place, shared: Option<Reference>) -> Option<Number> {
     match shared {
         Some(reference) => state.shared_at(place, reference),
         None => state.tenant(place).map(|(number, _)| number),
@@ -142,7 +141,7 @@ fn target(state: &State, place: Place, shared: Option<crate::names::Reference>) 
 }
 
 /// Whom a bang shall reach.
-fn banged(state: &State, place: Place, shared: Option<crate::names::Reference>) -> BTreeSet<Number> {
+fn banged(state: &State, place: Place, shared: Option<Reference>) -> BTreeSet<Number> {
     let Some(number) = target(state, place, shared) else { return BTreeSet::new() };
     let mut reached: BTreeSet<Number> = state.tree(state.root_of(number)).into_iter().collect();
     reached.extend(state.instances[&number].shared.and_then(|shared| shared.host));
@@ -201,43 +200,12 @@ fn renames(Transition { before, event, after, .. }: &Transition<'_>, found: &mut
     found.expect(expected == after.instances, Rule::RenameChangesOneTitle, title);
 }
 
-fn statuses(Transition { before, event, reply, after }: &Transition<'_>, found: &mut Found) {
-    for (computer, registered) in &after.computers {
-        for (partition, slot) in &registered.partitions {
-            let place = Place { computer: *computer, partition: *partition };
-            let Some(old) = before.slot(place) else { continue };
-            let same = before.tenant(place).map(|it| it.0) == after.tenant(place).map(|it| it.0);
-            let goes_back =
-                matches!((old.status, slot.status), (Some(old), Some(new)) if new.about < old.about);
-            found.expect(!same || !goes_back, Rule::LateIsNotShown, place);
-            let is_others = matches!(event, Event::ReportSharedError { .. });
-            found.expect(!is_others || old.status == slot.status, Rule::SharedErrorIsItsOwn, place);
-        }
-    }
-    match event {
-        Event::Report(report) if matches!(report.word, Word::Started | Word::Stopped | Word::Error) => {
-            let Some(slot) = after.slot(report.place).filter(|_| after.tenant(report.place).is_some()) else {
-                return;
-            };
-            let is_current = report.about.is_none_or(|about| about >= slot.rank);
-            let is_shown = slot.status.is_some_and(|status| status.word == report.word);
-            found.expect(!is_current || is_shown, Rule::ReportIsShown, report.place);
-        }
-        Event::ReportSharedError { place, shared } if **reply == Reply::Done => {
-            let instance = target(after, *place, Some(*shared)).map(|number| &after.instances[&number]);
-            let is_its = instance.and_then(|it| it.shared).is_some_and(|it| it.status == Some(Word::Error));
-            found.expect(is_its, Rule::SharedErrorIsItsOwn, shared);
-        }
-        _ => {}
-    }
-}
-
 fn formats(Transition { before, event, reply, after }: &Transition<'_>, found: &mut Found) {
     let Event::Format { computer, partitions } = event else { return };
     let busy = before.instances.values().filter_map(|instance| instance.place);
     let stay = busy.filter(|place| place.computer == *computer && !partitions.contains_key(&place.partition));
     let stay: BTreeSet<_> = stay.map(|place| place.partition).collect();
-    let is_told = if stay.is_empty() { **reply == Reply::Done } else { **reply == Reply::Kept(stay) };
+    let is_told = if stay.is_empty() { **reply == Reply::Done } else { **reply == Reply::Kept(stay.clone()) };
     found.expect(is_told, Rule::FormatTellsWhatStays, computer);
     let listed = after.computers.get(computer).into_iter().flat_map(|registered| {
         let slot = |name| registered.partitions.get(&name).map(|slot| (name, slot));
@@ -246,6 +214,9 @@ fn formats(Transition { before, event, reply, after }: &Transition<'_>, found: &
     let is_obeyed = listed
         .map(|(partition, slot)| (partition, slot.address))
         .eq(partitions.iter().map(|(partition, address)| (*partition, *address)));
+    let slots = after.computers.get(computer).map(|registered| &registered.partitions);
+    let unlisted = slots.into_iter().flatten().filter(|(_, slot)| !slot.listed);
+    let is_obeyed = is_obeyed && unlisted.map(|(partition, _)| partition).eq(&stay);
     found.expect(is_obeyed, Rule::FormatIsObeyed, computer);
 }
 
@@ -265,6 +236,16 @@ fn supplies(Transition { before, event, reply, after }: &Transition<'_>, found: 
     }
 }
 
+/// What a host shall be told of: the started shared instances that it hosts.
+fn listed(state: &State, host: Number) -> BTreeSet<(Reference, Kind, Parameters)> {
+    let started = state.instances.values().filter(|it| it.state == Wanted::Started);
+    let hosted = started.filter_map(|it| it.shared.map(|shared| (it, shared)));
+    hosted
+        .filter(|(_, shared)| shared.host == Some(host))
+        .map(|(it, shared)| (shared.reference, it.kind, it.parameters))
+        .collect()
+}
+
 fn views(Transition { event, reply, after, .. }: &Transition<'_>, found: &mut Found) {
     let (Event::Look(computer), Reply::View(view)) = (event, reply) else { return };
     let registered = after.computers.get(computer);
@@ -278,19 +259,20 @@ fn views(Transition { event, reply, after, .. }: &Transition<'_>, found: &mut Fo
         let is_true = match (seen, tenant) {
             (None, None) => true,
             (Some(seen), Some((_, it))) => {
+                let root = it.root.map_or(Some(it), |root| after.instances.get(&root)).map(|root| root.title);
                 (seen.title, seen.state, seen.release, seen.kind, seen.parameters, seen.connection)
                     == (it.title, it.state, it.release, it.kind, it.parameters, it.connection)
+                    && Some(seen.root) == root
                     && after.slot(place).is_some_and(|slot| slot.rank == seen.rank)
             }
             _ => false,
         };
         found.expect(is_true, Rule::ViewIsTrue, place);
         if let (Some(seen), Some((number, _))) = (seen, tenant) {
-            let listed: BTreeSet<_> = seen.shared.iter().map(|entry| entry.reference).collect();
-            let started = after.instances.values().filter(|it| it.state == Wanted::Started);
-            let hosted = started.filter_map(|it| it.shared).filter(|it| it.host == Some(number));
-            let expected: BTreeSet<_> = hosted.map(|shared| shared.reference).collect();
-            found.expect(listed == expected, Rule::ViewListsStarted, place);
+            let told: BTreeSet<_> =
+                seen.shared.iter().map(|entry| (entry.reference, entry.kind, entry.parameters)).collect();
+            let is_listed = told == listed(after, number);
+            found.expect(is_listed, Rule::ViewListsStarted, place);
         }
     }
 }

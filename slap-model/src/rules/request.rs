@@ -4,7 +4,7 @@ use super::{Found, Rule, Transition};
 use crate::{
     event::{Event, Filter, Request, Wanted},
     names::{Number, Place},
-    reply::{Refusal, Reply},
+    reply::{Given, Refusal, Reply},
     state::{Instance, State},
 };
 
@@ -99,7 +99,14 @@ fn requested(state: &State, request: &Request) -> Option<Number> {
 fn answers(transition: &Transition<'_>, request: &Request, found: &mut Found) {
     let Transition { before, reply, after, .. } = transition;
     let Reply::Given(given) = reply else { return };
-    let Some(number) = requested(after, request) else { return };
+    let Some(number) = requested(after, request) else {
+        // A shared one that is to be destroyed is gone; the answer is the last that is heard of it.
+        if let Some(number) = requested(before, request) {
+            let last = Instance { state: Wanted::Destroyed, ..before.instances[&number].clone() };
+            found.expect(is_true(given, &last, before), Rule::AnswerIsTrue, last.title);
+        }
+        return;
+    };
     let instance = &after.instances[&number];
     let asked = request.state.or_else(|| before.instances.get(&number).map(|old| old.state));
     let root = &after.instances[&after.root_of(number)];
@@ -114,15 +121,22 @@ fn answers(transition: &Transition<'_>, request: &Request, found: &mut Found) {
         && instance.parameters == request.parameters
         && instance.requester == request.by.and_then(|place| after.tenant(place)).map(|(number, _)| number);
     found.expect(is_obeyed, Rule::RequestIsObeyed, instance.title);
-    let seat = instance.shared.map_or(Some(number), |shared| shared.host).map(|host| &after.instances[&host]);
-    let is_true = given.place == seat.and_then(|seat| seat.place)
+    found.expect(is_true(given, instance, after), Rule::AnswerIsTrue, instance.title);
+}
+
+/// Whether an answer tells what is kept of an instance: of a shared one, where its host is and what that runs.
+fn is_true(given: &Given, instance: &Instance, state: &State) -> bool {
+    let host = instance.shared.and_then(|shared| shared.host).and_then(|host| state.instances.get(&host));
+    let seat = if instance.shared.is_some() { host } else { Some(instance) };
+    let runs = seat.unwrap_or(instance);
+    let own = instance.place.filter(|_| instance.shared.is_none());
+    let slot = own.and_then(|place| state.slot(place));
+    given.place == seat.and_then(|seat| seat.place)
+        && (given.release, given.kind) == (runs.release, runs.kind)
         && given.parameters == instance.parameters
         && given.connection == instance.connection
         && given.state == instance.state
-        && given.rank.is_none_or(|rank| {
-            instance.place.and_then(|place| after.slot(place)).is_some_and(|slot| slot.rank == rank)
-        });
-    found.expect(is_true, Rule::AnswerIsTrue, instance.title);
+        && given.rank == slot.map(|slot| slot.rank)
 }
 
 fn is_same_wish(old: &Instance, new: &Instance) -> bool {

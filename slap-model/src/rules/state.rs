@@ -3,7 +3,7 @@
 use super::{Found, Rule};
 use crate::{
     event::Wanted,
-    names::Place,
+    names::{Place, UNPUBLISHED},
     state::{Instance, State},
 };
 use std::collections::BTreeSet;
@@ -26,6 +26,8 @@ fn places(state: &State, found: &mut Found) {
                 let host = shared.host.map(|host| state.instances.get(&host));
                 let has_place = |host: Option<&Instance>| host.is_some_and(|host| host.place.is_some());
                 found.expect(host.is_none_or(has_place), Rule::HostHasPartition, title);
+                let is_quiet = host.is_some() || instance.connection == UNPUBLISHED;
+                found.expect(is_quiet, Rule::NoHostNoConnection, title);
             }
             None => {
                 let slot = instance.place.and_then(|place| state.slot(place));

@@ -239,17 +239,20 @@ impl Desk<'_> {
     ) -> Answer {
         let before = self.state.instances[&number].clone();
         let shared = before.shared.expect("the caller looked");
+        let root = asker.root.map(|root| self.state.instances[&root].title);
+        if shared.reference != (Reference { root, title: request.title }) {
+            self.decide(Decision::ReferencesStay);
+        }
         if state == Wanted::Destroyed {
             self.decide(Decision::SharedGoesAtOnce);
+            if self.searched_host(request) != shared.host {
+                self.decide(Decision::SharedKeepsHost);
+            }
             self.instance(number).state = state;
             let given = self.given(number);
             self.instance(number).state = before.state;
             self.remove_shared(number);
             return Ok(given);
-        }
-        let root = asker.root.map(|root| self.state.instances[&root].title);
-        if shared.reference != (Reference { root, title: request.title }) {
-            self.decide(Decision::ReferencesStay);
         }
         if request.kind.is_none() {
             self.decide(Decision::NoTypeIsTheDefaultType);

@@ -5,6 +5,7 @@ use slap_model::{
     Event, Reply, Rule,
     event::{ReleaseReport, Report, Wanted, Word},
     names::{Computer, Number, Partition, Place, Release, Title},
+    reply::Ignored,
     state::{Instance, Status},
 };
 
@@ -105,6 +106,44 @@ pub(super) const TAMPERINGS: &[Tampering] = &[
         let number = case.after.shared_at(place, shared).filter(|_| case.reply == Reply::Done)?;
         case.but(|it| it.instance(number).shared.as_mut().expect("it is shared").status = None)
     }),
+    (Rule::BangIsShown, "a bang is not shown", |case| {
+        let Event::Bang { place, shared: None } = case.event else { return None };
+        case.after.slot(place).filter(|_| case.reply == Reply::Done)?;
+        case.but(|it| it.slot(place).status = None)
+    }),
+    (Rule::BangIsShown, "a bang of a computer is not shown", |case| {
+        let Event::BangComputer(computer) = case.event else { return None };
+        case.after.computers.get(&computer).filter(|_| case.reply == Reply::Done)?;
+        case.but(|it| it.after.computers.get_mut(&computer).expect("it is registered").banged = false)
+    }),
+    (Rule::ReleaseReportIsShown, "a report on a release is lost", |case| {
+        let Event::ReportRelease { computer, release, report } = case.event else { return None };
+        let supplied = case.after.computers.get(&computer)?.supplies.get(&release)?;
+        (report != ReleaseReport::Destroyed && supplied.status == Some(report)).then_some(())?;
+        case.but(|it| {
+            let registered = it.after.computers.get_mut(&computer).expect("it is registered");
+            registered.supplies.get_mut(&release).expect("it is supplied").status = None;
+        })
+    }),
+    (Rule::ReleaseReportIsShown, "a report on a release comes by itself", |case| {
+        let (computer, registered) = case.after.computers.first_key_value()?;
+        let (release, supplied) = registered.supplies.first_key_value()?;
+        let (computer, release) = (*computer, *release);
+        (!matches!(case.event, Event::ReportRelease { .. }) && supplied.status.is_none()).then_some(())?;
+        case.but(|it| {
+            let registered = it.after.computers.get_mut(&computer).expect("it is registered");
+            let supplied = registered.supplies.get_mut(&release).expect("it is supplied");
+            supplied.status = Some(ReleaseReport::Available);
+        })
+    }),
+    (Rule::FreeIsIgnored, "a report on a free partition is kept", |case| {
+        let place = ignored(case)?;
+        case.but(|it| it.slot(place).status = Some(Status { about: 0, word: Word::Error }))
+    }),
+    (Rule::FreeIsIgnored, "a report on a free partition is answered as if it were done", |case| {
+        let place = ignored(case)?;
+        case.but(|it| it.reply = Reply::Done)
+    }),
     (Rule::FormatTellsWhatStays, "what stays is not told", |case| {
         matches!(case.reply, Reply::Kept(_)).then_some(())?;
         case.but(|it| it.reply = Reply::Done)
@@ -186,6 +225,12 @@ fn gone(case: &Case) -> Option<(Place, Number)> {
 }
 
 /// What was reported to be started, stopped or in error.
+/// The free partition that a report is about.
+fn ignored(case: &Case) -> Option<Place> {
+    let Event::Report(Report { place, .. }) = case.event else { return None };
+    (case.reply == Reply::Ignored(Ignored::Free)).then_some(place)
+}
+
 fn reported(case: &Case) -> Option<(Place, Option<u32>)> {
     let Event::Report(Report { place, word: Word::Started | Word::Stopped | Word::Error, about }) =
         case.event

@@ -4,7 +4,7 @@ use super::Tampering;
 use slap_model::{
     Rule,
     event::{Wanted, Word},
-    names::{Computer, Partition, Place},
+    names::{Computer, Connection, Partition, Place},
     state::{Deployed, Status},
 };
 
@@ -34,6 +34,10 @@ pub(super) const TAMPERINGS: &[Tampering] = &[
         let (number, _) = case.shared(|_, _| true)?;
         let gone = case.after.instances.keys().max()? + 1;
         case.but(|it| it.instance(number).shared.as_mut().expect("it is shared").host = Some(gone))
+    }),
+    (Rule::NoHostNoConnection, "what was published for it stays when its host goes", |case| {
+        let (number, _) = case.shared(|_, it| it.shared.is_some_and(|shared| shared.host.is_none()))?;
+        case.but(|it| it.instance(number).connection = Connection(1))
     }),
     (Rule::HostHasPartition, "a shared instance is a host", |case| {
         let (number, _) = case.shared(|_, _| true)?;
