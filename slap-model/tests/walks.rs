@@ -186,6 +186,6 @@ fn what_may_happen_in_a_world_is_what_it_was() {
     );
     assert_eq!(
         found(vec![everything(), everything_with_nodes()], 10),
-        [("everything", None, 505140), ("everything with nodes", None, 244720)]
+        [("everything", None, 1970670), ("everything with nodes", None, 245200)]
     );
 }

@@ -141,7 +141,7 @@ pub(super) const TAMPERINGS: &[Tampering] = &[
         case.but(|it| it.slot(place).status = Some(Status { about: 0, word: Word::Error }))
     }),
     (Rule::FreeIsIgnored, "a report on a free partition is answered as if it were done", |case| {
-        let place = ignored(case)?;
+        ignored(case)?;
         case.but(|it| it.reply = Reply::Done)
     }),
     (Rule::FormatTellsWhatStays, "what stays is not told", |case| {
