@@ -18,7 +18,9 @@ pub enum FileKind {
     Directory,
     /// A symbolic link.
     Symlink,
-    /// A socket, device or named pipe.
+    /// A device.
+    Device,
+    /// A socket or named pipe.
     Other,
 }
 

@@ -1,6 +1,6 @@
 //! The master's log: dated lines on standard error, or in a file that is kept small.
 
-use crate::env::Env;
+use crate::env::{Env, FileKind, Metadata};
 use std::{fmt::Display, path::PathBuf};
 
 const FILE_BYTES_MAX: u64 = 10 << 20;
@@ -29,7 +29,8 @@ impl Log {
             return;
         };
         let files = self.env.files();
-        if files.metadata(file).is_ok_and(|metadata| metadata.length > FILE_BYTES_MAX) {
+        let is_full = |found: Metadata| found.kind == FileKind::File && found.length > FILE_BYTES_MAX;
+        if files.metadata(file).is_ok_and(is_full) {
             let mut older = file.as_os_str().to_owned();
             older.push(".1");
             // A log that cannot be turned goes on growing until it can.

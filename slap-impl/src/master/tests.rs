@@ -29,8 +29,8 @@ struct Service {
 impl Service {
     async fn start(env: &Env, database: PathBuf) -> Service {
         let configuration = Configuration {
+            log_file: Some(database.with_extension("log")),
             database,
-            log_file: Some("/dev/null".into()),
             products: BTreeMap::from([("hello".to_owned(), "/hello.cfg".parse().unwrap())]),
             ..Configuration::default()
         };

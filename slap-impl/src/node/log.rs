@@ -131,10 +131,12 @@ fn append(files: &dyn Files, path: &Path, bytes: &[u8], bytes_max: u64, mode: u3
     Ok(())
 }
 
-/// The log's length. A program may have put anything in its log's place: what is no regular file is removed.
+/// The log's length. A program may have put anything in its log's place: what is no regular file is removed. Only root can have put
+/// a device there, such as /dev/null, on purpose: it is written to, and never grows.
 fn length(files: &dyn Files, path: &Path) -> io::Result<u64> {
     match files.symlink_metadata(path) {
         Ok(metadata) if metadata.kind == FileKind::File => Ok(metadata.length),
+        Ok(metadata) if metadata.kind == FileKind::Device => Ok(0),
         Ok(_) => files.remove_any(path).map(|()| 0),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),

@@ -94,7 +94,7 @@ pub fn resolve_inside(files: &dyn Files, base: &Path, name: &str) -> Option<Path
                     return None;
                 }
             }
-            FileKind::Directory | FileKind::Other => return None,
+            FileKind::Directory | FileKind::Device | FileKind::Other => return None,
         }
     }
     None

@@ -182,7 +182,7 @@ impl FileServer {
                 }
                 self.listing(request, &place)
             }
-            FileKind::Symlink | FileKind::Other => not_found(),
+            FileKind::Symlink | FileKind::Device | FileKind::Other => not_found(),
         }
     }
 

@@ -279,6 +279,8 @@ fn convert(metadata: &fs::Metadata) -> Metadata {
             FileKind::Directory
         } else if kind.is_symlink() {
             FileKind::Symlink
+        } else if kind.is_char_device() || kind.is_block_device() {
+            FileKind::Device
         } else {
             FileKind::Other
         },
@@ -295,6 +297,11 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         RealFiles.symlink_metadata(path).unwrap().mode
+    }
+
+    #[test]
+    fn a_device_is_no_file() {
+        assert_eq!(RealFiles.metadata(Path::new("/dev/null")).unwrap().kind, FileKind::Device);
     }
 
     #[test]

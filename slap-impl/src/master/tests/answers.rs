@@ -13,8 +13,8 @@ fn request_with(headers: &[(&str, &str)]) -> server::Request {
 fn asked(program: impl AsyncFnOnce(Rc<Master>)) {
     in_place(async |env, database| {
         let configuration = Configuration {
+            log_file: Some(database.with_extension("log")),
             database,
-            log_file: Some("/dev/null".into()),
             products: BTreeMap::from([("hello".to_owned(), "/hello.cfg".parse().unwrap())]),
             default_computer: Some("COMP-0".parse().unwrap()),
         };

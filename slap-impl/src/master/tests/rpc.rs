@@ -27,8 +27,11 @@ async fn call(master: &Rc<Master>, method: &str, document: &Json) -> (u16, Json)
 
 fn with_master(test: impl AsyncFnOnce(Rc<Master>)) {
     in_place(async |env, database| {
-        let configuration =
-            Configuration { database, log_file: Some("/dev/null".into()), ..Configuration::default() };
+        let configuration = Configuration {
+            log_file: Some(database.with_extension("log")),
+            database,
+            ..Configuration::default()
+        };
         test(Master::open(&env, configuration).await.unwrap()).await;
     });
 }

@@ -89,8 +89,11 @@ impl Asked {
 /// A master with COMP-1, which has slappart0 to slappart2.
 fn asked(body: impl AsyncFnOnce(Asked)) {
     in_place(async |env, database| {
-        let configuration =
-            Configuration { database, log_file: Some("/dev/null".into()), ..Configuration::default() };
+        let configuration = Configuration {
+            log_file: Some(database.with_extension("log")),
+            database,
+            ..Configuration::default()
+        };
         let asked = Asked(Master::open(&env, configuration).await.unwrap());
         let partition = |number: usize| {
             Value::dictionary([
