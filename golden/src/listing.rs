@@ -102,7 +102,7 @@ fn write_below(
                 }
                 block
             }
-            FileKind::Other => {
+            FileKind::Device | FileKind::Other => {
                 format!("{:04o} {shown} (neither file nor directory)\n", metadata.mode & 0o7777)
             }
         };
