@@ -39,6 +39,8 @@ fn no_rule_is_broken_near_the_start_of_any_world_and_the_cloud_settles_from_ther
         ("rename and bang", 1189, 21_998),
         ("stale view", 971, 4089),
         ("node crash", 252, 843),
+        ("tree on a node", 2651, 10_229),
+        ("hosts on a node", 1253, 5307),
     ];
     assert_eq!(found, expected);
 }
