@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-/// A text names one of so many at most. No world has more, and what stands beside the model looks for no others.
+/// A file of events names one of so many at most. No world has more, and what stands beside the model looks for no others.
 pub const NAMES_MAX: u8 = 12;
 
 macro_rules! names {
@@ -30,10 +30,7 @@ macro_rules! names {
 
             fn from_str(text: &str) -> Result<$name, String> {
                 let number = text.strip_prefix($letter).and_then(|digits| digits.parse().ok());
-                number
-                    .filter(|number| *number < NAMES_MAX)
-                    .map($name)
-                    .ok_or_else(|| format!("{text:?}: expected {} and a number below {NAMES_MAX}", $letter))
+                number.map($name).ok_or_else(|| format!("{text:?}: expected {} and a number", $letter))
             }
         }
 
@@ -47,7 +44,9 @@ macro_rules! names {
             type Error = String;
 
             fn try_from(text: String) -> Result<$name, String> {
-                text.parse()
+                let name: Option<$name> = text.parse().ok();
+                name.filter(|name| name.0 < NAMES_MAX)
+                    .ok_or_else(|| format!("{text:?}: expected {} and a number below {NAMES_MAX}", $letter))
             }
         }
     )* };
@@ -114,7 +113,7 @@ impl TryFrom<String> for Place {
     fn try_from(text: String) -> Result<Place, String> {
         let (computer, partition) =
             text.split_once('/').ok_or_else(|| format!("{text:?}: expected COMPUTER/PARTITION"))?;
-        Ok(Place { computer: computer.parse()?, partition: partition.parse()? })
+        Ok(Place { computer: computer.to_owned().try_into()?, partition: partition.to_owned().try_into()? })
     }
 }
 

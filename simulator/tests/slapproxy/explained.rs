@@ -52,7 +52,7 @@ fn fields(decision: Decision) -> &'static [&'static str] {
         | Decision::LastChildWakesRoot => &[RANK],
         Decision::WantedIsNotFreed => &["reply", TENANT, PARTITION, SUPPLY, COMPUTER],
         Decision::LateDestroyedFreesNothing => &["reply", TENANT, PARTITION, COMPUTER],
-        Decision::BusyPartitionsStay => &[COMPUTER, PARTITION, SHARED],
+        Decision::BusyPartitionsStay => &["kept.computers.*.order", COMPUTER, PARTITION, SHARED],
         Decision::LastFormatOrders => &["reply", "kept.computers.*.order", RANK, TENANT, SHARED],
         Decision::TimestampsGrow => &[RANK, "reply.rank"],
     }

@@ -59,7 +59,7 @@
     ("free-is-ignored", "step/tell.rs", "if shared.is_none() && self.state.slot(place).is_some() && self.state.tenant(place).is_none() {", "if false {"),
     ("format-tells-what-stays", "step/place.rs", "kept.insert(partition);", "kept.clear();"),
     ("format-is-obeyed", "step/place.rs", "(slot.listed, slot.address) = (true, *address);", "slot.address = *address;"),
-    ("format-is-obeyed", "step/place.rs", "slots.remove(&partition);", "slots.get_mut(&partition).expect(\"it is one of the old\").listed = false;"),
+    ("format-is-obeyed", "step/place.rs", "registered.drop_partition(partition);", "registered.partitions.get_mut(&partition).expect(\"it is one of the old\").listed = false;"),
     ("supply-is-obeyed", "step/place.rs", "supplies.entry(release).or_insert(Supplied { wanted, status: None }).wanted = wanted;", "supplies.entry(release).or_insert(Supplied { wanted, status: None });"),
     ("release-goes-when-reported", "step/place.rs", "if supply.wanted {", "if false {"),
     ("view-is-true", "state.rs", "state: instance.state,", "state: Wanted::Started,"),
