@@ -25,6 +25,12 @@ pub(super) const PREFIX: &str = "slapos.";
 impl Master {
     /// Answers a method.
     pub(super) async fn rpc(self: &Rc<Self>, method: &str, request: &Request) -> Response {
+        if !json_rpc::is_method(method) {
+            let shown: String = method.chars().take(80).collect();
+            let refusal = Refusal::new(404, format!("there is no method {shown}"))
+                .hint("names are exact: slapos.post.v0.software_instance, slapos.get.v0.instance_tree");
+            return told(404, &refusal);
+        }
         let answer = match self.checked_rpc(method, request).await {
             Ok(answer) => answer,
             Err(refusal) => return refused(&refusal),
@@ -37,11 +43,6 @@ impl Master {
     }
 
     async fn checked_rpc(self: &Rc<Self>, method: &str, request: &Request) -> Result<Json, Refusal> {
-        if !json_rpc::is_method(method) {
-            let shown: String = method.chars().take(80).collect();
-            return Err(Refusal::new(404, format!("there is no method {shown}"))
-                .hint("names are exact: slapos.post.v0.software_instance, slapos.get.v0.instance_tree"));
-        }
         if request.method != "POST" {
             return Err(Refusal::new(405, "The method is not allowed for the requested URL."));
         }
@@ -62,11 +63,10 @@ const MEDIA_TYPE: &str = "application/json";
 
 /// slapproxy gives every mistake the status 403 where an object is not there or cannot be had.
 fn refused(refusal: &Refusal) -> Response {
-    let status = if refusal.status == 404 && !refusal.message.starts_with("there is no method") {
-        403
-    } else {
-        refusal.status
-    };
+    told(if refusal.status == 404 { 403 } else { refusal.status }, refusal)
+}
+
+fn told(status: u16, refusal: &Refusal) -> Response {
     let response =
         Response::new(status, MEDIA_TYPE, json_rpc::error_document(status, &refusal.to_string()).to_string());
     match status {
