@@ -10,7 +10,6 @@ use super::{
     information::preferred_wait,
 };
 use crate::{
-    env::{Either, race},
     store::{self, JournalEntry},
     wire::http::server::{Request, Response},
 };
@@ -34,8 +33,7 @@ impl Master {
                 Ok((store::journal_ends(connection)?, store::journal_after(connection, since, ENTRIES_MAX)?))
             })?;
             let left = deadline.saturating_sub(self.env.clock().elapsed());
-            let mut closing = self.closing.subscribe();
-            if !entries.is_empty() || left.is_zero() || *closing.borrow() {
+            if !entries.is_empty() || left.is_zero() || *self.closing.borrow() {
                 let (oldest, newest) = ends.unwrap_or_default();
                 let document = json!({
                     "database": self.identity,
@@ -49,10 +47,7 @@ impl Master {
                     None => response,
                 });
             }
-            let closed = async { closing.wait_for(|closing| *closing).await.is_ok() };
-            match race(committed, race(closed, self.env.sleep(left))).await {
-                Either::First(()) | Either::Second(Either::First(_) | Either::Second(())) => {}
-            }
+            self.hold(committed, left).await;
         }
     }
 }

@@ -79,19 +79,23 @@ impl Master {
                 return Ok(finish(Response::new(200, "text/xml; charset=utf-8", document), etag));
             }
             let left = deadline.saturating_sub(self.env.clock().elapsed());
-            let mut closing = self.closing.subscribe();
-            if left.is_zero() || *closing.borrow() {
+            if left.is_zero() || *self.closing.borrow() {
                 let response = Response { status: 304, headers: Vec::new(), body: Bytes::new() };
                 return Ok(finish(response, etag));
             }
             let notify = self.watchers.of(computer);
             // It listens from here on. A change between the read above and this line would be missed on many threads;
             // here both happen without an await between them, and changes are announced by another task.
-            let changed = notify.notified();
-            let closed = async { closing.wait_for(|closing| *closing).await.is_ok() };
-            match race(changed, race(closed, self.env.sleep(left))).await {
-                Either::First(()) | Either::Second(Either::First(_) | Either::Second(())) => {}
-            }
+            self.hold(notify.notified(), left).await;
+        }
+    }
+
+    /// Holds an answer until `changed`, until the master ends, or so long.
+    pub(super) async fn hold(&self, changed: impl Future<Output = ()>, left: Duration) {
+        let mut closing = self.closing.subscribe();
+        let closed = async { closing.wait_for(|closing| *closing).await.is_ok() };
+        match race(changed, race(closed, self.env.sleep(left))).await {
+            Either::First(()) | Either::Second(Either::First(_) | Either::Second(())) => {}
         }
     }
 
