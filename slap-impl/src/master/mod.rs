@@ -3,7 +3,7 @@
 //! * `decisions`: what is decided, inside one transaction; `commit_queue`: many decisions become durable together
 //! * `router`: which request goes where; `form`: its arguments; `actions`: changes; `answers`: what is only read
 //! * `events`: the journal, for users
-//! * `information`: a computer's full information, with long polls; `render`: rows as the wire's documents
+//! * `information`: a computer's full information, with long polls, and `documents`, where it is kept; `render`: rows as the wire's documents
 //! * `hateoas`: the JSON documents for users' clients; `rpc`: the JSON-RPC methods
 //! * `log`: the master's log, bounded
 //!
@@ -14,6 +14,7 @@ mod actions;
 mod answers;
 pub mod commit_queue;
 pub mod decisions;
+mod documents;
 mod events;
 mod form;
 mod hateoas;
@@ -33,7 +34,8 @@ use crate::{
 };
 use commit_queue::{CommitQueue, Refused};
 use decisions::{Answer, Command, Decided, Refusal, decide};
-use information::{Rendered, Watchers};
+use documents::Documents;
+use information::Watchers;
 use rusqlite::Connection;
 use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc};
 use tokio::sync::{Notify, watch};
@@ -65,7 +67,7 @@ pub struct Master {
     default_computer: Option<ComputerId>,
     products: BTreeMap<String, SoftwareUrl>,
     watchers: Rc<Watchers>,
-    rendered: Rendered,
+    documents: Documents,
     /// When each computer was last heard of. The real master keeps this in memory too.
     contacts: RefCell<BTreeMap<ComputerId, AccessStatus>>,
     closing: watch::Sender<bool>,
@@ -92,7 +94,7 @@ impl Master {
             default_computer: configuration.default_computer,
             products: configuration.products,
             watchers: Rc::default(),
-            rendered: Rendered::default(),
+            documents: Documents::default(),
             contacts: RefCell::default(),
             closing: watch::Sender::new(false),
             committed: Notify::new(),

@@ -2,7 +2,8 @@
 //!
 //! * `schema`: numbered migrations, and whose database a file is: [`open`]
 //! * `rows`: what a row is, typed
-//! * `queries`: reading computers, partitions and supplies; `changes`: writing them. Every SELECT of several rows is ordered
+//! * `computers`: reading computers, and where there is room; `queries`: reading partitions and supplies; `changes`: writing all
+//!   three. Every SELECT of several rows is ordered
 //! * `instances`: reading and writing instances
 //! * `journal`: the committed changes, bounded
 //! * `status`: the last report about a computer, an instance or a supplied release
@@ -10,6 +11,7 @@
 //! No clock and no randomness stand in SQL: times come in as microseconds since 1970.
 
 mod changes;
+mod computers;
 mod instances;
 mod journal;
 mod queries;
@@ -18,16 +20,20 @@ mod schema;
 mod status;
 
 pub use changes::{
-    bump_revision, delete_partition, delete_supply, renew_timestamp, unlist_partition, upsert_computer,
-    upsert_partition, upsert_supply,
+    bump_revision, delete_partition, delete_supply, renew_timestamp, touch_partition, unlist_partition,
+    upsert_computer, upsert_partition, upsert_supply,
+};
+pub use computers::{
+    computer, computers, count_computers, first_computers, first_free_partition, free_partition, occupancy,
+    sort_key,
 };
 pub use instances::{
-    Wanted, count_hosted, delete_instance, descendants, has_children, host_for, hosted, insert_instance,
-    instance, instance_titled, instances, listed_shared, roots, set_connection, set_host, set_state,
-    set_title, shared_instance, update_instance,
+    Wanted, count_hosted, delete_instance, descendants, first_host, has_children, host_for, hosted,
+    insert_instance, instance, instance_titled, instances, listed_shared, roots, set_connection, set_host,
+    set_state, set_title, shared_instance, update_instance,
 };
 pub use journal::{JournalEntry, append_journal, journal_after, journal_ends};
-pub use queries::{computer, computers, free_partition, partition, partitions, supplies, supply};
+pub use queries::{count_supplies, partition, partition_revisions, partitions, supplies, supply};
 pub use rows::{Address, Computer, Instance, Partition, Place, Supply};
 pub use schema::{OpenError, Opened, SCHEMA_VERSION, migrate, open};
 pub use status::{

@@ -23,6 +23,8 @@ use std::{
 use tokio::sync::oneshot;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Prepared statements that a connection keeps: all that the program has. With fewer, each would be prepared again and again.
+const STATEMENTS_KEPT: usize = 128;
 
 /// Real SQLite databases.
 pub(super) struct RealStores;
@@ -156,6 +158,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
