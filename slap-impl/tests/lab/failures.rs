@@ -78,6 +78,13 @@ fn a_broken_release_is_named_and_recovers_when_repaired() {
     let wait = lab.fails(3, &["lab", "wait", "--timeout", "1s"]);
     assert!(wait.contains("no.such:recipe"), "{wait}");
     each_place_says(&lab, "later", &release, &["no.such:recipe"]);
+    // The log's end begins with the whole line of the last run.
+    let info = until("it is said that the release is not built", || {
+        let text = lab.slap(&["service", "info", "later"]).stderr;
+        text.contains("Software Release").then_some(text)
+    });
+    let first = info.split(".software.log:\n").nth(1).unwrap_or_else(|| panic!("{info}"));
+    assert!(first.trim_start().starts_with("--- 2"), "{info}");
     assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200, "the rest goes on");
 
     fs::write(&release, software_profile()).unwrap();
