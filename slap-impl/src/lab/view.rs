@@ -9,7 +9,7 @@ use crate::{
     client::{ClientError, Poll, SlapClient},
     env::{Env, FileKind},
     node::{
-        instance::error_name,
+        instance::{error_name, start_again_text},
         life::{self, Life},
         safe, services,
         supervisor::{ServiceState, ServiceStatus, SupervisorClient},
@@ -332,6 +332,10 @@ fn instance(
     let promises = promises(env, directory, !believed);
     let services = service_views(env, partition.partition_id.as_str(), directory, noted);
     let mut health = instance_health(partition.requested_state, &status, &promises);
+    // Nothing failed: they were ended, by a `down` or with their supervisor.
+    if matches!(health, Health::Red(_)) && status.log.trim() == start_again_text(&partition.partition_id) {
+        health = Health::Pending("its services did not run, and are started again".to_owned());
+    }
     if health == Health::Green && partition.requested_state == RequestedState::Started {
         let processed = safe::read_text(env.files(), &directory.join(".timestamp"), 1024);
         health = services_health(&services, processed.is_some() && processed == instance.timestamp);

@@ -354,6 +354,11 @@ pub async fn start(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
     Ok(site.supervisor.apply(id.as_str(), declared.services).await?)
 }
 
+/// What the master is told when services are started again that merely were ended: as an error, because they do not serve.
+pub fn start_again_text(id: &PartitionId) -> String {
+    format!("the services of {id} did not run; they are started again")
+}
+
 /// Starts the services of a partition that was set up and whose services nobody keeps: the supervisor lost its state, was
 /// ended with all that it kept, or the machine was started again. What was reported and noted before is not true any more: the
 /// master is told so, and the partition counts as processed only when its promises are good.
@@ -364,7 +369,7 @@ pub async fn start_again(site: &Site, partition: &ComputerPartition) -> Result<(
     let site = &site.about(partition);
     let (computer, id) = (&site.settings.computer_id, &partition.partition_id);
     let deployed = health::deployed(site, id);
-    let text = format!("the services of {id} did not run; they are started again");
+    let text = start_again_text(id);
     if let Err(error) = site.master.instance_error(computer, id, &text).await {
         site.env.tell(format!("the master could not be told that {text}: {error}"));
     }

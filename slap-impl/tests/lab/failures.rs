@@ -144,6 +144,12 @@ fn a_service_that_exits_at_once_is_named_and_does_not_loop() {
     let started = count();
     assert!((1..=6).contains(&started), "{started} starts");
     each_place_says(&lab, "worker", &release, &["worker", "exited with 7", "I give up"]);
+    // The line that says what is waited for says what failed.
+    for words in [&["wait", "worker", "--timeout", "1s"][..], &["lab", "wait", "--timeout", "1s"]] {
+        let wait = lab.fails(3, words);
+        let line = wait.lines().next().unwrap_or_default();
+        assert!(line.contains("#error while instanciating: ") && line.contains("worker"), "{wait}");
+    }
 }
 
 #[test]
