@@ -28,6 +28,8 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 const RESULT_BYTES_MAX: u64 = 64 << 10;
 /// With less free space than this a lab cannot work: databases, logs and notes are written all the time.
 const FREE_BYTES_MIN: u64 = 256 << 10;
+/// The same for files: a note that is replaced is a new file for a moment, and several programs write theirs at the same time.
+const FREE_NAMES_MIN: u64 = 4;
 /// How long the master may take for an answer to a look: it needs no time, but may be made to stand still.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -264,10 +266,15 @@ impl Programs<'_> {
     }
 }
 
-/// Why nothing can be written any more, if so.
+/// Why nothing can be written any more, if so: notes and databases are written as new files, too.
 pub(super) fn disk(env: &Env, layout: &Layout) -> Option<String> {
-    let free = env.files().free_bytes(&layout.root).ok().filter(|free| *free < FREE_BYTES_MIN)?;
-    Some(format!("full: only {} KiB are free in {}", free / 1024, layout.root.display()))
+    let root = layout.root.display();
+    if let Some(free) = env.files().free_bytes(&layout.root).ok().filter(|free| *free < FREE_BYTES_MIN) {
+        return Some(format!("full: only {} KiB are free in {root}", free / 1024));
+    }
+    let free = env.files().free_names(&layout.root).ok().flatten().filter(|free| *free < FREE_NAMES_MIN)?;
+    let count = if free == 0 { "no inode is".to_owned() } else { format!("only {free} inodes are") };
+    Some(format!("full: {count} left for files in {root} (`df -i` shows them)"))
 }
 
 /// Fills in what the master and the partitions say. `life` is that of the node's agent.

@@ -1,7 +1,7 @@
 //! Runs the profile engine, `slap buildout`, which always is a process of its own: a template that loops stops nothing else.
 
 use super::{command, safe, site::LOG_BYTES_MAX};
-use crate::env::{Command, Env};
+use crate::env::{Command, Env, room};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -46,8 +46,9 @@ impl fmt::Display for EngineError {
 /// [`EngineError`], meant to be shown as it is.
 pub async fn run(env: &Env, run: Run<'_>) -> Result<(), EngineError> {
     let header = format!("--- {} {}\n", env.clock().now().strftime("%Y-%m-%d %H:%M:%S"), run.purpose);
-    let unwritable =
-        |error: io::Error| EngineError(format!("the log {} cannot be written: {error}", run.log.display()));
+    let unwritable = |error: io::Error| {
+        EngineError(format!("the log cannot be written: {}", room::explain(env.files(), &run.log, &error)))
+    };
     safe::append_bounded(env.files(), &run.log, &header, LOG_BYTES_MAX / 2, 0o640).map_err(unwritable)?;
     let mut command = Command::new(&env.context().executable);
     command.arguments = vec!["buildout".to_owned()];
@@ -75,7 +76,8 @@ pub async fn run(env: &Env, run: Run<'_>) -> Result<(), EngineError> {
             Err(EngineError(format!("{} failed ({}).\n{}", run.purpose, finished.ended.describe(), lines())))
         }
         Err(error) => {
-            Err(EngineError(format!("{} failed: the engine cannot be started: {error}", run.purpose)))
+            let explained = room::explain(env.files(), &run.log, &error);
+            Err(EngineError(format!("{} failed: the engine cannot be started: {explained}", run.purpose)))
         }
     }
 }
