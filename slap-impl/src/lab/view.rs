@@ -188,6 +188,10 @@ impl LabView {
                 return view;
             }
         };
+        // Who is paused takes a question and does not answer: that need not be waited for.
+        if programs.condition("master") == "paused" {
+            view.master = "paused: it answers nobody until it is resumed".to_owned();
+        }
         for computer in computers {
             let mut node_view = programs.node(computer);
             // Who did not answer just now need not be asked again for each node.
