@@ -4,6 +4,7 @@
 use super::{
     keeper,
     layout::{Description, Layout},
+    logs,
 };
 use crate::{
     client::{ClientError, Poll, SlapClient},
@@ -14,7 +15,7 @@ use crate::{
         safe, services,
         supervisor::{ServiceState, ServiceStatus, SupervisorClient},
     },
-    vocabulary::{ComputerId, RequestedState, SupplyState},
+    vocabulary::{ComputerId, PartitionId, RequestedState, SupplyState},
     wire::{
         objects::{Computer, ComputerPartition},
         status::{AccessStatus, StatusKind},
@@ -22,7 +23,11 @@ use crate::{
 };
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Bytes of a promise's result file that are read.
 const RESULT_BYTES_MAX: u64 = 64 << 10;
@@ -30,6 +35,9 @@ const RESULT_BYTES_MAX: u64 = 64 << 10;
 const FREE_BYTES_MIN: u64 = 256 << 10;
 /// The same for files: a note that is replaced is a new file for a moment, and several programs write theirs at the same time.
 const FREE_NAMES_MIN: u64 = 4;
+/// Logs of a red instance whose ends are shown, and lines of each.
+const RED_LOGS_MAX: usize = 3;
+const RED_LINES_MAX: usize = 5;
 /// How long the master may take for an answer to a look: it needs no time, but may be made to stand still.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -354,6 +362,17 @@ fn instance(
             health = Health::Pending("its promises were not checked since its agent began".to_owned());
         }
     }
+    if let Health::Red(reason) = &mut health {
+        let logs = red_logs(&partition.partition_id, directory, &promises, &services);
+        for log in logs.iter().take(RED_LOGS_MAX) {
+            // A report may have them already.
+            if let Some((lines, last)) = logs::tail(env, log, RED_LINES_MAX)
+                && !reason.contains(last.trim())
+            {
+                reason.push_str(&format!("\n{lines}"));
+            }
+        }
+    }
     let is_error = status.kind() == StatusKind::Error && status.up_to_date && !status.no_data;
     let error = directory.join(error_name(&partition.partition_id));
     let failed_at = is_error && env.files().symlink_metadata(&error).is_ok();
@@ -424,6 +443,20 @@ fn service_views(env: &Env, group: &str, directory: &Path, noted: &[ServiceStatu
         ServiceView { name: service.file, watched: service.watched, state }
     };
     found.into_iter().map(view).collect()
+}
+
+/// The logs that may say why a partition's promises fail and its services do not run.
+fn red_logs(
+    id: &PartitionId,
+    directory: &Path,
+    promises: &[PromiseView],
+    services: &[ServiceView],
+) -> Vec<PathBuf> {
+    let failed = promises.iter().filter(|promise| promise.failed && !promise.outdated);
+    let promise = |promise: &PromiseView| format!(".slapgrid/promise/log/{}.log", promise.title);
+    let dead = services.iter().filter(|service| service.watched && service.state.starts_with("dead"));
+    let service = |service: &ServiceView| format!(".{id}_{}.log", service.name);
+    failed.map(promise).chain(dead.map(service)).map(|name| directory.join(name)).collect()
 }
 
 /// The health of a started instance of which everything that was reported is good.

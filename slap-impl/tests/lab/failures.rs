@@ -121,6 +121,13 @@ fn a_failing_promise_is_red_until_it_is_kept() {
         lab.release("promising", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
     supply_and_request(&lab, "worker", &release);
     each_place_says(&lab, "worker", &release, &["checked", "no witness came"]);
+    until("the status has a hint, and the promise's log", || {
+        let status = lab.slap(&["lab", "status"]);
+        let hint = format!("`slap lab logs --dir {} COMP-1/slappart0`", lab.directory().display());
+        let (_, log) = status.stdout.split_once("/promise/log/checked.log\n")?;
+        let has_line = log.lines().next().is_some_and(|line| line.contains("no witness came"));
+        (status.code == 0 && has_line && status.stderr.contains(&hint)).then_some(())
+    });
     fs::write(&witness, "").unwrap();
     lab.ok(&["wait", "worker", "--for", "green", "--timeout", "120s"]);
 }
@@ -144,6 +151,8 @@ fn a_service_that_exits_at_once_is_named_and_does_not_loop() {
     let started = count();
     assert!((1..=6).contains(&started), "{started} starts");
     each_place_says(&lab, "worker", &release, &["worker", "exited with 7", "I give up"]);
+    let status = lab.slap(&["lab", "status"]);
+    assert!(status.stderr.contains("hint: nodes try again by themselves"), "{status:?}");
     // The line that says what is waited for says what failed.
     for words in [&["wait", "worker", "--timeout", "1s"][..], &["lab", "wait", "--timeout", "1s"]] {
         let wait = lab.fails(3, words);
@@ -191,8 +200,9 @@ fn a_master_that_is_down_is_said_to_be_down_and_services_stay() {
         let done = look(&lab, place, "hello-1", &release);
         let text = format!("{}{}", done.stdout, done.stderr);
         assert!(done.code != 0 && text.contains(&master) && text.contains("offline"), "{place}: {done:?}");
-        assert!(text.contains("hint:"), "{place}: {done:?}");
+        assert!(text.contains("hint:") && text.contains("slap lab up --dir "), "{place}: {done:?}");
     }
+    assert!(done.stderr.contains(&format!("`slap lab up --dir {}`", lab.directory().display())), "{done:?}");
     let wait = lab.fails(3, &["lab", "wait", "--timeout", "1s"]);
     assert!(wait.contains("the master at") && wait.contains(&master), "{wait}");
     assert_eq!(get(&url).unwrap().0, 200, "services stay");

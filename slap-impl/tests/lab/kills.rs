@@ -140,7 +140,10 @@ fn up_resumes_what_stands_still_and_looks_do_not_hang() {
     lab.ok(&["lab", "pause", "master"]);
     let status = lab.slap(&["lab", "status"]);
     assert!(status.code == 1 && status.stdout.contains(" paused: it answers nobody"), "{status:?}");
-    assert!(status.stderr.contains("hint: ") && status.stderr.contains("resumes what is paused"), "{status:?}");
+    assert!(
+        status.stderr.contains("hint: ") && status.stderr.contains("resumes what is paused"),
+        "{status:?}"
+    );
     let wait = lab.fails(3, &["lab", "wait", "--timeout", "1s"]);
     // In a line of its own at once, and in the end.
     assert!(wait.starts_with("            the master at ") && wait.contains(" paused: it answers"), "{wait}");
