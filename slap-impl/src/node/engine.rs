@@ -76,8 +76,9 @@ pub async fn run(env: &Env, run: Run<'_>) -> Result<(), EngineError> {
             Err(EngineError(format!("{} failed ({}).\n{}", run.purpose, finished.ended.describe(), lines())))
         }
         Err(error) => {
-            let explained = room::explain(env.files(), &run.log, &error);
-            Err(EngineError(format!("{} failed: the engine cannot be started: {explained}", run.purpose)))
+            let (reason, hint) = room::reason(env.files(), &run.log, &error);
+            let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            Err(EngineError(format!("{} failed: the engine cannot be started: {reason}{hint}", run.purpose)))
         }
     }
 }

@@ -104,7 +104,7 @@ fn a_full_disk_is_named_and_room_is_used_at_once() {
 }
 
 /// Runs a script with the program, a place to mount a disk, and the program's size in KiB. What it said, and the place.
-fn run(lab: &TestLab, script: &str) -> Option<(String, PathBuf)> {
+pub(crate) fn run(lab: &TestLab, script: &str) -> Option<(String, PathBuf)> {
     let place = lab.beside("place");
     fs::create_dir(&place).unwrap();
     let program = assert_cmd::cargo::cargo_bin!("slap");
@@ -127,8 +127,9 @@ fn run(lab: &TestLab, script: &str) -> Option<(String, PathBuf)> {
     Some((String::from_utf8_lossy(&output.stdout).into_owned(), place))
 }
 
+/// The step ended with that code, and named all of these.
 #[track_caller]
-fn check(said: &str, step: &str, code: i32, named: &[&str]) {
+pub(crate) fn check(said: &str, step: &str, code: i32, named: &[&str]) {
     let line = said.lines().find(|line| line.starts_with(&format!("{step} ")));
     let line = line.unwrap_or_else(|| panic!("no step {step}:\n{said}"));
     assert!(line.starts_with(&format!("{step} {code} ")), "{line}\n{said}");
