@@ -341,3 +341,35 @@ fn up_does_not_wait_for_a_release_that_cannot_be_built() {
     assert!(up.contains("failed again and again") && up.contains(&release), "{up}");
     assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
 }
+
+/// What is acknowledged must be found again: not in a file that nobody can open any more.
+#[test]
+fn a_master_whose_database_was_removed_takes_nothing_and_says_so() {
+    let lab = TestLab::up(1);
+    let url = lab.url("hello-1");
+    let release = lab.first_release();
+    fs::remove_dir_all(lab.directory().join("master")).unwrap();
+    let database = lab.directory().join("master/proxy.db").display().to_string();
+    let removed = format!("{database}: the database's file was removed");
+    for words in [
+        &["request", "second", &release, "--node", "computer_guid=COMP-1"][..],
+        &["supply", &release, "COMP-1"],
+        &["service", "list"],
+        &["lab", "up", "--timeout", "110s"],
+    ] {
+        let told = lab.fails(1, words);
+        assert!(told.contains(&removed) && told.contains("hint: "), "{words:?}: {told}");
+    }
+    let status = lab.slap(&["lab", "status"]);
+    assert!(status.code == 1 && status.stdout.contains(&removed), "{status:?}");
+    let wait = lab.fails(3, &["lab", "wait", "--timeout", "200ms"]);
+    assert!(wait.contains(&removed), "{wait}");
+    assert_eq!(get(&url).unwrap().0, 200, "services stay");
+    // As the hint says: it is given up.
+    lab.ok(&["lab", "down"]);
+    lab.ok(&["lab", "up", "--timeout", "110s"]);
+    assert!(lab.instance("hello-1").is_none(), "it is lost");
+    supply_and_request(&lab, "hello-1", &release);
+    lab.ok(&["wait", "hello-1", "--timeout", "110s"]);
+    assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
+}
