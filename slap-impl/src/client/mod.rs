@@ -36,6 +36,8 @@ pub struct SlapClient {
     deadline: Duration,
     /// The instance's timestamp that reports are about.
     about: Option<String>,
+    /// What to do when the master is offline, where more is known than for any master.
+    offline_hint: Option<String>,
     links: Rc<RefCell<Option<Links>>>,
 }
 
@@ -46,6 +48,8 @@ pub enum ClientError {
     Offline {
         /// What happened, with the URL.
         message: String,
+        /// What to do about it.
+        hint: String,
     },
     /// The master does not know what was asked for (404). slapproxy also says so when nothing is free for a request.
     NotFound(String),
@@ -72,11 +76,8 @@ impl ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ClientError::Offline { message } => {
-                write!(
-                    formatter,
-                    "the master is offline: {message} (hint: is it started, and is master_url right?)"
-                )
+            ClientError::Offline { message, hint } => {
+                write!(formatter, "the master is offline: {message} (hint: {hint})")
             }
             ClientError::NotFound(message) => write!(formatter, "not found: {message}"),
             ClientError::NotReady(message) => write!(formatter, "not ready yet: {message}"),
@@ -96,7 +97,8 @@ impl From<HttpError> for ClientError {
     fn from(error: HttpError) -> ClientError {
         match error {
             HttpError::Unreachable { .. } | HttpError::TimedOut { .. } => {
-                ClientError::Offline { message: error.to_string() }
+                let hint = "is it started, and is master_url right?".to_owned();
+                ClientError::Offline { message: error.to_string(), hint }
             }
             HttpError::TooLarge { .. }
             | HttpError::Protocol { .. }
@@ -120,7 +122,15 @@ impl SlapClient {
     pub fn at(env: Env, url: Url) -> SlapClient {
         let path = url.path_and_query().split('?').next().unwrap_or("/").trim_end_matches('/').to_owned();
         let master = url.with_path(&format!("{path}/"));
-        SlapClient { env, master, hateoas: None, deadline: DEADLINE, about: None, links: Rc::default() }
+        SlapClient {
+            env,
+            master,
+            hateoas: None,
+            deadline: DEADLINE,
+            about: None,
+            offline_hint: None,
+            links: Rc::default(),
+        }
     }
 
     /// The same, with hateoas documents at another place than the master says.
@@ -135,6 +145,13 @@ impl SlapClient {
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> SlapClient {
         self.deadline = deadline;
+        self
+    }
+
+    /// The same, with a hint of what to do when the master is offline.
+    #[must_use]
+    pub fn with_offline_hint(mut self, hint: Option<String>) -> SlapClient {
+        self.offline_hint = hint;
         self
     }
 
@@ -175,12 +192,22 @@ impl SlapClient {
     async fn send(&self, mut request: Request) -> Result<Response, ClientError> {
         request.body_bytes_max = DOCUMENT_BYTES_MAX as u64;
         let asked = format!("{} {}", request.method, request.url);
-        let response = http::send(&self.env, request).await?;
+        let response = http::send(&self.env, request).await.map_err(|error| self.explained(error.into()))?;
         match response.status {
             200..=299 | 304 => Ok(response),
             404 => Err(ClientError::NotFound(message::of(&response, &asked))),
             408 => Err(ClientError::NotReady(message::of(&response, &asked))),
             status => Err(ClientError::Refused { status, message: message::of(&response, &asked) }),
+        }
+    }
+
+    /// An error with this client's own hint, if it has one for it.
+    fn explained(&self, error: ClientError) -> ClientError {
+        match (error, &self.offline_hint) {
+            (ClientError::Offline { message, .. }, Some(hint)) => {
+                ClientError::Offline { message, hint: hint.clone() }
+            }
+            (error, _) => error,
         }
     }
 }

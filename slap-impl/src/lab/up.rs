@@ -393,7 +393,7 @@ fn prepare(
         let before = std::mem::replace(&mut description.block, block);
         if before != block && is_old {
             let (old, new) = (before.master(), block.master());
-            progress.note(format_args!(
+            progress.warn(format_args!(
                 "{old}:{MASTER_PORT} is taken: the master moves to {new}:{MASTER_PORT}, and all partitions to addresses beside it"
             ));
         }

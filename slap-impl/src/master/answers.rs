@@ -64,7 +64,11 @@ impl Master {
             }
             "events" => self.events(form, request).await,
             "getHateoasUrl" => Ok(Response::text(200, format!("{}/hateoas/", base_url(self, request)))),
-            "getRunId" => Ok(Response::text(200, self.run_id.clone())),
+            "getRunId" => {
+                // Who asks for this wants to know whether a master is at work.
+                self.read(|_| Ok(()))?;
+                Ok(Response::text(200, self.run_id.clone()))
+            }
             "getSoftwareReleaseListFromSoftwareProduct" => self.releases_of_product(form),
             other => Err(Refusal::new(404, format!("there is no endpoint {other}"))),
         }

@@ -24,6 +24,16 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
 };
 
+const USAGE: &str = "\
+Keep services running for whoever declares them, by the socket in a directory
+
+Nodes and labs start it by themselves. Ended by a signal, it leaves its services running, and the next one takes them over.
+
+Usage: slap supervisor --directory DIR
+
+Options:
+      --directory DIR  Where its socket, its state and its lock are; made if it is missing
+  -h, --help           Print help";
 const CONNECTIONS_MAX: usize = 256;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,6 +76,10 @@ struct Ending {
 
 /// Runs until it is asked to end.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
+    if matches!(arguments.as_slice(), [word] if matches!(word.as_str(), "--help" | "-h")) {
+        env.print(USAGE);
+        return Exit::DONE;
+    }
     let directory = match parse(&env, &arguments) {
         Ok(directory) => directory,
         Err(message) => {
@@ -87,7 +101,10 @@ fn parse(env: &Env, arguments: &[String]) -> Result<PathBuf, String> {
         [option, directory] if option == "--directory" && !directory.is_empty() => {
             Ok(env.context().absolute(directory))
         }
-        _ => Err(format!("expected `--directory DIR`, and got {:?}", arguments.join(" "))),
+        _ => Err(format!(
+            "expected `--directory DIR`, and got {:?}\nhint: `slap supervisor --help` says more",
+            arguments.join(" ")
+        )),
     }
 }
 
