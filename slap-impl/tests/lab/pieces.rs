@@ -1,6 +1,6 @@
 //! Pieces of a lab that runs are removed by hand: it makes them again, loses nothing that need not be lost, and runs no service twice.
 
-use crate::support::{TestLab, software_profile, until};
+use crate::support::{TestLab, get, software_profile, until};
 use std::{fs, path::Path};
 
 const WORKER: &str = "\
@@ -79,4 +79,80 @@ fn what_hid_from_its_service_is_ended_although_the_keepers_place_was_removed() {
     assert!(process.exists(), "services go on");
     lab.ok(&["lab", "down"]);
     assert!(!process.exists());
+}
+
+#[test]
+fn a_node_makes_its_own_directories_again() {
+    let lab = lab_with("exec sleep 86390");
+    let node = lab.directory().join("nodes/COMP-1");
+    let daemons = || [lab.processes(&["node", "run"]), lab.processes(&["86390"])];
+    let before = daemons();
+    for piece in ["instance/.slap", "software/.slap", "software"] {
+        remove(&node.join(piece));
+        for made in
+            ["instance/.slap/agent.lock", "instance/.slap/slappart0.slapos-resource", "software/.slap"]
+        {
+            until(&format!("{piece}: {made} is back"), || node.join(made).exists().then_some(()));
+        }
+        lab.ok(&["lab", "wait", "--timeout", "60s"]);
+        assert_eq!(daemons(), before, "{piece}: nothing was ended");
+    }
+    // Green again, it also works: the release is built again, and the instance is set up again from it.
+    lab.ok(&["lab", "kill", "COMP-1/slappart0/worker"]);
+    lab.ok(&["lab", "wait", "--timeout", "60s"]);
+    assert_eq!(lab.processes(&["86390"]).len(), 1);
+}
+
+#[test]
+fn a_partition_whose_directory_was_removed_is_set_up_anew_with_services_of_its_own() {
+    let lab = TestLab::up(1);
+    let partition = lab.partition("COMP-1", 0);
+    let mut before = lab.processes(&["http-server"]);
+    for kills_agent in [false, true] {
+        remove(&partition);
+        if kills_agent {
+            // The next one makes the directory when it formats, and must see that it is another one.
+            lab.ok(&["lab", "kill", "agent/COMP-1"]);
+        }
+        lab.ok(&["lab", "wait", "--timeout", "60s"]);
+        assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200, "{kills_agent}");
+        let after = lab.processes(&["http-server"]);
+        assert!(after.len() == 1 && after != before, "{kills_agent}: {before:?} {after:?}");
+        before = after;
+    }
+    let log = fs::read_to_string(lab.directory().join("log/agent-COMP-1.log")).unwrap();
+    assert_eq!(log.matches("what its instance had written there is lost").count(), 2, "{log}");
+}
+
+#[test]
+fn a_promise_for_which_a_partition_waits_is_looked_at_before_its_next_try() {
+    let lab = TestLab::up_empty(1, 1);
+    let (runs, witness) = (lab.beside("runs"), lab.beside("witness"));
+    let command = format!("echo run >> {}; test -e {}", runs.display(), witness.display());
+    let instance = WORKER.replace("COMMAND", &command).replace("etc/service", "etc/promise");
+    let release = lab.release("worker", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
+    lab.ok(&["supply", &release, "COMP-1"]);
+    lab.ok(&["request", "worker", &release, "--node", "computer_guid=COMP-1"]);
+    // How often it was processed, if it is not just now.
+    let tries = || {
+        let log = fs::read_to_string(lab.directory().join("log/agent-COMP-1.log")).unwrap();
+        let begun = log.matches("slappart0: processing").count();
+        let failed = log.matches("slappart0: Promise 'worker' failed").count();
+        (begun > 0 && begun == failed).then_some(begun)
+    };
+    let mut last = None;
+    until("its promise is run, and it is not processed", || {
+        let before = tries()?;
+        let runs = fs::read_to_string(&runs).unwrap().lines().count();
+        if tries() != Some(before) {
+            return None;
+        }
+        let (tries, least) = *last.get_or_insert((before, runs));
+        if tries != before {
+            last = None;
+        }
+        (tries == before && runs > least).then_some(())
+    });
+    fs::write(&witness, "").unwrap();
+    lab.ok(&["lab", "wait", "--timeout", "60s"]);
 }
