@@ -1,7 +1,11 @@
 //! Pieces of a lab that runs are removed by hand: it makes them again, loses nothing that need not be lost, and runs no service twice.
 
 use crate::support::{TestLab, get, software_profile, until};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 const WORKER: &str = "\
 [buildout]
@@ -155,4 +159,32 @@ fn a_promise_for_which_a_partition_waits_is_looked_at_before_its_next_try() {
     });
     fs::write(&witness, "").unwrap();
     lab.ok(&["lab", "wait", "--timeout", "60s"]);
+}
+
+/// Whoever has the lock is the directory's supervisor: the other one ends, and services run once.
+#[test]
+fn a_supervisor_whose_place_another_one_took_makes_room() {
+    let lab = lab_with("exec sleep 86389");
+    let directory = lab.directory().join("run/COMP-1").display().to_string();
+    let first = lab.processes(&["supervisor", &directory]);
+    assert_eq!(first.len(), 1);
+    // So that it does not see it before there is another one.
+    lab.ok(&["lab", "pause", "supervisor/COMP-1"]);
+    remove(Path::new(&directory));
+    let mut second = Command::new(assert_cmd::cargo::cargo_bin!("slap"))
+        .args(["supervisor", "--directory", &directory])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let socket = Path::new(&directory).join("supervisor.socket");
+    until("the second one listens", || socket.exists().then_some(()));
+    lab.ok(&["lab", "resume", "supervisor/COMP-1"]);
+    until("the first one ends", || {
+        (!lab.processes(&["supervisor", &directory]).contains(&first[0])).then_some(())
+    });
+    second.kill().unwrap();
+    second.wait().unwrap();
+    lab.ok(&["lab", "wait", "--timeout", "110s"]);
+    assert_eq!(lab.processes(&["86389"]).len(), 1);
+    assert_eq!(lab.processes(&["supervisor", &directory]).len(), 1);
 }
