@@ -27,6 +27,15 @@ pub async fn check(
     check_with(site, partition, promise::Options::new(mode, force)).await
 }
 
+/// Runs those promises again whose last result is a failure, and those that are due.
+///
+/// # Errors
+/// As [`check`].
+pub async fn check_failed(site: &Site, partition: &PartitionId) -> Result<Summary, NodeError> {
+    let options = promise::Options { again: true, ..promise::Options::new(Mode::Test, false) };
+    check_with(site, partition, options).await
+}
+
 async fn check_with(
     site: &Site,
     partition: &PartitionId,

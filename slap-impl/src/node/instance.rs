@@ -223,6 +223,16 @@ pub async fn check_first(site: &Site, partition: &ComputerPartition) -> Result<C
     Ok(Checked { failure, next_run_at_seconds: summary.next_run_at_seconds() })
 }
 
+/// Whether the promises are good for which the last processing of a partition failed, and none of its watched services ended.
+///
+/// # Errors
+/// When the promises could not be run, or the supervisor does not answer.
+pub async fn is_well_again(site: &Site, partition: &ComputerPartition) -> Result<bool, NodeError> {
+    let id = &partition.partition_id;
+    let is_good = health::check_failed(site, id).await?.failure().is_none();
+    Ok(is_good && services::dead_watched(&site.supervisor.status().await?, id).is_empty())
+}
+
 /// What the master was told of a partition's health, if it knows.
 async fn was_healthy_for_master(site: &Site, partition: &ComputerPartition) -> Option<bool> {
     if let Some(status) = &partition.access_status {
@@ -240,7 +250,7 @@ async fn was_healthy_for_master(site: &Site, partition: &ComputerPartition) -> O
 pub async fn process(site: &Site, partition: &ComputerPartition, force_stop: bool) -> Result<(), NodeError> {
     let site = &site.about(partition);
     let id = &partition.partition_id;
-    let outcome = match begin(site, id) {
+    let outcome = match begin(site, id).await {
         Ok(()) => process_begun(site, partition, force_stop).await,
         Err(error) => Err(error),
     };
@@ -273,7 +283,7 @@ pub async fn process(site: &Site, partition: &ComputerPartition, force_stop: boo
 }
 
 /// Checks the directory, and removes what says that the partition is up to date.
-fn begin(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
+async fn begin(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
     let path = site.partition(id);
     let metadata =
         site.files().symlink_metadata(&path).ok().filter(|found| found.kind == FileKind::Directory);
@@ -295,8 +305,29 @@ fn begin(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
     for file in [health::timestamp_path(site, id), transaction_path(site, id), error_path(site, id)] {
         site.files().remove_any(&file).map_err(failed)?;
     }
+    if !site.files().exists(&path.join(".slapgrid")) {
+        end_former(site, id).await?;
+    }
     safe::directory(site.files(), &path, &[".slapgrid", "log"], 0o755).map_err(failed)?;
     site.restore_resource(id).map_err(failed)
+}
+
+/// Nothing was ever set up in a partition's directory: services that run belong to another one of that name, which was removed. They
+/// are ended, because they would go on in what is no place any more, at addresses and with files that nobody else sees.
+async fn end_former(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
+    let statuses = site.supervisor.status().await?;
+    if !statuses.iter().any(|status| status.group == id.as_str()) {
+        return Ok(());
+    }
+    let text = format!(
+        "the directory of {id} was removed, and what its instance had written there is lost: its services are ended, and it is \
+         set up anew"
+    );
+    site.env.tell(&text);
+    if let Err(error) = site.master.instance_error(&site.settings.computer_id, id, &text).await {
+        site.env.tell(format!("the master could not be told of it: {error}"));
+    }
+    Ok(site.supervisor.remove(id.as_str()).await?)
 }
 
 async fn process_begun(

@@ -90,6 +90,17 @@ pub async fn run(site: &Site, options: &Options) -> Result<Formatted, NodeError>
     }
 }
 
+/// Makes again what was removed of a computer that was formatted; the master need not be told.
+///
+/// # Errors
+/// As [`run`].
+pub fn make_again(site: &Site) -> Result<(), NodeError> {
+    let xml = site.settings.format.computer_xml.clone().ok_or_else(|| missing("computer_xml"))?;
+    let plan = make_plan(site, previous(site, &xml)?.as_ref())?;
+    check(site, &plan)?;
+    make(site, &plan, &xml)
+}
+
 fn missing(key: &str) -> NodeError {
     NodeError::Failed(format!("Parameter '{key}' is not defined. (hint: set it in section [slapformat])"))
 }
