@@ -87,6 +87,9 @@ pub(super) struct Books {
 
 type Key = (String, &'static str, String);
 
+/// What is shown of a computer's partitions.
+type Shown = BTreeMap<Partition, Option<Seen>>;
+
 /// A report, as it must be kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Kept {
@@ -244,7 +247,7 @@ impl Books {
         done: &Done<'_>,
         rows: &Rows,
         computer: Computer,
-        (before, after): &(BTreeMap<Partition, Option<Seen>>, BTreeMap<Partition, Option<Seen>>),
+        (before, after): &(Shown, Shown),
         parts: &mut Vec<Part>,
     ) {
         let find = |rows: &Rows, partition: Partition| {
