@@ -82,7 +82,15 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
         Err(error) => return fail(error.to_string()),
     };
     let body_bytes_max = if allow_write { WRITE_BYTES_MAX } else { 1 << 20 };
-    let limits = Limits { body_bytes_max, ..Limits::default() };
+    // Whole files come and go here.
+    let patience = std::time::Duration::from_secs(30);
+    let limits = Limits {
+        body_bytes_max,
+        bodies_bytes_max: 4 * body_bytes_max,
+        body_timeout: patience,
+        write_timeout: patience,
+        ..Limits::default()
+    };
     let server = Rc::new(FileServer { env: env.clone(), directory, log, allow_write });
     server.note(&format!("serves {} at {}", server.directory.display(), listener.address()));
     serve_until(&env, listener, limits, server, termination).await;

@@ -2,34 +2,29 @@
 //!
 //! * [`serve`], [`serve_until`]: accept connections and give each request to a [`Handler`]
 //! * [`Request`], [`Response`], [`Limits`]: what a handler sees, what it gives back, and what a stranger may cost
-//! * `Guarded`: a stream on which a peer that does not read is given up
+//! * `connections`: who is open, and who is sent away when there is no room
+//! * `guarded`: a stream on which a peer that does not read is given up
 //!
 //! Nothing that a peer does holds a connection for ever: headers (and so an idle connection) have a deadline, the
-//! body has one, and an answer must be read. The handler itself is not timed: a long poll lasts as long as its handler says.
+//! body has one, and an answer must be read. When all connections are taken, a newcomer gets the place of the one whose peer is
+//! waited for longest. The handler itself is not timed: a long poll lasts as long as its handler says, and keeps its place.
+
+mod connections;
+mod guarded;
 
 use crate::env::{BoxListener, BoxStream, Either, Env, LocalFuture, race};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use connections::{Awaited, BodyBytes, Connections, Open, Seat};
+use guarded::Guarded;
+use http_body_util::{BodyExt, Full};
 use hyper::{
-    body::Incoming,
+    body::{Body, Incoming},
     header::{self, HeaderName, HeaderValue},
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{
-    cell::Cell,
-    convert::Infallible,
-    io,
-    net::SocketAddr,
-    pin::{Pin, pin},
-    rc::Rc,
-    task::{Context, Poll},
-    time::Duration,
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::{Notify, watch},
-};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
+use tokio::sync::watch;
 
 /// What a stranger may cost.
 #[derive(Clone, Debug)]
@@ -38,13 +33,16 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// From the last header to the end of the body.
     pub body_timeout: Duration,
-    /// How long a peer may leave an answer unread without taking a byte of it.
+    /// How long a peer may take for each 64 KiB of an answer, once more of it is there than the system takes at once.
     pub write_timeout: Duration,
     /// Bytes of a request's body.
     pub body_bytes_max: usize,
+    /// Bytes of all bodies that are under way; beyond them, the one that is waited for longest is given up.
+    pub bodies_bytes_max: usize,
     /// Bytes of a request's line and headers.
     pub header_bytes_max: usize,
-    /// Connections at the same time; further ones wait until one ends.
+    /// Connections at the same time. For a further one, that one is closed whose peer is waited for longest: first of those
+    /// whose request's head is awaited. Where all have something done for them, it waits until one ends.
     pub connections_max: usize,
     /// How long what is in flight may last after the server was asked to end.
     pub drain_timeout: Duration,
@@ -54,15 +52,33 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             header_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(30),
-            write_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
             body_bytes_max: 1 << 20,
+            bodies_bytes_max: 64 << 20,
             header_bytes_max: 32 << 10,
             connections_max: 1024,
             drain_timeout: Duration::from_secs(5),
         }
     }
 }
+
+impl Limits {
+    /// As many connections as a process may have that may have so many descriptors open: some are kept for database, log and what
+    /// else is opened meanwhile.
+    #[must_use]
+    pub fn for_open_files(self, files: u64) -> Limits {
+        let files = usize::try_from(files).unwrap_or(usize::MAX);
+        let reserved = OPEN_FILES_RESERVED.min(files / 2);
+        Limits { connections_max: (files - reserved).clamp(1, CONNECTIONS_MAX), ..self }
+    }
+}
+
+/// Descriptors that are not for connections.
+const OPEN_FILES_RESERVED: usize = 64;
+
+/// More than these are not taken, whatever the system allows: each costs memory, too.
+const CONNECTIONS_MAX: usize = 16_384;
 
 /// A request, complete with its body.
 #[derive(Clone, Debug, Default)]
@@ -147,93 +163,87 @@ pub async fn serve_until(
 ) {
     let mut stop = pin!(stop);
     let (stopping, stopped) = watch::channel(false);
-    let shared = Rc::new(Connections { limits, handler, open: Cell::new(0), ended: Notify::new() });
+    let shared = Connections::new(limits, handler);
     loop {
-        let next = async {
-            while shared.open.get() >= shared.limits.connections_max {
-                shared.ended.notified().await;
-            }
-            listener.accept().await
-        };
-        match race(stop.as_mut(), next).await {
+        match race(stop.as_mut(), newcomer(env, &mut listener, &shared)).await {
             Either::First(()) => break,
-            Either::Second(Ok((stream, peer))) => {
+            Either::Second((stream, peer)) => {
                 let open = Open::new(&shared);
                 let (env, stopped) = (env.clone(), stopped.clone());
                 env.clone().spawn(async move {
-                    connection(&env, &open.connections, stream, peer, stopped).await;
+                    connection(&env, &open.seat, stream, peer, stopped).await;
                 });
-            }
-            Either::Second(Err(error)) => {
-                // Out of descriptors, or a peer that left before it was accepted: both pass.
-                env.log(format_args!("cannot accept a connection: {error}"));
-                env.sleep(Duration::from_millis(100)).await;
             }
         }
     }
     drop(listener);
+    shared.stop();
     stopping.send_replace(true);
     let drained = async {
-        while shared.open.get() > 0 {
-            shared.ended.notified().await;
+        while shared.count() > 0 {
+            shared.changed().await;
         }
     };
     if env.timeout(shared.limits.drain_timeout, drained).await.is_err() {
-        env.log(format_args!("ended with {} connections open", shared.open.get()));
+        env.log(format_args!("ended with {} connections open", shared.count()));
     }
 }
 
-/// What all connections of a server share.
-struct Connections {
-    limits: Limits,
-    handler: Rc<dyn Handler>,
-    open: Cell<usize>,
-    ended: Notify,
-}
-
-/// One open connection, counted.
-struct Open {
-    connections: Rc<Connections>,
-}
-
-impl Open {
-    fn new(connections: &Rc<Connections>) -> Open {
-        connections.open.set(connections.open.get() + 1);
-        Open { connections: connections.clone() }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.connections.open.set(self.connections.open.get() - 1);
-        self.connections.ended.notify_one();
+/// The next connection, for which there is room.
+async fn newcomer(
+    env: &Env,
+    listener: &mut BoxListener,
+    shared: &Connections,
+) -> (BoxStream, Option<SocketAddr>) {
+    let mut failed: u64 = 0;
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => {
+                if failed > 0 {
+                    env.log(format_args!("accepts connections again, after {failed} attempts"));
+                }
+                shared.room().await;
+                return accepted;
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {} // It left before it was accepted.
+            Err(error) => {
+                // Out of descriptors or memory: both pass. Who is waited for makes room; told once, for it may last.
+                if failed == 0 {
+                    env.log(format_args!("cannot accept a connection: {error}"));
+                }
+                failed += 1;
+                shared.make_room();
+                let pause = env.sleep(Duration::from_millis(100));
+                let (Either::First(()) | Either::Second(())) = race(shared.changed(), pause).await;
+            }
+        }
     }
 }
 
 async fn connection(
     env: &Env,
-    connections: &Rc<Connections>,
+    seat: &Rc<Seat>,
     stream: BoxStream,
     peer: Option<SocketAddr>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let limits = &connections.limits;
+    let limits = &seat.connections.limits;
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (env, connections) = (env.clone(), connections.clone());
-        async move { Ok::<_, Infallible>(answer(&env, &connections, request, peer).await) }
+        let (env, seat) = (env.clone(), seat.clone());
+        async move { Ok::<_, Infallible>(answer(&env, &seat, request, peer).await) }
     });
-    let stream = Guarded { env: env.clone(), stream, patience: limits.write_timeout, waiting: None };
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.header_bytes_max.max(8 << 10))
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Guarded::new(env, stream, seat)), service);
     let mut connection = pin!(connection);
+    let stop = async { stopped.wait_for(|stop| *stop).await.is_ok() };
     // An error here is a peer that broke off, was too slow or spoke no HTTP: nobody else is concerned.
-    match race(connection.as_mut(), async { stopped.wait_for(|stop| *stop).await.is_ok() }).await {
-        Either::First(_) => {}
-        Either::Second(_) => {
+    match race(seat.leave(), race(connection.as_mut(), stop)).await {
+        Either::First(()) | Either::Second(Either::First(_)) => {}
+        Either::Second(Either::Second(_)) => {
             connection.as_mut().graceful_shutdown();
             let _ = env.timeout(limits.drain_timeout, connection).await;
         }
@@ -242,39 +252,89 @@ async fn connection(
 
 async fn answer(
     env: &Env,
-    connections: &Connections,
+    seat: &Rc<Seat>,
     request: hyper::Request<Incoming>,
     peer: Option<SocketAddr>,
 ) -> hyper::Response<Full<Bytes>> {
-    let limits = &connections.limits;
+    seat.works();
+    let response = match receive(env, seat, request, peer).await {
+        Ok(request) => seat.connections.handler.clone().handle(request).await,
+        Err(refusal) => refusal,
+    };
+    let response = encode(env, response);
+    seat.answered();
+    response
+}
+
+/// The whole request, or why it is not taken.
+async fn receive(
+    env: &Env,
+    seat: &Rc<Seat>,
+    request: hyper::Request<Incoming>,
+    peer: Option<SocketAddr>,
+) -> Result<Request, Response> {
+    let limits = &seat.connections.limits;
     let (head, body) = request.into_parts();
-    let body = env.timeout(limits.body_timeout, Limited::new(body, limits.body_bytes_max).collect()).await;
-    let response = match body {
-        Err(_) => refuse(408, format!("the body did not arrive within {:?}", limits.body_timeout)),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            refuse(413, format!("the body has more than {} bytes", limits.body_bytes_max))
+    // What is announced is believed: nothing of it is read.
+    if body.size_hint().lower() > limits.body_bytes_max as u64 {
+        return Err(too_large(limits));
+    }
+    // RFC 9112, 3.2.
+    match head.headers.get_all(header::HOST).iter().count() {
+        0 if head.version >= hyper::Version::HTTP_11 => {
+            return Err(refuse(400, "the request has no Host: HTTP/1.1 demands one".to_owned()));
         }
-        Ok(Err(error)) => refuse(400, format!("the body could not be read: {error}")),
-        Ok(Ok(body)) => {
-            let request = Request {
-                method: head.method.as_str().to_owned(),
-                path: head.uri.path().to_owned(),
-                query: head.uri.query().unwrap_or_default().to_owned(),
-                headers: head
-                    .headers
-                    .iter()
-                    .filter_map(|(name, value)| {
-                        let value = std::str::from_utf8(value.as_bytes()).ok()?;
-                        Some((name.as_str().to_owned(), value.to_owned()))
-                    })
-                    .collect(),
-                body: body.to_bytes(),
-                peer,
-            };
-            connections.handler.clone().handle(request).await
+        0 | 1 => {}
+        hosts => return Err(refuse(400, format!("the request has {hosts} headers Host: expected one"))),
+    }
+    let body = match body.is_end_stream() {
+        true => Bytes::new(),
+        false => {
+            seat.awaits(Awaited::Body);
+            let body = env.timeout(limits.body_timeout, collect(seat, body)).await;
+            seat.works();
+            body.unwrap_or_else(|_| {
+                Err(refuse(408, format!("the body did not arrive within {:?}", limits.body_timeout)))
+            })?
         }
     };
-    encode(env, response)
+    let text = |(name, value): (&HeaderName, &HeaderValue)| {
+        let value = std::str::from_utf8(value.as_bytes()).ok()?;
+        Some((name.as_str().to_owned(), value.to_owned()))
+    };
+    Ok(Request {
+        method: head.method.as_str().to_owned(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: head.headers.iter().filter_map(text).collect(),
+        body,
+        peer,
+    })
+}
+
+/// A body, in one piece: many small pieces of it would each keep the buffer that it came in.
+async fn collect(seat: &Seat, mut body: Incoming) -> Result<Bytes, Response> {
+    let limits = &seat.connections.limits;
+    let mut counted = BodyBytes::new(&seat.connections);
+    let mut collected = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| refuse(400, format!("the body could not be read: {error}")))?;
+        // Trailers mean nothing here.
+        let Ok(data) = frame.into_data() else { continue };
+        if collected.len() + data.len() > limits.body_bytes_max {
+            return Err(too_large(limits));
+        }
+        if collected.is_empty() && body.is_end_stream() {
+            return Ok(data);
+        }
+        counted.add(data.len());
+        collected.extend_from_slice(&data);
+    }
+    Ok(collected.into())
+}
+
+fn too_large(limits: &Limits) -> Response {
+    refuse(413, format!("the body has more than {} bytes", limits.body_bytes_max))
 }
 
 /// An answer after which the connection is closed, because the rest of the request is still under way.
@@ -300,72 +360,6 @@ fn encode(env: &Env, response: Response) -> hyper::Response<Full<Bytes>> {
         encoded.headers_mut().insert(header::DATE, date);
     }
     encoded
-}
-
-/// A stream that gives up a peer that does not read: a write that stands still for `patience` fails.
-struct Guarded {
-    env: Env,
-    stream: BoxStream,
-    patience: Duration,
-    waiting: Option<LocalFuture<'static, ()>>,
-}
-
-impl Guarded {
-    fn guard<T>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if poll.is_ready() {
-            self.waiting = None;
-            return poll;
-        }
-        let waiting = self.waiting.get_or_insert_with(|| self.env.clock().sleep(self.patience));
-        match waiting.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-impl AsyncRead for Guarded {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Guarded {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.guard(context, poll)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.guard(context, poll)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_flush(context);
-        self.guard(context, poll)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.guard(context, poll)
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::env::{Address, real};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Notify,
+};
 
 /// Answers with what it was asked; `/held` never, `/large` with more than any buffer holds.
 struct Echo {
@@ -94,6 +97,17 @@ fn requests_are_answered() {
                 "413",
             ),
             ("POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\na", "408 Request Timeout"),
+            // What is only announced is refused before it comes, and before anything else is looked at.
+            ("POST /a HTTP/1.1\r\ncontent-length: 2147483648\r\n\r\n", "413 Payload Too Large"),
+            (
+                "POST /a HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 11\r\n\r\n",
+                "HTTP/1.1 413 Payload Too Large",
+            ),
+            ("POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999\r\n\r\n", "HTTP/1.1 4"),
+            ("POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n", "HTTP/1.1 4"),
+            ("GET /a HTTP/1.1\r\n\r\n", "no Host"),
+            ("GET /a HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", "2 headers Host"),
+            ("GET /a HTTP/1.0\r\n\r\n", "GET /a 0"),
             ("nonsense\r\n\r\n", "400 Bad Request"),
         ] {
             let answer = server.exchange(sent).await;
@@ -151,6 +165,144 @@ fn connections_beyond_the_limit_wait() {
         second.read_to_string(&mut answer).await.unwrap();
         assert!(answer.contains("GET /b 0"), "{answer}");
     });
+}
+
+/// A request that the server works at for ever, from now on.
+async fn held(server: &Server) -> BoxStream {
+    let mut stream = server.connect().await;
+    stream.write_all(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    server.echo.held.notified().await;
+    stream
+}
+
+/// The answer to a request on a stream that stays open.
+async fn ask(stream: &mut BoxStream, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let mut length = 0;
+    while !String::from_utf8_lossy(&answer[..length]).contains(&format!("GET {path} 0")) {
+        let read = stream.read(&mut answer[length..]).await.unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&answer[..length]));
+        length += read;
+    }
+    String::from_utf8(answer[..length].to_vec()).unwrap()
+}
+
+async fn is_closed(stream: &mut BoxStream) -> bool {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.is_err() || rest.is_empty()
+}
+
+const LONG: Duration = Duration::from_secs(600);
+
+/// Only who is sent away goes: nobody's time is up.
+fn patient(connections_max: usize) -> Limits {
+    Limits {
+        header_timeout: LONG,
+        body_timeout: LONG,
+        write_timeout: LONG,
+        connections_max,
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn who_is_waited_for_makes_room_and_who_is_worked_for_stays() {
+    with_server(patient(4), async |server| {
+        let held = held(&server).await;
+        // In the order of their last move: half a head, nothing at all, and one that was served and is idle.
+        let mut half = server.connect().await;
+        half.write_all(b"GET /a HTTP/1.1\r\nho").await.unwrap();
+        let silent = server.connect().await;
+        let mut idle = server.connect().await;
+        for _ in 0..3 {
+            ask(&mut idle, "/idle").await;
+        }
+        let mut newcomers = Vec::new();
+        for mut oldest in [half, silent, idle] {
+            let mut newcomer = server.connect().await;
+            ask(&mut newcomer, "/new").await;
+            assert!(is_closed(&mut oldest).await);
+            newcomers.push(newcomer);
+        }
+        // Half a body is worth more than a wait for a head, and less than an answer that is made.
+        let mut body = newcomers.pop().unwrap();
+        body.write_all(b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nabc").await.unwrap();
+        let mut second = newcomers.pop().unwrap();
+        second.write_all(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        server.echo.held.notified().await;
+        let mut third = newcomers.pop().unwrap();
+        ask(&mut third, "/third").await;
+        let mut newcomer = server.connect().await;
+        ask(&mut newcomer, "/newer").await;
+        assert!(is_closed(&mut third).await);
+        newcomer.write_all(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        server.echo.held.notified().await;
+        let mut last = server.connect().await;
+        ask(&mut last, "/last").await;
+        assert!(is_closed(&mut body).await);
+        for mut kept in [held, second, newcomer] {
+            let mut byte = [0];
+            let early = server.env.timeout(Duration::from_millis(50), kept.read(&mut byte)).await;
+            assert!(early.is_err(), "one that is worked for was sent away");
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_nobody_takes_makes_room() {
+    with_server(patient(1), async |server| {
+        let mut lazy = server.connect().await;
+        lazy.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        lazy.read_exact(&mut [0]).await.unwrap();
+        let mut newcomer = server.connect().await;
+        ask(&mut newcomer, "/new").await;
+        let mut rest = Vec::new();
+        let ended = lazy.read_to_end(&mut rest).await;
+        assert!(ended.is_err() || rest.len() < 64 << 20, "{} bytes", rest.len());
+    });
+}
+
+#[test]
+fn bodies_under_way_have_one_room_together() {
+    let limits = Limits { body_bytes_max: 100, bodies_bytes_max: 150, ..patient(9) };
+    with_server(limits, async |server| {
+        let half = async |bytes: usize| {
+            let mut stream = server.connect().await;
+            let head = "POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n";
+            stream.write_all(format!("{head}{}", "x".repeat(bytes)).as_bytes()).await.unwrap();
+            stream
+        };
+        let mut first = half(90).await;
+        let mut second = half(90).await;
+        assert!(is_closed(&mut first).await);
+        second.write_all("x".repeat(10).as_bytes()).await.unwrap();
+        let mut answer = [0; 17];
+        second.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer[..], b"HTTP/1.1 200 OK\r\n");
+    });
+}
+
+#[test]
+fn a_refusal_reaches_one_who_goes_on_sending() {
+    with_server(Limits::default(), async |server| {
+        let mut stream = server.connect().await;
+        stream.write_all(b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 2147483648\r\n\r\n").await.unwrap();
+        for _ in 0..64 {
+            stream.write_all(&[b'x'; 64 << 10]).await.unwrap();
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    });
+}
+
+#[test]
+fn connections_follow_the_limit_of_open_files() {
+    for (files, expected) in [(0, 1), (2, 1), (20, 10), (1024, 960), (20_000, 16_384), (u64::MAX, 16_384)] {
+        assert_eq!(Limits::default().for_open_files(files).connections_max, expected, "{files}");
+    }
 }
 
 #[test]

@@ -1,0 +1,231 @@
+//! Who is connected, who of them is waited for, and whom to send away when there is no room.
+//!
+//! * [`Connections`]: what all connections of a server share
+//! * [`Open`], [`Seat`]: one connection, and whether its peer or its handler has the next move
+//! * [`BodyBytes`]: the room that a body takes while it arrives
+
+use super::{Handler, Limits};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+use tokio::sync::Notify;
+
+/// What a peer is waited for; who is waited for the sooner is sent away the sooner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Awaited {
+    /// A request's first byte, or the rest of its head: nothing is lost with it.
+    Head,
+    /// The rest of a body.
+    Body,
+    /// That it takes its answer.
+    Reading,
+}
+
+/// What all connections of a server share.
+pub(super) struct Connections {
+    pub(super) limits: Limits,
+    pub(super) handler: Rc<dyn Handler>,
+    open: Cell<usize>,
+    /// Sent away, and not gone yet.
+    leaving: Cell<usize>,
+    /// Peers that have the next move, the first to be sent away first. A connection whose handler works (and be it that
+    /// it waits for a change) is not among them.
+    awaited: RefCell<BTreeMap<(Awaited, u64), Rc<Seat>>>,
+    next: Cell<u64>,
+    body_bytes: Cell<usize>,
+    /// A newcomer waits for room.
+    wants_room: Cell<bool>,
+    stopping: Cell<bool>,
+    changed: Notify,
+}
+
+impl Connections {
+    pub(super) fn new(limits: Limits, handler: Rc<dyn Handler>) -> Rc<Connections> {
+        Rc::new(Connections {
+            limits,
+            handler,
+            open: Cell::new(0),
+            leaving: Cell::new(0),
+            awaited: RefCell::default(),
+            next: Cell::new(0),
+            body_bytes: Cell::new(0),
+            wants_room: Cell::new(false),
+            stopping: Cell::new(false),
+            changed: Notify::new(),
+        })
+    }
+
+    /// How many are open.
+    pub(super) fn count(&self) -> usize {
+        self.open.get()
+    }
+
+    /// Whether the server ends.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// The server ends: nobody lingers any more.
+    pub(super) fn stop(&self) {
+        self.stopping.set(true);
+    }
+
+    /// Ends when something changed: a connection ended, or one may be sent away for a newcomer.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Ends when there is room for one more; sends the oldest away that its peer keeps waiting.
+    pub(super) async fn room(&self) {
+        while self.open.get() >= self.limits.connections_max {
+            self.wants_room.set(true);
+            self.make_room();
+            self.changed().await;
+        }
+        self.wants_room.set(false);
+    }
+
+    /// Sends the oldest away that is waited for, unless one is on its way out.
+    pub(super) fn make_room(&self) {
+        if self.leaving.get() == 0 {
+            let seat = self.awaited.borrow_mut().pop_first();
+            self.send_away(seat.map(|(_, seat)| seat));
+        }
+    }
+
+    fn send_away(&self, seat: Option<Rc<Seat>>) {
+        if let Some(seat) = seat {
+            seat.place.set(None);
+            seat.is_leaving.set(true);
+            self.leaving.set(self.leaving.get() + 1);
+            seat.leave.notify_one();
+        }
+    }
+}
+
+/// One open connection, counted while it lives.
+pub(super) struct Open {
+    pub(super) seat: Rc<Seat>,
+}
+
+impl Open {
+    pub(super) fn new(connections: &Rc<Connections>) -> Open {
+        connections.open.set(connections.open.get() + 1);
+        let seat = Rc::new(Seat {
+            connections: connections.clone(),
+            place: Cell::new(None),
+            is_answered: Cell::new(false),
+            is_leaving: Cell::new(false),
+            leave: Notify::new(),
+        });
+        seat.awaits(Awaited::Head);
+        Open { seat }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let connections = &self.seat.connections;
+        self.seat.works();
+        connections.open.set(connections.open.get() - 1);
+        if self.seat.is_leaving.replace(true) {
+            connections.leaving.set(connections.leaving.get() - 1);
+        }
+        connections.changed.notify_one();
+    }
+}
+
+/// Who has the next move on a connection: its peer, or this side.
+pub(super) struct Seat {
+    pub(super) connections: Rc<Connections>,
+    place: Cell<Option<(Awaited, u64)>>,
+    /// The handler has answered, and the answer is not wholly written yet.
+    is_answered: Cell<bool>,
+    is_leaving: Cell<bool>,
+    leave: Notify,
+}
+
+impl Seat {
+    /// The peer has the next move: from now on, the connection may be sent away.
+    pub(super) fn awaits(self: &Rc<Seat>, what: Awaited) {
+        if self.is_leaving.get() || self.place.get().is_some_and(|(awaited, _)| awaited == what) {
+            return;
+        }
+        let connections = &self.connections;
+        let number = connections.next.replace(connections.next.get() + 1);
+        let mut awaited = connections.awaited.borrow_mut();
+        if let Some(place) = self.place.replace(Some((what, number))) {
+            awaited.remove(&place);
+        }
+        awaited.insert((what, number), self.clone());
+        if connections.wants_room.get() {
+            connections.changed.notify_one();
+        }
+    }
+
+    /// This side has the next move.
+    pub(super) fn works(&self) {
+        self.is_answered.set(false);
+        if let Some(place) = self.place.take() {
+            self.connections.awaited.borrow_mut().remove(&place);
+        }
+    }
+
+    /// The answer is there, and goes to the peer.
+    pub(super) fn answered(&self) {
+        self.is_answered.set(true);
+    }
+
+    /// A write stands still, for the peer takes nothing.
+    pub(super) fn stands_still(self: &Rc<Seat>) {
+        if self.is_answered.get() {
+            self.awaits(Awaited::Reading);
+        }
+    }
+
+    /// All that was to be written is written.
+    pub(super) fn flushed(self: &Rc<Seat>) {
+        if self.is_answered.replace(false) {
+            self.awaits(Awaited::Head);
+        }
+    }
+
+    /// Ends when somebody else needs the room.
+    pub(super) async fn leave(&self) {
+        self.leave.notified().await;
+    }
+}
+
+/// The room that a body takes while it arrives, counted together with all others'.
+pub(super) struct BodyBytes<'a> {
+    connections: &'a Connections,
+    bytes: usize,
+}
+
+impl<'a> BodyBytes<'a> {
+    pub(super) fn new(connections: &'a Connections) -> BodyBytes<'a> {
+        BodyBytes { connections, bytes: 0 }
+    }
+
+    /// Counts more of it. Where all together are too many, the body that is waited for longest is given up.
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        let connections = self.connections;
+        connections.body_bytes.set(connections.body_bytes.get() + bytes);
+        if connections.body_bytes.get() > connections.limits.bodies_bytes_max {
+            let mut awaited = connections.awaited.borrow_mut();
+            let oldest = awaited.range((Awaited::Body, 0)..(Awaited::Reading, 0)).next().map(|(key, _)| *key);
+            let seat = oldest.and_then(|key| awaited.remove(&key));
+            drop(awaited);
+            connections.send_away(seat);
+        }
+    }
+}
+
+impl Drop for BodyBytes<'_> {
+    fn drop(&mut self) {
+        self.connections.body_bytes.set(self.connections.body_bytes.get() - self.bytes);
+    }
+}
