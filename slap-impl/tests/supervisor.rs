@@ -723,6 +723,9 @@ impl Processes for Crash {
     fn descendants(&self, roots: &[Identity]) -> Vec<Identity> {
         self.processes.descendants(roots)
     }
+    fn raise_open_files(&self) -> io::Result<u64> {
+        self.processes.raise_open_files()
+    }
     fn adopt_orphans(&self) -> io::Result<()> {
         self.processes.adopt_orphans()
     }

@@ -16,6 +16,9 @@ pub(super) async fn all(env: &Env, scratch: &Path) {
     stands_still(env).await;
     leaves_orphans(env).await;
     assert!(!env.processes().boot().is_empty());
+    let files = env.processes().raise_open_files().unwrap();
+    assert!(files >= 64, "{files}");
+    assert_eq!(env.processes().raise_open_files().unwrap(), files, "it may be asked for twice");
 }
 
 fn shell(text: &str) -> Command {

@@ -96,6 +96,7 @@ pub async fn run(env: Env, mut arguments: Vec<String>) -> Exit {
 async fn start(env: &Env, arguments: &Arguments) -> Result<(), Problem> {
     let settings = Settings::find(env, Role::Node, arguments.cfg.as_deref())?;
     settings.tell_warnings(env);
+    let host = arguments.host.as_ref().unwrap_or(&settings.slapproxy.host);
     let configuration = configure(env, arguments, &settings)?;
     check_place(env, &configuration.database)?;
     if let Some(file) = &configuration.log_file {
@@ -104,7 +105,6 @@ async fn start(env: &Env, arguments: &Arguments) -> Result<(), Problem> {
             Problem::setting(message, "name a file in a directory that exists and can be written to")
         })?;
     }
-    let host = arguments.host.as_ref().unwrap_or(&settings.slapproxy.host);
     // Asked from now on to end, it ends cleanly.
     let termination = env.processes().termination();
     // First the address, so that a second master on it does not make a database.
@@ -113,8 +113,23 @@ async fn start(env: &Env, arguments: &Arguments) -> Result<(), Problem> {
         Problem::machine(format!("[slapproxy] database_uri: {}", error.message), error.hint)
     })?;
     env.tell(format_args!("listening on http://{}/", listener.address()));
-    master.run(listener, Limits::default(), termination).await;
+    master.run(listener, limits(env), termination).await;
     Ok(())
+}
+
+/// As many connections as the system allows this process.
+fn limits(env: &Env) -> Limits {
+    match env.processes().raise_open_files() {
+        Ok(files) => Limits::default().for_open_files(files),
+        Err(error) => {
+            let limits = Limits::default();
+            let max = limits.connections_max;
+            env.tell(format_args!(
+                "warning: the limit of open files cannot be raised: {error}; at most {max} connections"
+            ));
+            limits
+        }
+    }
 }
 
 fn configure(env: &Env, arguments: &Arguments, settings: &Settings) -> Result<Configuration, Problem> {

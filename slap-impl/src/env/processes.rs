@@ -195,6 +195,12 @@ pub trait Processes {
     /// # Errors
     /// When the system has no such thing.
     fn adopt_orphans(&self) -> io::Result<()>;
+    /// Lets this process have as many files and sockets open as it may (RLIMIT_NOFILE, the soft limit raised to the hard one;
+    /// getrlimit(2)), and says how many that are.
+    ///
+    /// # Errors
+    /// When the system does not let it.
+    fn raise_open_files(&self) -> io::Result<u64>;
     /// Whether a process runs and was made to stand still.
     fn is_stopped(&self, identity: Identity) -> bool;
     /// Sends a signal to a process; one that is gone, or whose number now is another's, is no error.

@@ -22,6 +22,9 @@ use std::{
 /// The longest path of a Unix socket: `sun_path` has 108 bytes with the zero at its end (unix(7)).
 const PATH_BYTES_MAX: usize = 107;
 
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 4096;
+
 /// Sockets of the real network.
 pub(super) struct RealNetwork;
 
@@ -110,6 +113,10 @@ async fn connect(address: &Address) -> io::Result<BoxStream> {
 
 fn listen_tcp(addresses: &[SocketAddr]) -> io::Result<BoxListener> {
     let listener = std::net::TcpListener::bind(addresses)?;
+    // Bound with room for 128 that nobody accepted yet: whoever comes beyond them is made to wait a second (listen(2), which may be
+    // called again). The system makes less of it where its own limit is lower.
+    let backlog = nix::sys::socket::Backlog::new(BACKLOG).unwrap_or(nix::sys::socket::Backlog::MAXCONN);
+    nix::sys::socket::listen(&listener, backlog)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     Ok(Box::new(Tcp { listener: tokio::net::TcpListener::from_std(listener)?, address }))

@@ -102,6 +102,15 @@ impl Processes for RealProcesses {
         orphans::descendants(roots).into_iter().filter(|identity| identity.pid != process::id()).collect()
     }
 
+    fn raise_open_files(&self) -> io::Result<u64> {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        if limit.current != limit.maximum {
+            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+        }
+        Ok(limit.maximum.unwrap_or(u64::MAX))
+    }
+
     fn adopt_orphans(&self) -> io::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut ends = signal(SignalKind::child())?;
