@@ -97,7 +97,7 @@ async fn start(env: &Env, arguments: &Arguments) -> Result<(), Problem> {
     let settings = Settings::find(env, Role::Node, arguments.cfg.as_deref())?;
     settings.tell_warnings(env);
     let host = arguments.host.as_ref().unwrap_or(&settings.slapproxy.host);
-    let configuration = configure(env, arguments, &settings)?;
+    let configuration = configure(env, arguments, &settings, host)?;
     check_place(env, &configuration.database)?;
     if let Some(file) = &configuration.log_file {
         env.files().append(file, b"", 0o600).map_err(|error| {
@@ -132,7 +132,12 @@ fn limits(env: &Env) -> Limits {
     }
 }
 
-fn configure(env: &Env, arguments: &Arguments, settings: &Settings) -> Result<Configuration, Problem> {
+fn configure(
+    env: &Env,
+    arguments: &Arguments,
+    settings: &Settings,
+    host: &str,
+) -> Result<Configuration, Problem> {
     let database = match &arguments.database_uri {
         Some(path) => env.context().absolute(path),
         None => settings.required("slapproxy", "database_uri", &settings.slapproxy.database_uri)?,
@@ -153,6 +158,8 @@ fn configure(env: &Env, arguments: &Arguments, settings: &Settings) -> Result<Co
     Ok(Configuration {
         database,
         default_computer: settings.slapos.computer_id.clone(),
+        // The name that it is to listen on is one of its names, too.
+        server_names: settings.slapproxy.server_names.iter().cloned().chain([host.to_owned()]).collect(),
         products,
         log_file: arguments.log_file.as_ref().map(|path| env.context().absolute(path)),
     })

@@ -5,6 +5,7 @@
 //! * `events`: the journal, for users
 //! * `information`: a computer's full information, with long polls, and `documents`, where it is kept; `render`: rows as the wire's documents
 //! * `hateoas`: the JSON documents for users' clients; `rpc`: the JSON-RPC methods
+//! * `door`: under which names it is asked over its socket
 //! * `log`: the master's log, bounded
 //!
 //! It plays the role of slapproxy (slapos/proxy/), for many computers. What other masters or later versions serve is refused
@@ -15,6 +16,7 @@ mod answers;
 pub mod commit_queue;
 pub mod decisions;
 mod documents;
+mod door;
 mod events;
 mod form;
 mod hateoas;
@@ -35,6 +37,7 @@ use crate::{
 use commit_queue::{CommitQueue, Refused};
 use decisions::{Answer, Command, Decided, Refusal, decide};
 use documents::Documents;
+use door::Door;
 use information::Watchers;
 use rusqlite::Connection;
 use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc};
@@ -50,6 +53,9 @@ pub struct Configuration {
     pub default_computer: Option<ComputerId>,
     /// Releases by product name (`[slapproxy] software_product_list`).
     pub products: BTreeMap<String, SoftwareUrl>,
+    /// Names and addresses under which it may be asked over its socket, beside those that it listens on (`[slapproxy]
+    /// server_names`).
+    pub server_names: Vec<String>,
     /// Where to log, besides standard error.
     pub log_file: Option<PathBuf>,
 }
@@ -66,6 +72,7 @@ pub struct Master {
     run_id: String,
     default_computer: Option<ComputerId>,
     products: BTreeMap<String, SoftwareUrl>,
+    server_names: Vec<String>,
     watchers: Rc<Watchers>,
     documents: Documents,
     /// When each computer was last heard of. The real master keeps this in memory too.
@@ -93,6 +100,7 @@ impl Master {
             run_id,
             default_computer: configuration.default_computer,
             products: configuration.products,
+            server_names: configuration.server_names,
             watchers: Rc::default(),
             documents: Documents::default(),
             contacts: RefCell::default(),
@@ -107,14 +115,16 @@ impl Master {
     /// Answers requests until `stop` ends, then ends cleanly: no more connections, held answers are given, and what was
     /// accepted is durable.
     pub async fn run(self: Rc<Self>, listener: BoxListener, limits: Limits, stop: impl Future<Output = ()>) {
-        if let Address::Tcp(address) = listener.address() {
+        let address = listener.address();
+        if let Address::Tcp(address) = &address {
             *self.address.borrow_mut() = address.to_string();
         }
+        let door = Rc::new(Door::new(self.clone(), &address, &self.server_names));
         let stop = async {
             stop.await;
             self.closing.send_replace(true);
         };
-        serve_until(&self.env, listener, limits, self.clone(), stop).await;
+        serve_until(&self.env, listener, limits, door, stop).await;
         match race(self.queue.close(), self.env.sleep(std::time::Duration::from_secs(10))).await {
             Either::First(()) => {}
             Either::Second(()) => {

@@ -134,6 +134,8 @@ pub struct ProxySettings {
     pub database_uri: Option<PathBuf>,
     /// Names of software products and the URL of their release.
     pub software_product_list: Vec<(String, String)>,
+    /// Names and addresses under which it may be asked, beside those that it listens on; our own key.
+    pub server_names: Vec<String>,
 }
 
 /// Section `[slap]`, our own.
@@ -349,12 +351,35 @@ impl ProxySettings {
             ));
         }
         let port = reader.number("port", 0..=65_535)?.unwrap_or(5000);
+        let server_names: Vec<String> =
+            reader.text("server_names")?.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+        if let Some(bad) = server_names.iter().find(|name| !is_host(name)) {
+            return Err(reader.bad(
+                "server_names",
+                bad,
+                "expected names and addresses with blanks between them, without ports",
+                "such as slap.example.com 192.0.2.1 [2001:db8::1]",
+            ));
+        }
         Ok(ProxySettings {
+            server_names,
             host,
             port: u16::try_from(port).unwrap_or(u16::MAX),
             database_uri: reader.path("database_uri")?,
             software_product_list: reader.pairs("software_product_list")?,
         })
+    }
+}
+
+/// A host's name or address, as it stands in a URL without a port.
+fn is_host(text: &str) -> bool {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match bare {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+            is_name || text.parse::<std::net::Ipv6Addr>().is_ok()
+        }
     }
 }
 

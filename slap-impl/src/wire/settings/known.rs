@@ -44,7 +44,7 @@ const KNOWN: &[(&str, Use, &str)] = &[
          software_user instance_storage_home computer_model_id heating_sensor_id dry_run key_file cert_file root_check",
     ),
     ("slapformat", Use::Gone, "bridge_name no_bridge"),
-    ("slapproxy", Use::Served, "host port database_uri software_product_list"),
+    ("slapproxy", Use::Served, "host port database_uri software_product_list server_names"),
     (
         "slapproxy",
         Use::Later,
