@@ -1,6 +1,7 @@
 //! The whole master over HTTP, on the real system, and its commit queue on a store that fails.
 
 mod answers;
+mod garbage;
 mod rpc;
 mod trees;
 

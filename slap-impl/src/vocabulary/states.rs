@@ -12,7 +12,8 @@ pub struct BadState {
 
 impl fmt::Display for BadState {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:?} is not a state: expected {}", self.value, self.expected)
+        let shown: String = self.value.chars().take(80).collect();
+        write!(formatter, "{shown:?} is not a state: expected {}", self.expected)
     }
 }
 

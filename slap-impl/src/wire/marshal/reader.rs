@@ -211,6 +211,10 @@ impl Decoder {
             return Err(format!("the reference {id:?} is to nothing that was read before"));
         };
         self.count(&value)?;
+        // A copy of what is deep, in what is deep: written out, nobody could read it again.
+        if self.stack.len() + depth(&value) > DEPTH_MAX + 1 {
+            return Err(format!("with its references it is nested deeper than {DEPTH_MAX}"));
+        }
         Ok(value)
     }
 
@@ -331,6 +335,19 @@ fn weight(value: &Value) -> usize {
         _ => 0,
     };
     inner + std::mem::size_of::<Value>()
+}
+
+/// How many elements stand in each other when a value is written.
+fn depth(value: &Value) -> usize {
+    let deepest = |values: &mut dyn Iterator<Item = &Value>| values.map(depth).max().unwrap_or(0);
+    match value {
+        Value::List(items) | Value::Tuple(items) => 1 + deepest(&mut items.iter()),
+        Value::Dictionary(items) => 1 + deepest(&mut items.values()),
+        Value::Object(object) => {
+            2 + deepest(&mut object.arguments.iter()).max(deepest(&mut object.attributes.values()))
+        }
+        _ => 1,
+    }
 }
 
 fn shown(text: &str) -> String {

@@ -91,6 +91,13 @@ fn what_is_refused_is_named() {
         }
         format!("<marshal><list>{levels}</list></marshal>")
     };
+    let deep_copies = format!(
+        "<marshal><list><list id=\"a\">{}{}</list>{}<reference id=\"a\"/>{}</list></marshal>",
+        "<list>".repeat(32),
+        "</list>".repeat(32),
+        "<list>".repeat(32),
+        "</list>".repeat(32)
+    );
     let deep = format!("<marshal>{}{}</marshal>", "<list>".repeat(65), "</list>".repeat(65));
     for (document, expected) in [
         ("<!DOCTYPE a [<!ENTITY b \"c\">]><marshal><string>&b;</string></marshal>", "DOCTYPE"),
@@ -117,6 +124,7 @@ fn what_is_refused_is_named() {
         ("<marshal><string>&#0;</string></marshal>", ""),
         (&bomb, "references mean more"),
         (&deep, "nested deeper than 64"),
+        (&deep_copies, "references it is nested deeper than 64"),
     ] {
         let error = decode(document.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(expected), "{expected}: {error}");
@@ -169,5 +177,107 @@ proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text in "[<>/&;a-z\"= ]{0,60}") {
         let _ = decode(format!("<marshal>{text}</marshal>").as_bytes());
+    }
+}
+
+/// What a hand, a cut line or an attacker does to a document.
+#[derive(Clone, Debug)]
+enum Damage {
+    Set(u16, u8),
+    Insert(u16, &'static str),
+    Remove(u16, u16),
+    Repeat(u16, u16),
+    Cut(u16),
+}
+
+fn damages() -> impl Strategy<Value = Vec<Damage>> {
+    let pieces = prop::sample::select(vec![
+        "<!DOCTYPE a [<!ENTITY b \"c\">]>",
+        "&b;",
+        "&#0;",
+        "&#xd800;",
+        "<list id=\"i2\">",
+        "</list>",
+        "<reference id=\"i2\"/>",
+        "<reference id=\"i3\"/>",
+        "<object module=\"os\" class=\"system\">",
+        "<string>",
+        "</string>",
+        "<int>9</int>",
+        "<![CDATA[",
+        "<!--",
+        "<?a ?>",
+        "nan",
+        "\0",
+        "\"",
+    ]);
+    let damage = prop_oneof![
+        (any::<u16>(), any::<u8>()).prop_map(|(place, byte)| Damage::Set(place, byte)),
+        (any::<u16>(), pieces).prop_map(|(place, piece)| Damage::Insert(place, piece)),
+        (any::<u16>(), any::<u16>()).prop_map(|(from, to)| Damage::Remove(from, to)),
+        (any::<u16>(), any::<u16>()).prop_map(|(from, to)| Damage::Repeat(from, to)),
+        any::<u16>().prop_map(Damage::Cut),
+    ];
+    prop::collection::vec(damage, 1..5)
+}
+
+fn damaged(document: &str, damages: &[Damage]) -> Vec<u8> {
+    let mut bytes = document.as_bytes().to_vec();
+    for damage in damages {
+        // Places are shares of what there is now; few bytes are removed or repeated at a time.
+        let place = |share: u16| usize::from(share) * bytes.len() / (usize::from(u16::MAX) + 1);
+        let range = |from: u16, to: u16| place(from)..(place(from) + usize::from(to) % 200).min(bytes.len());
+        match *damage {
+            Damage::Set(at, byte) => {
+                let at = place(at);
+                if let Some(old) = bytes.get_mut(at) {
+                    *old = byte;
+                }
+            }
+            Damage::Insert(at, piece) => {
+                let at = place(at);
+                bytes.splice(at..at, piece.bytes());
+            }
+            Damage::Remove(from, to) => {
+                let range = range(from, to);
+                bytes.drain(range);
+            }
+            Damage::Repeat(from, to) => {
+                let range = range(from, to);
+                let piece = bytes[range.clone()].to_vec();
+                bytes.splice(range.end..range.end, piece);
+            }
+            Damage::Cut(at) => {
+                let at = place(at);
+                bytes.truncate(at);
+            }
+        }
+    }
+    bytes
+}
+
+/// A partition as slapos.core 1.24.1 tells it, with a shared instance, a copy, and every kind of value.
+const PARTITION: &str = "<marshal><object id=\"i2\" module=\"slapos.slap.slap\" class=\"ComputerPartition\"><tuple>\
+    <string>COMP-1</string><string>slappart0</string></tuple><dictionary id=\"i3\"><string>_connection_dict</string>\
+    <dictionary id=\"i4\"><string>url</string><string>http://[::1]/?a=1&amp;amp;b=&#233;</string></dictionary>\
+    <string>_need_modification</string><int>1</int><string>_parameter_dict</string><dictionary id=\"i5\">\
+    <string>ip_list</string><list id=\"i6\"><tuple><string>tap0</string><string>10.0.0.1</string></tuple></list>\
+    <string>full_address_list</string><reference id=\"i6\"/><string>slave_instance_list</string><list id=\"i7\">\
+    <dictionary id=\"i8\"><string>slave_title</string><string>s</string><string>weight</string><float>0.5</float>\
+    </dictionary></list><string>nothing</string><none/><string>yes</string><bool>1</bool></dictionary>\
+    </dictionary></object></marshal>";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    /// What was damaged is refused, or means something: then it can be written, and what was written means the same.
+    #[test]
+    fn damaged_documents_are_refused_or_mean_something(value in values(), damages in damages(), ours in any::<bool>()) {
+        let document = if ours { encode(&value) } else { PARTITION.to_owned() };
+        let document = damaged(&document, &damages);
+        if let Ok(value) = decode(&document) {
+            let written = encode(&value);
+            let again = decode(written.as_bytes()).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(encode(&again), written);
+        }
     }
 }
