@@ -107,13 +107,14 @@ async fn start(env: &Env, arguments: &Arguments) -> Result<(), Problem> {
     }
     // Asked from now on to end, it ends cleanly.
     let termination = env.processes().termination();
+    let limits = limits(env);
     // First the address, so that a second master on it does not make a database.
     let listener = listen(env, host, arguments.port.unwrap_or(settings.slapproxy.port))?;
     let master = Master::open(env, configuration).await.map_err(|error| {
         Problem::machine(format!("[slapproxy] database_uri: {}", error.message), error.hint)
     })?;
     env.tell(format_args!("listening on http://{}/", listener.address()));
-    master.run(listener, limits(env), termination).await;
+    master.run(listener, limits, termination).await;
     Ok(())
 }
 

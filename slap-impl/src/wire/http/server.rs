@@ -241,9 +241,9 @@ async fn connection(
     let mut connection = pin!(connection);
     let stop = async { stopped.wait_for(|stop| *stop).await.is_ok() };
     // An error here is a peer that broke off, was too slow or spoke no HTTP: nobody else is concerned.
-    match race(seat.leave(), race(connection.as_mut(), stop)).await {
-        Either::First(()) | Either::Second(Either::First(_)) => {}
-        Either::Second(Either::Second(_)) => {
+    match race(race(connection.as_mut(), stop), seat.leave()).await {
+        Either::First(Either::First(_)) | Either::Second(()) => {}
+        Either::First(Either::Second(_)) => {
             connection.as_mut().graceful_shutdown();
             let _ = env.timeout(limits.drain_timeout, connection).await;
         }

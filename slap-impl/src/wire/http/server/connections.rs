@@ -129,10 +129,8 @@ impl Drop for Open {
     fn drop(&mut self) {
         let connections = &self.seat.connections;
         self.seat.works();
+        self.seat.is_leaving.set(true); // It awaits nobody any more.
         connections.open.set(connections.open.get() - 1);
-        if self.seat.is_leaving.replace(true) {
-            connections.leaving.set(connections.leaving.get() - 1);
-        }
         connections.changed.notify_one();
     }
 }
@@ -165,9 +163,13 @@ impl Seat {
         }
     }
 
-    /// This side has the next move.
+    /// This side has the next move. Who was to be sent away stays.
     pub(super) fn works(&self) {
         self.is_answered.set(false);
+        if self.is_leaving.replace(false) {
+            self.connections.leaving.set(self.connections.leaving.get() - 1);
+            self.connections.changed.notify_one();
+        }
         if let Some(place) = self.place.take() {
             self.connections.awaited.borrow_mut().remove(&place);
         }
@@ -192,9 +194,16 @@ impl Seat {
         }
     }
 
-    /// Ends when somebody else needs the room.
+    /// Ends when somebody else needs the room. What has come already is read first: of many that come at once, nobody is sent away
+    /// unheard.
     pub(super) async fn leave(&self) {
-        self.leave.notified().await;
+        loop {
+            self.leave.notified().await;
+            tokio::task::yield_now().await;
+            if self.is_leaving.get() {
+                return;
+            }
+        }
     }
 }
 

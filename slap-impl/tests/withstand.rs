@@ -1,0 +1,333 @@
+//! What a master withstands from strangers: `slap proxy start` as a process, asked over real sockets.
+//!
+//! Bounds are ten times what is promised: they fail what never ends, not what is slow on a machine that is busy.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "a test looks at the real system"
+)]
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use std::{
+    fs,
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+/// Ten times the ten seconds that a stranger has.
+const BOUND: Duration = Duration::from_secs(100);
+
+/// A request that the master holds until COMP-1 changes.
+const HELD: &str = "GET /events?since=1000000 HTTP/1.1\r\nhost: localhost\r\nprefer: wait=300\r\n\r\n";
+
+/// A master that runs.
+struct Master {
+    child: Child,
+    address: SocketAddr,
+    said: Arc<Mutex<String>>,
+    /// Sockets that it has without any connection.
+    quiet: usize,
+    _directory: tempfile::TempDir,
+}
+
+impl Master {
+    /// Starts one with these limits (options of the shell's `ulimit`) and these further settings.
+    fn start(ulimit: &str, settings: &str) -> Master {
+        let directory = tempfile::tempdir().unwrap();
+        let cfg = directory.path().join("slapos.cfg");
+        let database = directory.path().join("proxy.db");
+        let text = format!("[slapproxy]\nport = 0\ndatabase_uri = {}\n{settings}", database.display());
+        fs::write(&cfg, text).unwrap();
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", &format!("ulimit {ulimit}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_slap")])
+            .args(["proxy", "start", "--cfg"])
+            .arg(&cfg)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let url =
+            lines.find_map(|line| line.strip_prefix("listening on http://").map(str::to_owned)).unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let heard = said.clone();
+        std::thread::spawn(move || lines.for_each(|line| heard.lock().unwrap().push_str(&(line + "\n"))));
+        let address = url.trim_end_matches('/').parse().unwrap();
+        let mut master = Master { child, address, said, quiet: 0, _directory: directory };
+        master.quiet = master.sockets();
+        master
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(BOUND)).unwrap();
+        stream.set_write_timeout(Some(BOUND)).unwrap();
+        stream
+    }
+
+    /// A connection on which so much was sent.
+    fn sent(&self, text: &str) -> TcpStream {
+        let mut stream = self.connect();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    }
+
+    /// All that is answered until the end.
+    fn exchange(&self, text: &str) -> String {
+        rest(self.sent(text))
+    }
+
+    /// Others are served: a new one is.
+    fn serves(&self) {
+        let answer = self.exchange("GET /getRunId HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    /// Makes a change, which those learn of who wait.
+    fn change(&self, computer: &str) {
+        let form = format!("url=/r&computer_id={computer}&state=available");
+        let document = format!(
+            "xml=<marshal><dictionary><string>reference</string><string>{computer}</string><string>address</string>\
+             <none/><string>netmask</string><none/><string>partition_list</string><list/></dictionary></marshal>"
+        );
+        for (endpoint, body) in [("loadComputerConfigurationFromXML", document), ("supplySupply", form)] {
+            let length = body.len();
+            let answer = self.exchange(&format!(
+                "POST /{endpoint} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            ));
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+    }
+
+    /// How many connections it has open.
+    fn connections(&self) -> usize {
+        self.sockets().saturating_sub(self.quiet)
+    }
+
+    /// How many sockets it has open.
+    fn sockets(&self) -> usize {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let links = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+    }
+
+    /// A number of `/proc/PID/status`, such as VmHWM in KiB.
+    fn status(&self, name: &str) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_start_matches(':').split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    fn limit_open_files(&self, files: u64) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        prlimit(pid, Resource::Nofile, Rlimit { current: Some(files), maximum: Some(4096) }).unwrap();
+    }
+
+    fn has_said(&self, text: &str) -> bool {
+        self.said.lock().unwrap().contains(text)
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What comes until the end; a reset is an end.
+fn rest(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        assert_ne!(error.kind(), ErrorKind::WouldBlock, "it is not closed within {BOUND:?}");
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Whether a connection stands, with nothing to read.
+fn stands(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let read = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).unwrap();
+    read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
+#[track_caller]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < BOUND, "{what}: not within {BOUND:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Asks on a connection that stays open.
+fn ask(stream: &mut TcpStream) {
+    stream.write_all(b"GET /getRunId HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut head = [0; 15];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200 OK");
+}
+
+#[test]
+fn it_raises_its_limit_of_open_files() {
+    let master = Master::start("-Sn 64", "");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", master.child.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+    assert!(numbers[0] == numbers[1] && numbers[0] != "64", "{line}");
+    // All of them stay, while each is asked on.
+    let mut streams: Vec<TcpStream> = (0..200).map(|_| master.connect()).collect();
+    streams.iter_mut().for_each(ask);
+    assert_eq!(master.connections(), 200);
+}
+
+#[test]
+fn without_descriptors_it_pauses_and_goes_on() {
+    let master = Master::start("-n 4096", "");
+    master.serves();
+    wait_until("the last one is gone", || master.connections() == 0);
+    let held: Vec<TcpStream> = (0..4).map(|_| master.sent(HELD)).collect();
+    let idle: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut stream = master.connect();
+            ask(&mut stream);
+            stream
+        })
+        .collect();
+    // Not one more: who is idle makes room, again and again; who waits for a change stays.
+    let open = fs::read_dir(format!("/proc/{}/fd", master.child.id())).unwrap().count() as u64;
+    master.limit_open_files(open - 1);
+    for _ in 0..20 {
+        let mut stream = master.connect();
+        ask(&mut stream);
+    }
+    assert!(master.has_said("cannot accept a connection"), "{}", master.said.lock().unwrap());
+    assert!(held.iter().all(stands), "one was closed that waits for a change");
+    drop(idle);
+    // Fewer than it has: it waits, and goes on when there are more.
+    master.limit_open_files(4);
+    let newcomer = master.sent("GET /getRunId HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    master.limit_open_files(4096);
+    assert!(rest(newcomer).starts_with("HTTP/1.1 200"));
+    wait_until("it says so", || master.has_said("accepts connections again"));
+    master.change("COMP-1");
+    master.serves();
+}
+
+#[test]
+fn strangers_do_not_lock_others_out() {
+    // Room for 30 connections.
+    let master = Master::start("-n 60", "");
+    let held = master.sent(HELD);
+    let mut strangers = Vec::new();
+    for number in 0..300 {
+        let half = ["", "GET /", "GET / HTTP/1.1\r\nhost: localhost\r\nx: "][number % 3];
+        strangers.push(master.sent(half));
+        if number % 50 == 49 {
+            master.serves();
+        }
+    }
+    let halves = "POST /supplySupply HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nurl=";
+    for _ in 0..100 {
+        strangers.push(master.sent(halves));
+    }
+    master.serves();
+    assert!(stands(&held), "who waits for a change was closed");
+    assert!(master.connections() <= 31, "{}", master.connections());
+}
+
+#[test]
+fn slow_strangers_are_closed_while_others_are_served() {
+    const EACH: usize = 500;
+    // Each of those has a socket here, too.
+    let files = rustix::process::getrlimit(Resource::Nofile);
+    let limit = Rlimit { current: files.maximum, maximum: files.maximum };
+    rustix::process::setrlimit(Resource::Nofile, limit).unwrap();
+    let master = Master::start("-n 4096", "");
+    // An answer that no socket's buffer holds, when it is asked for again and again.
+    for number in 0..40 {
+        master.change(&format!("COMP-{number}"));
+    }
+    let held = master.sent(&HELD.replace("wait=300", "wait=299"));
+    wait_until("it is held", || master.connections() == 1);
+    let events = "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(300);
+    let mut strangers = Vec::new();
+    for _ in 0..EACH {
+        strangers.push(master.sent("GET / HTTP/1.1\r\nhost: local"));
+        strangers.push(
+            master.sent("POST /supplySupply HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nurl="),
+        );
+    }
+    for _ in 0..20 {
+        strangers.push(master.sent(&events));
+    }
+    let mut served = 0;
+    wait_until("all strangers are closed", || {
+        master.serves();
+        served += 1;
+        // The last that was served may still linger.
+        master.connections() <= 2
+    });
+    assert!(served > 10, "others were served {served} times meanwhile");
+    assert!(stands(&held), "who waits for a change was closed");
+    drop(strangers);
+    master.serves();
+}
+
+#[test]
+fn what_is_too_long_is_cut_and_costs_nothing() {
+    let master = Master::start("-n 4096", "");
+    let head = "POST /supplySupply HTTP/1.1\r\nhost: localhost\r\n";
+    // Nothing of the body was sent, and the connection stays open: so the answer comes because of the head alone.
+    let answer = master.exchange(&format!("{head}content-length: 2147483648\r\n\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("1048576 bytes"), "{answer}");
+    let answer = master.exchange(&format!("{head}content-length: 1048577\r\nexpect: 100-continue\r\n\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    let before = master.status("VmHWM");
+    let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
+    for _ in 0..20 {
+        let mut stream = master.sent(&format!("{head}transfer-encoding: chunked\r\n\r\n"));
+        let mut sent = 0;
+        // Endless: until nobody takes them any more.
+        while stream.write_all(chunk.as_bytes()).is_ok() {
+            sent += chunk.len();
+            assert!(sent < 1 << 30, "a GiB of chunks was taken");
+        }
+    }
+    let grown = master.status("VmHWM") - before;
+    assert!(grown < 32 << 10, "{grown} KiB more for 20 endless bodies of 1 MiB at most, one after the other");
+    master.serves();
+}
+
+#[test]
+fn it_answers_to_its_own_names_only() {
+    let check = |master: &Master, host: &str, expected: u16| {
+        let answer = master.exchange(&format!("GET /getRunId HTTP/1.1\r\n{host}connection: close\r\n\r\n"));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{host:?}: {answer}");
+        if expected == 421 {
+            assert!(answer.contains("server_names"), "{answer}");
+        }
+    };
+    let master = Master::start("-n 4096", "");
+    for good in ["localhost", "localhost:5000", "127.0.0.1", "127.84.3.1:80", "[::1]:5000"] {
+        check(&master, &format!("Host: {good}\r\n"), 200);
+    }
+    for bad in ["evil.example", "evil.example:5000", "192.0.2.1", "127.0.0.1.evil.example", ""] {
+        check(&master, &format!("Host: {bad}\r\n"), 421);
+    }
+    check(&master, "", 400);
+    check(&master, "Host: localhost\r\nHost: evil.example\r\n", 400);
+    // What a proxy says does not make a stranger's name ours.
+    check(&master, "Host: evil.example\r\nX-Forwarded-Host: localhost\r\n", 421);
+    let named = Master::start("-n 4096", "server_names = slap.example.com\n");
+    check(&named, "Host: slap.example.com\r\n", 200);
+    check(&named, "Host: localhost\r\n", 200);
+    check(&named, "Host: evil.example\r\n", 421);
+    let everywhere = Master::start("-n 4096", "host = 0.0.0.0\n");
+    check(&everywhere, "Host: 192.0.2.1:5000\r\n", 200);
+    check(&everywhere, "Host: evil.example\r\n", 421);
+}
