@@ -520,10 +520,10 @@ proptest! {
         let index = place.index(bytes.len());
         bytes[index] = byte;
         let method = json_rpc::methods().nth(method).unwrap();
-        if let Ok(document) = serde_json::from_slice::<Json>(&bytes) {
-            if let Err(mistake) = json_rpc::check_request(method, &document) {
-                prop_assert!(!mistake.is_empty() && mistake.len() < 10_000);
-            }
+        if let Ok(document) = serde_json::from_slice::<Json>(&bytes)
+            && let Err(mistake) = json_rpc::check_request(method, &document)
+        {
+            prop_assert!(!mistake.is_empty() && mistake.len() < 10_000);
         }
     }
 }
