@@ -100,8 +100,15 @@ fn limits_hold_to_the_last() {
             ),
             (
                 "getSoftwareReleaseListFromSoftwareProduct?software_product_reference=hello&software_release_url=/x",
-                501,
+                400,
                 "software_product_reference",
+            ),
+            ("getSoftwareReleaseListFromSoftwareProduct", 400, "software_release_url"),
+            ("getSoftwareReleaseListFromSoftwareProduct?software_release_url=/hello.cfg", 200, "/hello.cfg"),
+            (
+                "getSoftwareReleaseListFromSoftwareProduct?software_release_url=/other.cfg",
+                200,
+                "<list id=\"i2\"/>",
             ),
             ("hateoas/nonsense", 404, "hateoas has partitions/TITLE"),
         ] {
