@@ -221,16 +221,18 @@ fn unescape(text: &str) -> Result<String, Refusal> {
 /// This master's URL as its client knows it, without a slash at its end. A reverse proxy in front says how it was asked in
 /// X-Forwarded-Proto and X-Forwarded-Prefix (slapos/proxy/views.py, ProxyFix).
 pub(super) fn base_url(master: &Master, request: &Request) -> String {
-    let scheme = match last_of(request, "x-forwarded-proto") {
-        Some("https") => "https",
-        _ => "http",
-    };
+    let scheme = if is_https(request) { "https" } else { "http" };
     let is_host = |host: &&str| {
         !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))
     };
     let own = master.address.borrow();
     let host = request.header("host").filter(is_host).unwrap_or(&own);
     format!("{scheme}://{host}{}", forwarded_prefix(request))
+}
+
+/// Whether a reverse proxy in front was asked over https.
+pub(super) fn is_https(request: &Request) -> bool {
+    last_of(request, "x-forwarded-proto") == Some("https")
 }
 
 fn forwarded_prefix(request: &Request) -> &str {

@@ -1,6 +1,7 @@
 //! The master: users ask it for software and instances, nodes ask it what to do and report.
 //!
 //! * `decisions`: what is decided, inside one transaction; `commit_queue`: many decisions become durable together
+//! * `wishes`: which way a request for an instance goes
 //! * `router`: which request goes where; `form`: its arguments; `actions`: changes; `answers`: what is only read
 //! * `events`: the journal, for users
 //! * `information`: a computer's full information, with long polls; `render`: rows as the wire's documents
@@ -24,6 +25,7 @@ mod router;
 mod rpc;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 use crate::{
     env::{Address, BoxListener, Either, Env, Store, race},

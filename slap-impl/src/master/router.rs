@@ -106,7 +106,7 @@ impl Master {
         let form = Form::read(request, name)?;
         match method {
             Method::Get => self.answer(name, &form, request).await,
-            Method::Post => self.act(name, &form).await,
+            Method::Post => self.act(name, &form, request).await,
         }
     }
 

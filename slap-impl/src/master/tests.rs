@@ -3,6 +3,7 @@
 mod answers;
 mod rpc;
 mod trees;
+mod wishes;
 
 use super::*;
 use crate::{

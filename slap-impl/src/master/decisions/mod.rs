@@ -3,6 +3,7 @@
 //! * `command`: what may be asked
 //! * `request`: an instance is asked for; a partition is given in the transaction that finds it free
 //! * `shared`: a shared instance is asked for, and stands in its host's list
+//! * `stand_in`: what is answered in place of slapproxy's historical frontends
 //! * `tree`: who may ask for whom, and what reaches a whole tree: stop, destroy, bang
 //! * `instance`: what a node reports of an instance, until it is destroyed
 //! * `publish`: connection parameters, and titles
@@ -20,6 +21,7 @@ mod named;
 mod publish;
 mod request;
 mod shared;
+mod stand_in;
 mod supply;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ pub use command::{Command, InstanceAction, InstanceReport, ReleaseReport, Reques
 pub use format::{FormattedPartition, PARTITIONS_MAX};
 pub use named::find_named;
 pub use shared::HOSTED_MAX;
+pub use stand_in::{StandIn, stand_in};
 
 use super::commit_queue::Written;
 use crate::{

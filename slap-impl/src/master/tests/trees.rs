@@ -11,10 +11,10 @@ use crate::{
     },
 };
 
-struct Asked(Rc<Master>);
+pub(super) struct Asked(pub(super) Rc<Master>);
 
 impl Asked {
-    async fn send(&self, method: &str, path: &str, query: &str, body: String) -> (u16, String) {
+    pub(super) async fn send(&self, method: &str, path: &str, query: &str, body: String) -> (u16, String) {
         let request = Request {
             method: method.to_owned(),
             path: path.to_owned(),
@@ -26,24 +26,24 @@ impl Asked {
         (response.status, String::from_utf8(response.body.to_vec()).unwrap())
     }
 
-    async fn post(&self, endpoint: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    pub(super) async fn post(&self, endpoint: &str, fields: &[(&str, &str)]) -> (u16, String) {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.send("POST", &format!("/{endpoint}"), "", body).await
     }
 
-    async fn get(&self, path: &str) -> (u16, String) {
+    pub(super) async fn get(&self, path: &str) -> (u16, String) {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         self.send("GET", &format!("/{path}"), query, String::new()).await
     }
 
-    async fn json(&self, path: &str) -> serde_json::Value {
+    pub(super) async fn json(&self, path: &str) -> serde_json::Value {
         let (status, body) = self.get(path).await;
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str(&body).unwrap()
     }
 
     /// Requests an instance of /r, by a user or by a partition of COMP-1.
-    async fn request(
+    pub(super) async fn request(
         &self,
         by: Option<&str>,
         title: &str,
@@ -87,7 +87,7 @@ impl Asked {
 }
 
 /// A master with COMP-1, which has slappart0 to slappart2.
-fn asked(body: impl AsyncFnOnce(Asked)) {
+pub(super) fn asked(body: impl AsyncFnOnce(Asked)) {
     in_place(async |env, database| {
         let configuration = Configuration {
             log_file: Some(database.with_extension("log")),
@@ -119,8 +119,8 @@ fn asked(body: impl AsyncFnOnce(Asked)) {
     });
 }
 
-const SHARED: (&str, &str) = ("shared_xml", "<marshal><bool>1</bool></marshal>");
-const DESTROYED: (&str, &str) = ("state", "<marshal><string>destroyed</string></marshal>");
+pub(super) const SHARED: (&str, &str) = ("shared_xml", "<marshal><bool>1</bool></marshal>");
+pub(super) const DESTROYED: (&str, &str) = ("state", "<marshal><string>destroyed</string></marshal>");
 
 #[test]
 fn a_tree_over_the_wire() {
