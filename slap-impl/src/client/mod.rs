@@ -37,6 +37,8 @@ pub struct SlapClient {
     /// The instance's timestamp that reports are about.
     about: Option<String>,
     links: Rc<RefCell<Option<Links>>>,
+    /// The masters that a question came through.
+    via: Option<String>,
 }
 
 /// Why a question has no answer.
@@ -120,7 +122,15 @@ impl SlapClient {
     pub fn at(env: Env, url: Url) -> SlapClient {
         let path = url.path_and_query().split('?').next().unwrap_or("/").trim_end_matches('/').to_owned();
         let master = url.with_path(&format!("{path}/"));
-        SlapClient { env, master, hateoas: None, deadline: DEADLINE, about: None, links: Rc::default() }
+        SlapClient {
+            env,
+            master,
+            hateoas: None,
+            deadline: DEADLINE,
+            about: None,
+            links: Rc::default(),
+            via: None,
+        }
     }
 
     /// The same, with hateoas documents at another place than the master says.
@@ -135,6 +145,13 @@ impl SlapClient {
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> SlapClient {
         self.deadline = deadline;
+        self
+    }
+
+    /// The same, for questions that were asked of another master first: `via` says through whom they came (RFC 9110, 7.6.3).
+    #[must_use]
+    pub fn with_via(mut self, via: String) -> SlapClient {
+        self.via = Some(via);
         self
     }
 
@@ -174,6 +191,7 @@ impl SlapClient {
 
     async fn send(&self, mut request: Request) -> Result<Response, ClientError> {
         request.body_bytes_max = DOCUMENT_BYTES_MAX as u64;
+        request.headers.extend(self.via.iter().map(|via| ("via".to_owned(), via.clone())));
         let asked = format!("{} {}", request.method, request.url);
         let response = http::send(&self.env, request).await?;
         match response.status {

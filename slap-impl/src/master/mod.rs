@@ -1,7 +1,7 @@
 //! The master: users ask it for software and instances, nodes ask it what to do and report.
 //!
 //! * `decisions`: what is decided, inside one transaction; `commit_queue`: many decisions become durable together
-//! * `wishes`: which way a request for an instance goes
+//! * `wishes`: which way a request for an instance goes; `forward`: over other masters
 //! * `router`: which request goes where; `form`: its arguments; `actions`: changes; `answers`: what is only read
 //! * `events`: the journal, for users
 //! * `information`: a computer's full information, with long polls; `render`: rows as the wire's documents
@@ -17,6 +17,7 @@ pub mod commit_queue;
 pub mod decisions;
 mod events;
 mod form;
+mod forward;
 mod hateoas;
 mod information;
 mod log;
@@ -33,6 +34,8 @@ use crate::{
     vocabulary::{ComputerId, SoftwareUrl},
     wire::http::server::{Limits, serve_until},
 };
+pub use forward::OtherMaster;
+
 use commit_queue::{CommitQueue, Refused};
 use decisions::{Answer, Command, Decided, Refusal, decide};
 use information::{Rendered, Watchers};
@@ -50,6 +53,8 @@ pub struct Configuration {
     pub default_computer: Option<ComputerId>,
     /// Releases by product name (`[slapproxy] software_product_list`).
     pub products: BTreeMap<String, SoftwareUrl>,
+    /// Other masters, and what is requested there.
+    pub others: Vec<OtherMaster>,
     /// Where to log, besides standard error.
     pub log_file: Option<PathBuf>,
 }
@@ -66,6 +71,9 @@ pub struct Master {
     run_id: String,
     default_computer: Option<ComputerId>,
     products: BTreeMap<String, SoftwareUrl>,
+    others: Vec<OtherMaster>,
+    /// What is on its way to them.
+    errands: Rc<forward::Errands>,
     watchers: Rc<Watchers>,
     rendered: Rendered,
     /// When each computer was last heard of. The real master keeps this in memory too.
@@ -93,6 +101,8 @@ impl Master {
             run_id,
             default_computer: configuration.default_computer,
             products: configuration.products,
+            others: configuration.others,
+            errands: Rc::default(),
             watchers: Rc::default(),
             rendered: Rendered::default(),
             contacts: RefCell::default(),

@@ -90,6 +90,7 @@ pub(super) fn granted(granted: &Granted) -> Value {
             let connection = connection.iter().map(|(key, value)| (key.clone(), Value::text(value)));
             objects::StandIn { partition_id: partition.clone(), connection: connection.collect() }.to_value()
         }
+        Granted::Forwarded(found) => found.to_value(),
     }
 }
 

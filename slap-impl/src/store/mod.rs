@@ -4,12 +4,14 @@
 //! * `rows`: what a row is, typed
 //! * `queries`: reading computers, partitions and supplies; `changes`: writing them. Every SELECT of several rows is ordered
 //! * `instances`: reading and writing instances
+//! * `forwarded`: what was passed on to other masters
 //! * `journal`: the committed changes, bounded
 //! * `status`: the last report about a computer, an instance or a supplied release
 //!
 //! No clock and no randomness stand in SQL: times come in as microseconds since 1970.
 
 mod changes;
+mod forwarded;
 mod instances;
 mod journal;
 mod queries;
@@ -21,6 +23,7 @@ pub use changes::{
     bump_revision, delete_partition, delete_supply, renew_timestamp, unlist_partition, upsert_computer,
     upsert_partition, upsert_supply,
 };
+pub use forwarded::{ForwardedFor, count_forwarded, delete_forwarded, forwarded, insert_forwarded};
 pub use instances::{
     Wanted, count_hosted, delete_instance, descendants, has_children, host_for, hosted, insert_instance,
     instance, instance_titled, instances, listed_shared, roots, set_connection, set_host, set_state,

@@ -8,10 +8,11 @@ use std::{fmt, path::Path, rc::Rc};
 const APPLICATION_ID: i64 = 0x736c_6170;
 
 /// The numbered migrations; a database of version N has had the first N of them.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_cloud.sql"),
     include_str!("migrations/0002_trees.sql"),
     include_str!("migrations/0003_floor.sql"),
+    include_str!("migrations/0004_forwarded.sql"),
 ];
 
 /// The version of a database that this program writes.

@@ -6,7 +6,10 @@
 //! client's file need not say what only a node needs.
 
 mod known;
+mod multimaster;
 mod values;
+
+pub use multimaster::OtherMasterSettings;
 
 use super::{
     config_parser::{CONFIG_BYTES_MAX, ConfigError, ConfigFile},
@@ -59,6 +62,8 @@ pub struct Settings {
     pub slapformat: FormatSettings,
     /// Section `[slapproxy]`.
     pub slapproxy: ProxySettings,
+    /// Sections `[multimaster/URL]`, in their order.
+    pub multimaster: Vec<OtherMasterSettings>,
     /// Section `[slap]`, our own.
     pub slap: SlapSettings,
 }
@@ -189,6 +194,7 @@ impl Settings {
             slapos: SlaposSettings::read(&reader("slapos"))?,
             slapformat: FormatSettings::read(&reader("slapformat"))?,
             slapproxy: ProxySettings::read(&reader("slapproxy"))?,
+            multimaster: OtherMasterSettings::read(env, &file)?,
             slap: SlapSettings::read(&reader("slap"))?,
             warnings,
             file,

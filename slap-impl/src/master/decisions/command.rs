@@ -108,6 +108,17 @@ pub enum Command {
         /// What.
         action: InstanceAction,
     },
+    /// Another master did what it was asked for.
+    Forwarded {
+        /// Which master, as the settings name it.
+        master: String,
+        /// The instance's title there.
+        title: InstanceTitle,
+        /// Who asked; none for a user.
+        requester: Option<Requester>,
+        /// Whether it is to be destroyed there, and so is forgotten here.
+        gone: bool,
+    },
     /// All instances of a computer shall be processed again.
     BangComputer {
         /// Which computer.
@@ -152,6 +163,10 @@ impl Command {
                     format!("rename {:?} to {:?}", guid.as_str(), title.as_str())
                 }
             },
+            Command::Forwarded { master, title, gone, .. } => {
+                let verb = if *gone { "forget" } else { "remember" };
+                format!("{verb} {:?} at {master}", title.as_str())
+            }
             Command::BangComputer { computer, .. } => format!("bang {computer}"),
         }
     }

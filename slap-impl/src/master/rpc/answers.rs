@@ -104,6 +104,10 @@ impl Master {
             Granted::StandIn(found) => {
                 return elsewhere(wish, ("", &found.partition), json!(found.connection));
             }
+            Granted::Forwarded(found) => {
+                let place = (found.instance.computer_id.as_str(), found.instance.partition_id.as_str());
+                return elsewhere(wish, place, json!(found.instance.connection));
+            }
         };
         let found = Found {
             instance: given.instance.clone(),

@@ -17,6 +17,7 @@ fn asked(program: impl AsyncFnOnce(Rc<Master>)) {
             database,
             products: BTreeMap::from([("hello".to_owned(), "/hello.cfg".parse().unwrap())]),
             default_computer: Some("COMP-0".parse().unwrap()),
+            ..Configuration::default()
         };
         program(Master::open(&env, configuration).await.unwrap()).await;
     });

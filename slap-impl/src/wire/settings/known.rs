@@ -76,7 +76,8 @@ const KNOWN: &[(&str, Use, &str)] = &[
          dbus_log_file testing",
     ),
     ("slap", Use::Served, "supervisor_directory poll_seconds wait_seconds log_bytes_max stop_seconds"),
-    ("multimaster/", Use::Later, "key cert software_release_list computer partition"),
+    ("multimaster/", Use::Served, "software_release_list computer partition"),
+    ("multimaster/", Use::Later, "key cert"),
     ("manager:", Use::Free, ""),
     ("disabled-", Use::Free, ""),
 ];
@@ -128,6 +129,7 @@ mod tests {
     #[test]
     fn sections_with_a_name() {
         assert_eq!(use_of("multimaster/https://a/", "cert"), Some(Use::Later));
+        assert_eq!(use_of("multimaster/https://a/", "computer"), Some(Use::Served));
         assert_eq!(use_of("manager:devperm", "anything"), Some(Use::Free));
         assert_eq!(use_of("slapformat", "bridge_name"), Some(Use::Gone));
         assert!(!is_section("manager"));

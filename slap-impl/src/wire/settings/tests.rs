@@ -53,6 +53,25 @@ fn a_proxy() {
 }
 
 #[test]
+fn other_masters() {
+    let settings = parse(
+        "[multimaster/http://b:5000]\nsoftware_release_list =\n  http://a/software.cfg\n\n  /b.cfg\n\
+         [slapos]\n[multimaster/http://b:5000/]\ncomputer = COMP-1\npartition = slappart0\n",
+    )
+    .unwrap();
+    assert_eq!(settings.warnings, Vec::<String>::new());
+    let [first, second] = settings.multimaster.as_slice() else { panic!("{:?}", settings.multimaster) };
+    assert_eq!((first.url.as_str(), second.url.as_str()), ("http://b:5000", "http://b:5000/"));
+    assert_eq!(first.software_release_list, ["http://a/software.cfg", "/b.cfg"]);
+    assert_eq!((first.computer.as_ref(), second.section().as_str()), (None, "multimaster/http://b:5000/"));
+    assert_eq!(second.partition.as_ref().unwrap().as_str(), "slappart0");
+    let bad = parse("[multimaster/http://b]\ncomputer = a/b\n").unwrap_err().to_string();
+    assert!(bad.starts_with("/s.cfg:2: [multimaster/http://b] computer = \"a/b\""), "{bad}");
+    let warned = parse("[multimaster/https://b]\nkey = /k\ncert = /c\n").unwrap().warnings;
+    assert_eq!(warned, ["/s.cfg: [multimaster/https://b] key, cert are not served yet: no effect"]);
+}
+
+#[test]
 fn warnings() {
     for (text, expected) in [
         ("[slapos]\nmaster_ulr = x\n", "/s.cfg:2: [slapos] master_ulr is unknown, is it master_url?"),
