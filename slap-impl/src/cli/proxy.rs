@@ -142,6 +142,7 @@ fn configure(env: &Env, arguments: &Arguments, settings: &Settings) -> Result<Co
         database,
         default_computer: settings.slapos.computer_id.clone(),
         products,
+        release_root: settings.slapproxy.local_software_release_root.clone(),
         others: settings
             .multimaster
             .iter()

@@ -85,5 +85,6 @@ fn who(command: &Command) -> String {
         | Command::ReportInstance { computer, .. }
         | Command::BangComputer { computer, .. } => computer.to_string(),
         Command::OnInstance { guid, .. } => guid.to_string(),
+        Command::Rebase { .. } => "master".to_owned(),
     }
 }

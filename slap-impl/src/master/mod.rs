@@ -6,6 +6,7 @@
 //! * `events`: the journal, for users
 //! * `information`: a computer's full information, with long polls; `render`: rows as the wire's documents
 //! * `hateoas`: the JSON documents for users' clients; `rpc`: the JSON-RPC methods
+//! * `rebase`: local releases follow their root when a master starts
 //! * `log`: the master's log, bounded
 //!
 //! It plays the role of slapproxy (slapos/proxy/), for many computers. What other masters or later versions serve is refused
@@ -21,6 +22,7 @@ mod forward;
 mod hateoas;
 mod information;
 mod log;
+mod rebase;
 mod render;
 mod router;
 mod rpc;
@@ -53,6 +55,9 @@ pub struct Configuration {
     pub default_computer: Option<ComputerId>,
     /// Releases by product name (`[slapproxy] software_product_list`).
     pub products: BTreeMap<String, SoftwareUrl>,
+    /// Where local software releases are (`[slapproxy] local_software_release_root`). When it is another place than in the last run, they
+    /// have moved there.
+    pub release_root: Option<PathBuf>,
     /// Other masters, and what is requested there.
     pub others: Vec<OtherMaster>,
     /// Where to log, besides standard error.
@@ -94,7 +99,7 @@ impl Master {
     pub async fn open(env: &Env, configuration: Configuration) -> Result<Rc<Master>, OpenError> {
         let Opened { store, identity } = store::open(env, &configuration.database).await?;
         let run_id = crate::vocabulary::hex(&env.random_bytes(16));
-        Ok(Rc::new(Master {
+        let master = Rc::new(Master {
             queue: CommitQueue::start(env, store.clone()),
             store,
             identity,
@@ -111,7 +116,9 @@ impl Master {
             log: log::Log::new(env, configuration.log_file),
             address: RefCell::default(),
             env: env.clone(),
-        }))
+        });
+        master.rebase(configuration.release_root).await?;
+        Ok(master)
     }
 
     /// Answers requests until `stop` ends, then ends cleanly: no more connections, held answers are given, and what was

@@ -1,6 +1,7 @@
 //! The whole master over HTTP, on the real system, and its commit queue on a store that fails.
 
 mod answers;
+mod rebase;
 mod rpc;
 mod trees;
 mod wishes;
@@ -13,6 +14,7 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
+    path::Path,
     rc::Weak,
     time::Duration,
 };

@@ -40,7 +40,7 @@ fn one(
         .optional()
 }
 
-fn many(
+pub(super) fn many(
     connection: &Connection,
     condition: &str,
     parameters: impl Params,

@@ -5,6 +5,7 @@
 //! * `queries`: reading computers, partitions and supplies; `changes`: writing them. Every SELECT of several rows is ordered
 //! * `instances`: reading and writing instances
 //! * `forwarded`: what was passed on to other masters
+//! * `releases`: where local releases stand, and settings that outlive a master
 //! * `journal`: the committed changes, bounded
 //! * `status`: the last report about a computer, an instance or a supplied release
 //!
@@ -15,6 +16,7 @@ mod forwarded;
 mod instances;
 mod journal;
 mod queries;
+mod releases;
 mod rows;
 mod schema;
 mod status;
@@ -31,6 +33,9 @@ pub use instances::{
 };
 pub use journal::{JournalEntry, append_journal, journal_after, journal_ends};
 pub use queries::{computer, computers, free_partition, partition, partitions, supplies, supply};
+pub use releases::{
+    instances_of, local_releases, move_supply, set_release, set_setting, setting, supplies_of,
+};
 pub use rows::{Address, Computer, Instance, Partition, Place, Supply};
 pub use schema::{OpenError, Opened, SCHEMA_VERSION, migrate, open};
 pub use status::{

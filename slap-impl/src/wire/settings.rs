@@ -139,6 +139,8 @@ pub struct ProxySettings {
     pub database_uri: Option<PathBuf>,
     /// Names of software products and the URL of their release.
     pub software_product_list: Vec<(String, String)>,
+    /// Where local software releases are; when it changes, their URLs change with it.
+    pub local_software_release_root: Option<PathBuf>,
 }
 
 /// Section `[slap]`, our own.
@@ -360,6 +362,7 @@ impl ProxySettings {
             port: u16::try_from(port).unwrap_or(u16::MAX),
             database_uri: reader.path("database_uri")?,
             software_product_list: reader.pairs("software_product_list")?,
+            local_software_release_root: reader.path("local_software_release_root")?,
         })
     }
 }

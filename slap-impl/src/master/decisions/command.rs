@@ -119,6 +119,13 @@ pub enum Command {
         /// Whether it is to be destroyed there, and so is forgotten here.
         gone: bool,
     },
+    /// Local software releases stand under another root than before.
+    Rebase {
+        /// The root.
+        root: String,
+        /// The releases that moved, with their new place.
+        moved: BTreeMap<SoftwareUrl, SoftwareUrl>,
+    },
     /// All instances of a computer shall be processed again.
     BangComputer {
         /// Which computer.
@@ -167,6 +174,7 @@ impl Command {
                 let verb = if *gone { "forget" } else { "remember" };
                 format!("{verb} {:?} at {master}", title.as_str())
             }
+            Command::Rebase { root, moved } => format!("move {} releases to {root}", moved.len()),
             Command::BangComputer { computer, .. } => format!("bang {computer}"),
         }
     }

@@ -3,6 +3,7 @@
 //! * `command`: what may be asked
 //! * `request`: an instance is asked for; a partition is given in the transaction that finds it free
 //! * `shared`: a shared instance is asked for, and stands in its host's list
+//! * `rebase`: local releases stand in another place than before
 //! * `elsewhere`: what is passed on to another master
 //! * `stand_in`: what is answered in place of slapproxy's historical frontends
 //! * `tree`: who may ask for whom, and what reaches a whole tree: stop, destroy, bang
@@ -21,6 +22,7 @@ mod format;
 mod instance;
 mod named;
 mod publish;
+mod rebase;
 mod request;
 mod shared;
 mod stand_in;
@@ -33,6 +35,7 @@ pub use command::{Command, InstanceAction, InstanceReport, ReleaseReport, Reques
 pub use elsewhere::{Errand, FORWARDED_MAX, may_run, state_elsewhere, taken, title_elsewhere};
 pub use format::{FormattedPartition, PARTITIONS_MAX};
 pub use named::find_named;
+pub use rebase::ROOT_SETTING;
 pub use shared::HOSTED_MAX;
 pub use stand_in::{StandIn, stand_in};
 
@@ -243,6 +246,7 @@ impl Desk<'_> {
             Command::Forwarded { master, title, requester, gone } => {
                 self.forwarded(Errand { master, title, requester: requester.as_ref() }, *gone)
             }
+            Command::Rebase { root, moved } => self.rebase(root, moved),
             Command::BangComputer { computer, message } => self.bang_computer(computer, message),
         }
     }

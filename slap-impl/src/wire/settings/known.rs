@@ -44,11 +44,11 @@ const KNOWN: &[(&str, Use, &str)] = &[
          software_user instance_storage_home computer_model_id heating_sensor_id dry_run key_file cert_file root_check",
     ),
     ("slapformat", Use::Gone, "bridge_name no_bridge"),
-    ("slapproxy", Use::Served, "host port database_uri software_product_list"),
+    ("slapproxy", Use::Served, "host port database_uri software_product_list local_software_release_root"),
     (
         "slapproxy",
         Use::Later,
-        "local_software_release_root public_directory_path log_file shacache_content_directory \
+        "public_directory_path log_file shacache_content_directory \
          shacache_metadata_directory shacache_signing_key_path shacache_upstream_cache_url shacache_upstream_dir_url \
          shacache-content-directory shacache-metadata-directory shacache-signing-key-path \
          shacache-upstream-cache-url shacache-upstream-dir-url",

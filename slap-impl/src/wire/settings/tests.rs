@@ -40,9 +40,12 @@ fn a_node() {
 #[test]
 fn a_proxy() {
     let settings = parse(
-        "[slapproxy]\nhost = ::1\nport = 0\ndatabase_uri = /p.db\nsoftware_product_list =\n  a http://a/\n  b /b.cfg\n",
+        "[slapproxy]\nhost = ::1\nport = 0\ndatabase_uri = /p.db\nsoftware_product_list =\n  a http://a/\n  b /b.cfg\n\
+         local_software_release_root = ~/opt\n",
     )
     .unwrap();
+    assert_eq!(settings.warnings, Vec::<String>::new());
+    assert_eq!(settings.slapproxy.local_software_release_root.as_deref(), Some(Path::new("/home/ada/opt")));
     assert_eq!((settings.slapproxy.host.as_str(), settings.slapproxy.port), ("::1", 0));
     assert_eq!(settings.slapproxy.software_product_list[1], ("b".to_owned(), "/b.cfg".to_owned()));
     let error = settings.computer_id().unwrap_err().to_string();
