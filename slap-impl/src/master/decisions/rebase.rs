@@ -14,7 +14,9 @@ impl Desk<'_> {
     /// Supplies and instances follow their releases. What nodes reported of them was about the old place, so they are built and
     /// processed again.
     pub(super) fn rebase(&mut self, root: &str, moved: &BTreeMap<SoftwareUrl, SoftwareUrl>) -> Decision {
-        store::set_setting(self.connection, ROOT_SETTING, root)?;
+        if store::setting(self.connection, ROOT_SETTING)?.as_deref() != Some(root) {
+            store::set_setting(self.connection, ROOT_SETTING, root)?;
+        }
         for (from, to) in moved {
             for supply in store::supplies_of(self.connection, from)? {
                 // Two spellings of one path: where the new one is supplied already, the old one stays as it is.
