@@ -37,6 +37,8 @@ pub struct SlapClient {
     /// The instance's timestamp that reports are about.
     about: Option<String>,
     links: Rc<RefCell<Option<Links>>>,
+    /// How long an answer may be.
+    answer_bytes_max: u64,
     /// The masters that a question came through.
     via: Option<String>,
 }
@@ -130,6 +132,7 @@ impl SlapClient {
             about: None,
             links: Rc::default(),
             via: None,
+            answer_bytes_max: DOCUMENT_BYTES_MAX as u64,
         }
     }
 
@@ -145,6 +148,13 @@ impl SlapClient {
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> SlapClient {
         self.deadline = deadline;
+        self
+    }
+
+    /// The same, with shorter answers than 64 MiB at most.
+    #[must_use]
+    pub fn with_answer_bytes_max(mut self, bytes_max: u64) -> SlapClient {
+        self.answer_bytes_max = bytes_max;
         self
     }
 
@@ -190,7 +200,7 @@ impl SlapClient {
     }
 
     async fn send(&self, mut request: Request) -> Result<Response, ClientError> {
-        request.body_bytes_max = DOCUMENT_BYTES_MAX as u64;
+        request.body_bytes_max = self.answer_bytes_max;
         request.headers.extend(self.via.iter().map(|via| ("via".to_owned(), via.clone())));
         let asked = format!("{} {}", request.method, request.url);
         let response = http::send(&self.env, request).await?;

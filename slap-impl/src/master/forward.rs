@@ -27,6 +27,8 @@ use std::{
 
 /// How long another master may take. It is shorter than what a client waits for us, so that it hears why.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// How long its answer may be, in bytes.
+const ANSWER_BYTES_MAX: u64 = 4 << 20;
 /// Errands to one master at the same time.
 const ERRANDS_MAX: usize = 32;
 /// Masters, and other proxies, that a request may have come through.
@@ -117,7 +119,10 @@ impl Master {
         let errand = Errand { master: name, title: &title, requester: requester.as_ref() };
         let _pass = self.errands.enter(errand)?;
         self.read(|connection| may_run(connection, errand))??;
-        let client = SlapClient::at(self.env.clone(), url).with_deadline(DEADLINE).with_via(via);
+        let client = SlapClient::at(self.env.clone(), url)
+            .with_deadline(DEADLINE)
+            .with_answer_bytes_max(ANSWER_BYTES_MAX)
+            .with_via(via);
         let wish = wish_elsewhere(command, &title, state, other.requester.is_some())?;
         let answer = match &other.requester {
             Some(Requester { computer, partition }) => client.request_from(computer, partition, &wish).await,

@@ -298,6 +298,40 @@ fn another_master_that_does_not_answer_harms_nobody_else() {
     });
 }
 
+/// Answers all with that many bytes.
+struct Talks(usize);
+
+impl Handler for Talks {
+    fn handle(self: Rc<Self>, _: server::Request) -> LocalFuture<'static, server::Response> {
+        Box::pin(async move { server::Response::text(200, " ".repeat(self.0)) })
+    }
+}
+
+#[test]
+fn what_another_master_says_is_bounded() {
+    in_place(async |env, database| {
+        let mut others = Vec::new();
+        for (bytes, release) in [(1 << 20, "/nonsense.cfg"), ((4 << 20) + 1, "/endless.cfg")] {
+            let listener = env.network().listen(&Address::Tcp("127.0.0.1:0".parse().unwrap())).unwrap();
+            others.push(other(&format!("http://{}", listener.address()), None, &[release]));
+            let (talks, never) = (Rc::new(Talks(bytes)), std::future::pending());
+            let limits = Limits { connections_max: 1, ..Limits::default() };
+            let task_env = env.clone();
+            env.spawn(async move { server::serve_until(&task_env, listener, limits, talks, never).await });
+        }
+        let (near, far) = two_masters(&env, database, others).await;
+        for (release, expected) in
+            [("/nonsense.cfg", "bad marshal document"), ("/endless.cfg", "longer than the 4194304 bytes")]
+        {
+            let (status, body) = ask(&near, "a", release, &[]).await;
+            assert!(status == 502 && body.contains(expected), "{status} {body}");
+        }
+        assert_eq!((titles(&near).len(), remembered(&near)), (0, 0));
+        far.stop().await;
+        near.stop().await;
+    });
+}
+
 #[test]
 fn a_circle_of_masters_is_noticed() {
     in_place(async |env, database| {
