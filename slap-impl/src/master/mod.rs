@@ -125,6 +125,9 @@ impl Master {
 
     /// Decides on a command, and gives its answer once it is durable.
     async fn submit(self: &Rc<Self>, command: Command) -> Result<Answer, Refusal> {
+        if let Some(answer) = self.repeated(&command) {
+            return answer;
+        }
         let now = self.now();
         let default = self.default_computer.clone();
         let master = Rc::downgrade(self);
@@ -152,6 +155,23 @@ impl Master {
             }
             Err(error @ Refused::Write(_)) => Err(Refusal::new(500, error.to_string())),
         }
+    }
+
+    /// The answer to a request that changes nothing, decided on the last durable state: most requests only ask again. A decision that
+    /// would change something cannot write there, fails, and so gives none.
+    fn repeated(&self, command: &Command) -> Option<Result<Answer, Refusal>> {
+        if !matches!(command, Command::Request { .. }) {
+            return None;
+        }
+        let default = self.default_computer.as_ref();
+        let decided = store::snapshot(&*self.store, |connection| {
+            decide(connection, self.now(), default, command).map(|written| written.answer)
+        });
+        let decided = decided.ok().filter(|decided| decided.sequence.is_none())?;
+        if let Err(refusal) = &decided.answer {
+            self.log.line(format_args!("{}: refused with {}: {refusal}", command.describe(), refusal.status));
+        }
+        Some(decided.answer)
     }
 
     /// A change is durable: whoever waits for it is told.

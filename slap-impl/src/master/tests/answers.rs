@@ -260,3 +260,19 @@ fn a_log_has_a_line_for_each_change_and_stays_small() {
 fn line_length(text: &str) -> u64 {
     text.len() as u64 + 26
 }
+
+/// Most requests only ask again: they wait for no write, and are answered while none can happen.
+#[test]
+fn a_repeated_request_needs_no_write() {
+    in_place(async |env, database| {
+        let service = Service::start(&env, database).await;
+        service.format("COMP-1").await;
+        let first = service.request("a", "started").await;
+        assert_eq!(first.0, 200, "{}", first.1);
+        service.master.upgrade().unwrap().queue.close().await;
+        assert_eq!(service.request("a", "started").await, first);
+        assert_eq!(service.request("b", "started").await.0, 404, "there is no room");
+        assert_eq!(service.request("a", "stopped").await.0, 503);
+        assert_eq!(service.request("a", "started").await, first, "nothing of the other happened");
+    });
+}
