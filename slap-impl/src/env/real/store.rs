@@ -24,6 +24,8 @@ use std::{
 use tokio::sync::oneshot;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// KiB of pages that the reading connection keeps.
+const READER_CACHE_KIB: i64 = 512;
 /// Prepared statements that a connection keeps: all that the program has. With fewer, each would be prepared again and again.
 const STATEMENTS_KEPT: usize = 128;
 
@@ -73,6 +75,8 @@ impl Stores for RealStores {
         let place = Place::of(path).map_err(|error| fail("cannot be looked at", &error))?;
         let reader = connect(path).map_err(named)?;
         reader.pragma_update(None, "query_only", true).map_err(named)?;
+        // What it reads again and again stands in the system's cache, too.
+        reader.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(named)?;
         let (sender, jobs) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("slap-store".to_owned())
