@@ -4,8 +4,9 @@ use simulator::{lab::Lab, world::World};
 use slap_impl::{
     client::{InstanceRequest, SlapClient},
     env::{Address, Exit},
+    node::supervisor::SupervisorClient,
 };
-use std::{collections::BTreeMap, ops::Deref};
+use std::{collections::BTreeMap, ops::Deref, path::Path};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SEEDS: [u64; 3] = [1, 2, 3];
@@ -178,5 +179,26 @@ fn down_and_up_serve_the_pages_again() {
             assert!(page(&lab).await.expect("it is served").contains("Hello COMP-1!"));
             assert_eq!(running(&lab, "hello-http"), 2);
         }
+    });
+}
+
+#[test]
+fn supervisors_make_their_removed_directories_again_and_services_go_on() {
+    in_labs(async |lab| {
+        let client = SupervisorClient::new(lab.user.clone(), Path::new("/tmp/lab/run/COMP-1"));
+        let identities = || -> Vec<_> { client.recorded().iter().map(|service| service.identity).collect() };
+        let before = identities();
+        assert!(!before.is_empty());
+        for name in ["COMP-1/supervisor.json", "COMP-1/supervisor.lock", "COMP-1", "keeper"] {
+            let path = Path::new("/tmp/lab/run").join(name);
+            lab.user.files().remove_any(&path).expect("it is there");
+            lab.done("lab up").await;
+            lab.done("lab wait").await;
+            assert_eq!(identities(), before, "{name}");
+        }
+        // Whoever comes next has the lock, and takes over what runs.
+        lab.done("lab kill supervisor/COMP-1").await;
+        lab.done("lab wait").await;
+        assert_eq!(identities(), before);
     });
 }

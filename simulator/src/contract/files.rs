@@ -158,6 +158,13 @@ fn locks(env: &Env, directory: &Path) {
     assert!(first.is_some());
     assert!(env.files().lock(&path).unwrap().is_none(), "one at a time");
     drop(first);
-    assert!(env.files().lock(&path).unwrap().is_some(), "free again");
+    let held = env.files().lock(&path).unwrap().expect("free again");
     assert_eq!(env.files().metadata(&path).unwrap().mode, 0o600);
+    assert!(held.is_in_place());
+    env.files().remove_file(&path).unwrap();
+    assert!(!held.is_in_place(), "it has no name any more");
+    let other = env.files().lock(&path).unwrap().expect("the name is another file's");
+    assert!(other.is_in_place() && !held.is_in_place());
+    drop(held);
+    assert!(env.files().lock(&path).unwrap().is_none(), "the other lock is held");
 }

@@ -6,7 +6,7 @@ use super::{
     names::{Name, microseconds, reference_text},
     picture::WORDS,
     question::{COMPUTER_ADDRESS, MESSAGE},
-    rows::{Entry, Rows},
+    rows::{Entry, InstanceRow, PartitionRow, Rows},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -14,9 +14,38 @@ use slap_model::{
     Event, Reply, State,
     event::{ReleaseReport, Report, Word},
     names::{Computer, Partition, Place, Reference, Release},
-    state::View,
+    state::{Seen, View},
 };
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What the database notes of free partitions follows from its other rows, and computers have their place in the natural order.
+fn rooms(rows: &Rows, parts: &mut Vec<Part>) {
+    let is_vacant = |row: &&PartitionRow| {
+        let is_here = |instance: &&InstanceRow| {
+            instance.computer.as_ref() == Some(&row.computer)
+                && instance.partition.as_ref() == Some(&row.reference)
+        };
+        row.listed && !rows.instances.iter().any(|instance| is_here(&instance))
+    };
+    let names = |vacant: &mut dyn Iterator<Item = &PartitionRow>| -> Vec<(String, String)> {
+        vacant.map(|row| (row.computer.clone(), row.reference.clone())).collect()
+    };
+    let expected = names(&mut rows.partitions.iter().filter(is_vacant));
+    let found = names(&mut rows.partitions.iter().filter(|row| row.vacant));
+    compare("books.vacant", &json(&expected), &json(&found), parts);
+    for row in &rows.computers {
+        let count = expected.iter().filter(|(computer, _)| *computer == row.reference).count();
+        compare("books.vacancies", &json(&count), &json(&row.vacancies), parts);
+    }
+    // The names stand for the model's computers, whose numbers are their order; the first is the default one, wherever it stands.
+    let number = |name: &String| Name::find(name).ok().map(|name: Computer| name);
+    let others = rows.computers.iter().filter(|row| number(&row.reference) != Some(Computer(0)));
+    let mut expected: Vec<(&Vec<u8>, &String)> = others.map(|row| (&row.sort_key, &row.reference)).collect();
+    let mut found = expected.clone();
+    found.sort();
+    expected.sort_by_key(|(_, name)| number(name));
+    compare("books.order", &json(&expected), &json(&found), parts);
+}
 
 /// One event, as both sides answered it.
 pub(super) struct Done<'a> {
@@ -57,6 +86,9 @@ pub(super) struct Books {
 }
 
 type Key = (String, &'static str, String);
+
+/// What is shown of a computer's partitions.
+type Shown = BTreeMap<Partition, Option<Seen>>;
 
 /// A report, as it must be kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -137,6 +169,7 @@ impl Books {
             |map: Value| Value::Array(map.as_object().into_iter().flatten().map(|it| json(&it)).collect());
         expect("reports", nameless(json(&expected)), nameless(json(&found)));
         self.numbers(done, &rows, &mut parts);
+        rooms(&rows, &mut parts);
         self.revisions(done, &rows, &mut parts);
         self.journal(done, &rows, entries, &mut parts);
         self.last = Some(rows);
@@ -203,6 +236,34 @@ impl Books {
             let expected = is_changed || (may_grow && has_grown);
             compare("books.revision.grows", &json(&expected), &json(&has_grown), parts);
             compare("books.revision.falls", &json(&false), &json(&has_fallen), parts);
+            let shown = (done.before.view(*computer).partitions, view.0.partitions);
+            self.partition_revisions(done, rows, *computer, &shown, parts);
+        }
+    }
+
+    /// The revision of a partition is its computer's when what is shown of it changes, and stays otherwise.
+    fn partition_revisions(
+        &self,
+        done: &Done<'_>,
+        rows: &Rows,
+        computer: Computer,
+        (before, after): &(Shown, Shown),
+        parts: &mut Vec<Part>,
+    ) {
+        let find = |rows: &Rows, partition: Partition| {
+            let is_it =
+                |row: &&PartitionRow| row.computer == computer.text() && row.reference == partition.text();
+            rows.partitions.iter().find(is_it).map(|row| row.revision)
+        };
+        let now = rows.computers.iter().find(|row| row.reference == computer.text()).map(|row| row.revision);
+        for (partition, seen) in after {
+            let (found, last) =
+                (find(rows, *partition), self.last.as_ref().and_then(|last| find(last, *partition)));
+            // A format may write all partitions again when one of them changed.
+            let may_grow = matches!(done.event, Event::Format { computer: of, .. } if *of == computer);
+            let is_changed = before.get(partition) != Some(seen);
+            let expected = if is_changed || (may_grow && found != last) { now } else { last };
+            compare("books.partition.revision", &json(&expected), &json(&found), parts);
         }
     }
 

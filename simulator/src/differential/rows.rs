@@ -34,11 +34,11 @@ tables! {
     Setting "setting" "ORDER BY name" { name: String, value: String, }
     /// A computer.
     ComputerRow "computer" "ORDER BY reference" {
-        reference: String, address: String, netmask: String, revision: i64, floor: i64,
+        reference: String, address: String, netmask: String, revision: i64, floor: i64, sort_key: Vec<u8>, vacancies: i64,
     }
     /// A partition.
     PartitionRow "partition" "ORDER BY computer, reference" {
-        computer: String, reference: String, position: u8, listed: bool, timestamp: i64,
+        computer: String, reference: String, position: u8, listed: bool, timestamp: i64, vacant: bool, revision: i64,
     }
     /// An address of a partition.
     AddressRow "partition_address" "ORDER BY computer, partition, position" {

@@ -257,6 +257,8 @@ impl Files for MemoryFiles {
             Content::Directory => Err(error(io::ErrorKind::IsADirectory, &path)),
             _ => {
                 self.nodes.borrow_mut().remove(&path);
+                // Whoever locks the name from now on locks another file.
+                self.locks.borrow_mut().remove(&path);
                 Ok(())
             }
         }
@@ -281,8 +283,10 @@ impl Files for MemoryFiles {
         }
         let below = self.below(&path);
         let mut nodes = self.nodes.borrow_mut();
+        let mut locks = self.locks.borrow_mut();
         for name in below {
             nodes.remove(&name);
+            locks.remove(&name);
         }
         nodes.remove(&path);
         Ok(())
@@ -419,7 +423,11 @@ struct MemoryLock {
     serial: u64,
 }
 
-impl Lock for MemoryLock {}
+impl Lock for MemoryLock {
+    fn is_in_place(&self) -> bool {
+        self.files.locks.borrow().values().any(|holder| *holder == (self.owner, self.serial))
+    }
+}
 
 impl Drop for MemoryLock {
     fn drop(&mut self) {

@@ -50,6 +50,7 @@ impl Stores for MemoryStores {
                 }
                 let connection = Connection::open_in_memory()?;
                 connection.execute_batch("pragma foreign_keys = on;")?;
+                connection.set_prepared_statement_cache_capacity(128);
                 let connection = Rc::new(RefCell::new(connection));
                 databases.insert(path.to_owned(), connection.clone());
                 connection

@@ -151,3 +151,15 @@ fn a_file_is_supplied_by_its_whole_path() {
         assert_eq!((exit, output.as_str()), (Exit::DONE, ""), "{error}");
     }
 }
+
+#[test]
+fn the_supervisor_has_a_help() {
+    for word in ["--help", "-h"] {
+        let (exit, output, error) = with_master(|_| json(&serde_json::json!({})), &["supervisor", word]);
+        assert_eq!((exit, error.as_str()), (Exit::DONE, ""), "{word}");
+        assert!(output.contains("Usage: slap supervisor --directory DIR"), "{output}");
+    }
+    let (exit, _, error) = with_master(|_| json(&serde_json::json!({})), &["supervisor", "--dir"]);
+    assert_eq!(exit, Exit::USAGE);
+    assert!(error.contains("\"--dir\"") && error.contains("hint: `slap supervisor --help`"), "{error}");
+}

@@ -32,7 +32,9 @@ impl ClientArguments {
         let settings = Settings::find(env, Role::Client, self.cfg.as_deref())?;
         settings.tell_warnings(env);
         let client = SlapClient::at(env.clone(), settings.master_url()?);
-        Ok(client.with_hateoas(settings.master_rest_url()?))
+        let lab = crate::lab::directory_of_configuration(env, settings.file.path());
+        let hint = lab.map(|lab| format!("`slap lab up --dir {}` starts the lab's master", lab.display()));
+        Ok(client.with_hateoas(settings.master_rest_url()?).with_offline_hint(hint))
     }
 }
 

@@ -89,13 +89,16 @@ async fn wait(env: &Env, client: &SlapClient, title: &str, condition: Condition,
     let mut pause = PAUSE.0;
     let mut told = BTreeSet::new();
     loop {
-        let mut is_absent = false;
+        let (mut is_absent, mut is_offline) = (false, false);
         let look = match look(client, title).await {
             Ok(seen) => {
                 is_absent = seen.is_none();
                 judge(condition, seen.as_ref())
             }
-            Err(error) => Look::NotYet(error.to_string()),
+            Err(error) => {
+                is_offline = error.is_offline();
+                Look::NotYet(error.to_string())
+            }
         };
         let reason = match look {
             Look::True => return Exit::DONE,
@@ -115,7 +118,10 @@ async fn wait(env: &Env, client: &SlapClient, title: &str, condition: Condition,
                 word(condition),
                 timeout.as_secs_f64()
             ));
-            env.tell(format_args!("hint: `slap service info {title}` shows what is known of it"));
+            // An offline master has its own hint, and would not show that either.
+            if !is_offline {
+                env.tell(format_args!("hint: `slap service info {title}` shows what is known of it"));
+            }
             return Exit::TIMED_OUT;
         }
         // The whole reason comes at the end, if need be; tries in between repeat each other.

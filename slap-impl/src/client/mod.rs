@@ -36,6 +36,8 @@ pub struct SlapClient {
     deadline: Duration,
     /// The instance's timestamp that reports are about.
     about: Option<String>,
+    /// What to do when the master is offline, where more is known than for any master.
+    offline_hint: Option<String>,
     links: Rc<RefCell<Option<Links>>>,
     /// How long an answer may be.
     answer_bytes_max: u64,
@@ -50,6 +52,8 @@ pub enum ClientError {
     Offline {
         /// What happened, with the URL.
         message: String,
+        /// What to do about it.
+        hint: String,
     },
     /// The master does not know what was asked for (404). slapproxy also says so when nothing is free for a request.
     NotFound(String),
@@ -76,11 +80,8 @@ impl ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ClientError::Offline { message } => {
-                write!(
-                    formatter,
-                    "the master is offline: {message} (hint: is it started, and is master_url right?)"
-                )
+            ClientError::Offline { message, hint } => {
+                write!(formatter, "the master is offline: {message} (hint: {hint})")
             }
             ClientError::NotFound(message) => write!(formatter, "not found: {message}"),
             ClientError::NotReady(message) => write!(formatter, "not ready yet: {message}"),
@@ -100,7 +101,8 @@ impl From<HttpError> for ClientError {
     fn from(error: HttpError) -> ClientError {
         match error {
             HttpError::Unreachable { .. } | HttpError::TimedOut { .. } => {
-                ClientError::Offline { message: error.to_string() }
+                let hint = "is it started, and is master_url right?".to_owned();
+                ClientError::Offline { message: error.to_string(), hint }
             }
             HttpError::TooLarge { .. }
             | HttpError::Protocol { .. }
@@ -130,6 +132,7 @@ impl SlapClient {
             hateoas: None,
             deadline: DEADLINE,
             about: None,
+            offline_hint: None,
             links: Rc::default(),
             via: None,
             answer_bytes_max: DOCUMENT_BYTES_MAX as u64,
@@ -162,6 +165,13 @@ impl SlapClient {
     #[must_use]
     pub fn with_via(mut self, via: String) -> SlapClient {
         self.via = Some(via);
+        self
+    }
+
+    /// The same, with a hint of what to do when the master is offline.
+    #[must_use]
+    pub fn with_offline_hint(mut self, hint: Option<String>) -> SlapClient {
+        self.offline_hint = hint;
         self
     }
 
@@ -203,12 +213,22 @@ impl SlapClient {
         request.body_bytes_max = self.answer_bytes_max;
         request.headers.extend(self.via.iter().map(|via| ("via".to_owned(), via.clone())));
         let asked = format!("{} {}", request.method, request.url);
-        let response = http::send(&self.env, request).await?;
+        let response = http::send(&self.env, request).await.map_err(|error| self.explained(error.into()))?;
         match response.status {
             200..=299 | 304 => Ok(response),
             404 => Err(ClientError::NotFound(message::of(&response, &asked))),
             408 => Err(ClientError::NotReady(message::of(&response, &asked))),
             status => Err(ClientError::Refused { status, message: message::of(&response, &asked) }),
+        }
+    }
+
+    /// An error with this client's own hint, if it has one for it.
+    fn explained(&self, error: ClientError) -> ClientError {
+        match (error, &self.offline_hint) {
+            (ClientError::Offline { message, .. }, Some(hint)) => {
+                ClientError::Offline { message, hint: hint.clone() }
+            }
+            (error, _) => error,
         }
     }
 }

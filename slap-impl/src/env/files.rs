@@ -40,7 +40,11 @@ pub struct Metadata {
 }
 
 /// An exclusive lock, held until it is dropped or its process ends.
-pub trait Lock {}
+pub trait Lock {
+    /// Whether the file that is locked is still the one of that name: somebody may have removed it, and whoever locks the name
+    /// then has another lock.
+    fn is_in_place(&self) -> bool;
+}
 
 /// The reading end of a pipe: what was written to it and nobody has read yet.
 pub trait Pipe {

@@ -42,6 +42,10 @@ pub trait Listener {
     fn accept(&mut self) -> LocalFuture<'_, io::Result<(BoxStream, Option<SocketAddr>)>>;
     /// Where it listens, with the port that was found.
     fn address(&self) -> Address;
+    /// Whether it can still be found by its address: the name of a Unix socket may have been removed.
+    fn is_in_place(&self) -> bool {
+        true
+    }
 }
 
 /// Sockets.

@@ -11,8 +11,17 @@ pub fn is_full(error: &io::Error) -> bool {
 /// An error with its path. What is full is called so, and followed by a line that begins with `hint: `.
 pub fn explain(files: &dyn Files, path: &Path, error: &io::Error) -> String {
     let place = path.display().to_string();
+    match reason(files, path, error) {
+        (reason, Some(hint)) => format!("{place}: {reason}\nhint: {hint}"),
+        (reason, None) if reason.contains(&place) => reason,
+        (reason, None) => format!("{place}: {reason}"),
+    }
+}
+
+/// Why something cannot be written at a path, for a message that names the path by itself; with a hint, if the disk is full.
+pub fn reason(files: &dyn Files, path: &Path, error: &io::Error) -> (String, Option<&'static str>) {
     let text = error.to_string();
-    let said = text.strip_prefix(&format!("{place}: ")).unwrap_or(&text);
+    let said = text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text);
     let (what, hint) = match error.kind() {
         io::ErrorKind::QuotaExceeded => {
             ("this user's quota of the disk is used up", "make room, or ask for more; `quota` shows it")
@@ -22,10 +31,9 @@ pub fn explain(files: &dyn Files, path: &Path, error: &io::Error) -> String {
             "remove files, however small; `df -i` shows how many a disk may have",
         ),
         io::ErrorKind::StorageFull => ("the disk is full", "make room; `df` shows how much there is"),
-        _ if text.contains(&place) => return text,
-        _ => return format!("{place}: {text}"),
+        _ => return (said.to_owned(), None),
     };
-    format!("{place}: {what} ({said})\nhint: {hint}")
+    (format!("{what} ({said})"), Some(hint))
 }
 
 /// Whether the file system that a path is on, or would be, takes another file. Where that is not known, it does.
@@ -56,5 +64,8 @@ mod tests {
         check(full(format!("{}: no space", path.display())), &["the disk is full (no space)"], true);
         check(io::Error::from_raw_os_error(122), &["quota"], true);
         check(io::Error::from_raw_os_error(13), &["Permission denied"], false);
+        let hint = |error| reason(env.files(), &path, &error).1;
+        assert!(hint(io::Error::from_raw_os_error(28)).is_some_and(|hint| hint.contains("`df`")));
+        assert_eq!(hint(io::Error::from_raw_os_error(13)), None);
     }
 }

@@ -20,6 +20,9 @@ const LOG_BYTES_MAX: u64 = 4 << 20;
 const STOP_SECONDS: u32 = 5;
 /// How long the keeper may take to listen.
 const START_TIME_MAX: Duration = Duration::from_secs(10);
+/// What to do about what keeps a program from being started.
+const SPAWN_HINT: &str =
+    "it must be there, and be one that you may use; /dev/null is a device that all may read and write";
 /// Environment variables of the user that a lab's programs get.
 const INHERITED: [&str; 6] = ["HOME", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER"];
 
@@ -47,9 +50,13 @@ pub(super) async fn start(env: &Env, layout: &Layout) -> Result<Identity, String
         ..Command::new(layout.program()).arguments(["supervisor", "--directory", &text(&directory)])
     };
     let mut spawned = env.processes().spawn(&command).map_err(|error| {
-        // A log that cannot be written is named by the error itself.
-        let path = if room::is_full(&error) { log.clone() } else { layout.program() };
-        format!("the keeper cannot be started: {}", room::explain(env.files(), &path, &error))
+        // The error itself names what failed: the program, its log, its directory or /dev/null.
+        let explained = if room::is_full(&error) {
+            room::explain(env.files(), &log, &error)
+        } else {
+            format!("{error}\nhint: {SPAWN_HINT}")
+        };
+        format!("the keeper cannot be started: {explained}")
     })?;
     let client = client(env, layout);
     let listens = async {

@@ -73,6 +73,11 @@ impl Layout {
         self.root.join("bin/slap")
     }
 
+    /// Which program the keeper runs: its digest.
+    pub(super) fn keeper_digest(&self) -> PathBuf {
+        self.root.join("bin/keeper-digest")
+    }
+
     pub(super) fn description(&self) -> PathBuf {
         self.root.join("lab.json")
     }

@@ -2,7 +2,7 @@
 
 use super::layout::{Description, Layout};
 use crate::{
-    env::{Env, Exit},
+    env::{Env, Exit, FileKind},
     node::safe,
 };
 use std::{
@@ -25,16 +25,20 @@ pub(super) struct Log {
 
 /// The last lines of a log, each indented, for an error message; says so when there are none.
 pub(super) fn last_lines(env: &Env, path: &Path, lines: usize) -> String {
-    let text = safe::tail_text(env.files(), path, TAIL_BYTES);
+    tail(env, path, lines).map_or_else(|| format!("log: {} is empty", path.display()), |(lines, _)| lines)
+}
+
+/// The same with the last line alone; `None` when there are none, or it is no file.
+pub(super) fn tail(env: &Env, path: &Path, lines: usize) -> Option<(String, String)> {
+    let is_file = env.files().symlink_metadata(path).is_ok_and(|found| found.kind == FileKind::File);
+    let text = if is_file { safe::tail_text(env.files(), path, TAIL_BYTES) } else { String::new() };
     let kept: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(lines).collect();
-    if kept.is_empty() {
-        return format!("log: {} is empty", path.display());
-    }
+    let last = (*kept.first()?).to_owned();
     let mut message = format!("log: {}", path.display());
     for line in kept.iter().rev() {
         let _ = write!(message, "\n    {line}");
     }
-    message
+    Some((message, last))
 }
 
 /// All logs of a lab, those of its own programs first.
@@ -69,10 +73,8 @@ fn add(env: &Env, logs: &mut Vec<Log>, prefix: &str, directory: &Path, hidden: b
     for name in env.files().list(directory).unwrap_or_default() {
         let path = directory.join(&name);
         // A partition may have put a link there; its target is none of ours.
-        let regular = env
-            .files()
-            .symlink_metadata(&path)
-            .is_ok_and(|metadata| metadata.kind == crate::env::FileKind::File);
+        let regular =
+            env.files().symlink_metadata(&path).is_ok_and(|metadata| metadata.kind == FileKind::File);
         if let Some(stem) = name.strip_suffix(".log")
             && regular
             && name.starts_with('.') == hidden

@@ -24,7 +24,10 @@ mod view;
 use crate::env::{Env, Exit, Lock, Signal};
 use clap::{Parser, Subcommand};
 use layout::{Description, Layout};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// A master and nodes in one directory, without root, containers or anything installed.
 #[derive(Debug, Parser)]
@@ -112,6 +115,13 @@ struct Target {
     target: String,
     #[command(flatten)]
     lab: Which,
+}
+
+/// Whose client configuration that file is: a lab's directory.
+pub(crate) fn directory_of_configuration(env: &Env, path: &Path) -> Option<PathBuf> {
+    let layout = Layout::new(path.parent()?.to_owned());
+    let is_lab = layout.client_configuration() == path && env.files().is_file(&layout.description());
+    is_lab.then_some(layout.root)
 }
 
 /// Runs `slap lab`.

@@ -40,6 +40,11 @@ impl Progress {
         }
     }
 
+    /// Something that the user must see, also one who asked for no steps.
+    pub(super) fn warn(&self, what: impl Display) {
+        self.env.tell(format_args!("            {what}"));
+    }
+
     /// Time since the beginning, in seconds.
     pub(super) fn total_seconds(&self) -> f64 {
         (self.env.clock().elapsed() - self.start).as_secs_f64()

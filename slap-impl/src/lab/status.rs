@@ -4,14 +4,14 @@ use super::{
     layout::{Description, Layout},
     populate,
     progress::counted,
-    view::{Health, LabView, NodeView},
+    view::{Health, InstanceView, LabView, NodeView},
 };
 use crate::env::{Env, Exit};
 use clap::ValueEnum;
 
 /// Characters and lines of a reason in a table.
 const REASON_LENGTH_MAX: usize = 2000;
-const REASON_LINES_MAX: usize = 16;
+const REASON_LINES_MAX: usize = 24;
 
 /// Form of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,7 +46,28 @@ pub(super) async fn run(env: &Env, layout: &Layout, description: &Description, f
             layout.root.display()
         ));
     }
+    if let Some(red) = first_red(&view) {
+        env.tell(format_args!(
+            "hint: nodes try again by themselves; `slap lab logs --dir {} {red}` has the whole logs",
+            layout.root.display()
+        ));
+    }
     if view.programs_run() && view.troubles().is_empty() { Exit::DONE } else { Exit::FAILED }
+}
+
+/// The first target for `slap lab logs` of which something is red.
+fn first_red(view: &LabView) -> Option<String> {
+    let is_red = |health: &Health| matches!(health, Health::Red(_));
+    view.nodes.iter().find_map(|node| {
+        let mut partitions = node.partitions.iter();
+        let is_here = |instance: &InstanceView| is_red(&instance.health);
+        let partition = partitions.find(|partition| partition.instance.as_ref().is_some_and(is_here));
+        let software = node.software.iter().any(|software| is_red(&software.health));
+        match partition {
+            Some(partition) if !software => Some(format!("{}/{}", node.computer, partition.reference)),
+            found => (found.is_some() || software).then(|| node.computer.to_string()),
+        }
+    })
 }
 
 /// What `up` prints at its end: what was made, and what to type next.

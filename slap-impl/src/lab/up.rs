@@ -35,6 +35,8 @@ const PROGRAM_BYTES_MAX: u64 = 1 << 30;
 const MASTER_TIME_MAX: Duration = Duration::from_secs(20);
 /// How long the keeper may take to start and replace programs: each may take some seconds to end.
 const START_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long a keeper may take to make its socket again when somebody removed it: it looks each 10 s.
+const SOCKET_TIME_MAX: Duration = Duration::from_secs(15);
 /// How often in vain the master is asked before its keeper is.
 const MASTER_LOOK_TRIES: u32 = 50;
 /// Free space without which no lab is begun, beside the program: its databases and logs, and what each node writes until it is
@@ -393,7 +395,7 @@ fn prepare(
         let before = std::mem::replace(&mut description.block, block);
         if before != block && is_old {
             let (old, new) = (before.master(), block.master());
-            progress.note(format_args!(
+            progress.warn(format_args!(
                 "{old}:{MASTER_PORT} is taken: the master moves to {new}:{MASTER_PORT}, and all partitions to addresses beside it"
             ));
         }
@@ -457,10 +459,15 @@ async fn start(
     digest: &str,
     progress: &mut Progress,
 ) -> Result<(), String> {
-    let recorded = layout.keeper().join("program-digest");
+    // Not in the keeper's own directory: when that was removed, the keeper that runs is still the right one.
+    let recorded = layout.keeper_digest();
     let current = env.files().read_text(&recorded, 100).is_ok_and(|text| text == digest);
     let running = keeper::process(env, description);
-    let answers = running.is_some() && keeper::client(env, layout).status().await.is_ok();
+    let answers = match &running {
+        Some(_) if current => keeper_answers(env, layout, progress).await,
+        Some(_) => keeper::client(env, layout).status().await.is_ok(),
+        None => false,
+    };
     if !(answers && current) {
         if let (Some(mut process), Some(identity)) = (running, description.keeper) {
             // What it keeps runs on, and the next keeper takes it over.
@@ -479,6 +486,26 @@ async fn start(
     keeper::declare(env, layout, description, digest)
         .await
         .map_err(|error| format!("{error}\n{}", logs::last_lines(env, &layout.log("keeper"), 5)))
+}
+
+/// Whether the keeper answers. One whose socket was removed makes it again soon. It is waited for, because another keeper would not
+/// know what this one is the parent of.
+async fn keeper_answers(env: &Env, layout: &Layout, progress: &Progress) -> bool {
+    let client = keeper::client(env, layout);
+    if client.status().await.is_ok() {
+        return true;
+    }
+    let socket = layout.keeper().join(supervisor::SOCKET);
+    if env.files().exists(&socket) {
+        return false;
+    }
+    progress.note(format_args!("waiting for the keeper: {} was removed", socket.display()));
+    let is_back = async {
+        while client.status().await.is_err() {
+            env.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    env.timeout(SOCKET_TIME_MAX, is_back).await.is_ok()
 }
 
 async fn wait_for_master(

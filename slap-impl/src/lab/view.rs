@@ -4,17 +4,18 @@
 use super::{
     keeper,
     layout::{Description, Layout},
+    logs,
 };
 use crate::{
     client::{ClientError, Poll, SlapClient},
     env::{Env, FileKind},
     node::{
-        instance::error_name,
+        instance::{error_name, start_again_text},
         life::{self, Life},
         safe, services,
         supervisor::{ServiceState, ServiceStatus, SupervisorClient},
     },
-    vocabulary::{ComputerId, RequestedState, SupplyState},
+    vocabulary::{ComputerId, PartitionId, RequestedState, SupplyState},
     wire::{
         objects::{Computer, ComputerPartition},
         status::{AccessStatus, StatusKind},
@@ -22,12 +23,21 @@ use crate::{
 };
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Bytes of a promise's result file that are read.
 const RESULT_BYTES_MAX: u64 = 64 << 10;
 /// With less free space than this a lab cannot work: databases, logs and notes are written all the time.
 const FREE_BYTES_MIN: u64 = 256 << 10;
+/// The same for files: a note that is replaced is a new file for a moment, and several programs write theirs at the same time.
+const FREE_NAMES_MIN: u64 = 4;
+/// Logs of a red instance whose ends are shown, and lines of each.
+const RED_LOGS_MAX: usize = 3;
+const RED_LINES_MAX: usize = 5;
 /// How long the master may take for an answer to a look: it needs no time, but may be made to stand still.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -186,6 +196,10 @@ impl LabView {
                 return view;
             }
         };
+        // Who is paused takes a question and does not answer: that need not be waited for.
+        if programs.condition("master") == "paused" {
+            view.master = "paused: it answers nobody until it is resumed".to_owned();
+        }
         for computer in computers {
             let mut node_view = programs.node(computer);
             // Who did not answer just now need not be asked again for each node.
@@ -264,10 +278,15 @@ impl Programs<'_> {
     }
 }
 
-/// Why nothing can be written any more, if so.
+/// Why nothing can be written any more, if so: notes and databases are written as new files, too.
 pub(super) fn disk(env: &Env, layout: &Layout) -> Option<String> {
-    let free = env.files().free_bytes(&layout.root).ok().filter(|free| *free < FREE_BYTES_MIN)?;
-    Some(format!("full: only {} KiB are free in {}", free / 1024, layout.root.display()))
+    let root = layout.root.display();
+    if let Some(free) = env.files().free_bytes(&layout.root).ok().filter(|free| *free < FREE_BYTES_MIN) {
+        return Some(format!("full: only {} KiB are free in {root}", free / 1024));
+    }
+    let free = env.files().free_names(&layout.root).ok().flatten().filter(|free| *free < FREE_NAMES_MIN)?;
+    let count = if free == 0 { "no inode is".to_owned() } else { format!("only {free} inodes are") };
+    Some(format!("full: {count} left for files in {root} (`df -i` shows them)"))
 }
 
 /// Fills in what the master and the partitions say. `life` is that of the node's agent.
@@ -332,11 +351,26 @@ fn instance(
     let promises = promises(env, directory, !believed);
     let services = service_views(env, partition.partition_id.as_str(), directory, noted);
     let mut health = instance_health(partition.requested_state, &status, &promises);
+    // Nothing failed: they were ended, by a `down` or with their supervisor.
+    if matches!(health, Health::Red(_)) && status.log.trim() == start_again_text(&partition.partition_id) {
+        health = Health::Pending("its services did not run, and are started again".to_owned());
+    }
     if health == Health::Green && partition.requested_state == RequestedState::Started {
         let processed = safe::read_text(env.files(), &directory.join(".timestamp"), 1024);
         health = services_health(&services, processed.is_some() && processed == instance.timestamp);
         if health == Health::Green && !believed {
             health = Health::Pending("its promises were not checked since its agent began".to_owned());
+        }
+    }
+    if let Health::Red(reason) = &mut health {
+        let logs = red_logs(&partition.partition_id, directory, &promises, &services);
+        for log in logs.iter().take(RED_LOGS_MAX) {
+            // A report may have them already.
+            if let Some((lines, last)) = logs::tail(env, log, RED_LINES_MAX)
+                && !reason.contains(last.trim())
+            {
+                reason.push_str(&format!("\n{lines}"));
+            }
         }
     }
     let is_error = status.kind() == StatusKind::Error && status.up_to_date && !status.no_data;
@@ -409,6 +443,20 @@ fn service_views(env: &Env, group: &str, directory: &Path, noted: &[ServiceStatu
         ServiceView { name: service.file, watched: service.watched, state }
     };
     found.into_iter().map(view).collect()
+}
+
+/// The logs that may say why a partition's promises fail and its services do not run.
+fn red_logs(
+    id: &PartitionId,
+    directory: &Path,
+    promises: &[PromiseView],
+    services: &[ServiceView],
+) -> Vec<PathBuf> {
+    let failed = promises.iter().filter(|promise| promise.failed && !promise.outdated);
+    let promise = |promise: &PromiseView| format!(".slapgrid/promise/log/{}.log", promise.title);
+    let dead = services.iter().filter(|service| service.watched && service.state.starts_with("dead"));
+    let service = |service: &ServiceView| format!(".{id}_{}.log", service.name);
+    failed.map(promise).chain(dead.map(service)).map(|name| directory.join(name)).collect()
 }
 
 /// The health of a started instance of which everything that was reported is good.

@@ -64,7 +64,11 @@ impl Master {
             }
             "events" => self.events(form, request).await,
             "getHateoasUrl" => Ok(Response::text(200, format!("{}/hateoas/", base_url(self, request)))),
-            "getRunId" => Ok(Response::text(200, self.run_id.clone())),
+            "getRunId" => {
+                // Who asks for this wants to know whether a master is at work.
+                self.read(|_| Ok(()))?;
+                Ok(Response::text(200, self.run_id.clone()))
+            }
             "getHostingSubscriptionIpList" => {
                 self.addresses_of_tree(&form.parsed("computer_id")?, &form.parsed("computer_partition_id")?)
             }

@@ -72,6 +72,9 @@ struct Shared {
     arrived: Notify,
     closed: Cell<bool>,
     ended: watch::Sender<bool>,
+    /// Batches that were begun, and those that ended.
+    begun: Cell<u64>,
+    done: Cell<u64>,
 }
 
 impl Drop for CommitQueue {
@@ -89,6 +92,8 @@ impl CommitQueue {
             arrived: Notify::new(),
             closed: Cell::new(false),
             ended: watch::Sender::new(false),
+            begun: Cell::new(0),
+            done: Cell::new(0),
         });
         env.spawn(work(env.clone(), store, shared.clone()));
         CommitQueue { shared }
@@ -136,6 +141,12 @@ impl CommitQueue {
             Ok(Err(error)) => Err(Refused::Store(error)),
             Err(_) => Err(lost()),
         }
+    }
+
+    /// How many batches were committed or failed; none while one is under way, when what a read finds may be of before or after it.
+    pub fn commits(&self) -> Option<u64> {
+        let done = self.shared.done.get();
+        (self.shared.begun.get() == done).then_some(done)
     }
 
     /// Takes no more writes; ends when those that wait are done and the worker has let go of the store.
@@ -191,7 +202,9 @@ async fn work(env: Env, store: Rc<dyn Store>, shared: Rc<Shared>) {
         }
         let (writes, told): (Vec<Write>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.write, (waiting.done, waiting.publish))).unzip();
+        shared.begun.set(shared.begun.get() + 1);
         let result = store.commit(writes).await;
+        shared.done.set(shared.begun.get());
         if let Err(error) = &result {
             env.log(format_args!(
                 "{} changes were refused: the database could not be written: {error}",

@@ -196,7 +196,7 @@ fn wish_elsewhere(
 /// What who asked is told. slapproxy answers 523 where the other master cannot be reached, and 500 to all that it refuses.
 fn refusal_of(master: &str, error: &ClientError) -> Refusal {
     let (status, reason) = match error {
-        ClientError::Offline { message } => {
+        ClientError::Offline { message, .. } => {
             return Refusal::new(503, format!("another master, {master}, does not answer: {message}"))
                 .hint("repeat the request: what it did there, if anything, is done once");
         }
@@ -244,7 +244,7 @@ mod tests {
     fn what_another_master_refuses_is_told() {
         let no = || "no".to_owned();
         for (error, expected) in [
-            (ClientError::Offline { message: no() }, 503),
+            (ClientError::Offline { message: no(), hint: String::new() }, 503),
             (ClientError::NotFound(no()), 404),
             (ClientError::NotReady(no()), 408),
             (ClientError::Refused { status: 409, message: no() }, 409),

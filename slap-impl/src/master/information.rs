@@ -2,13 +2,12 @@
 //!
 //! The answer's ETag names the database, the computer's revision there and this program's version. A node that sends it
 //! back as `If-None-Match` is told 304 while nothing changed (RFC 9110, 13.1.2); with `Prefer: wait=N` (RFC 7240, 4.3)
-//! the answer is held until something changed or N seconds passed. Rendered documents are kept by revision; the revision is
-//! read in the same snapshot as what is rendered, so no stale document is ever given for a newer ETag.
+//! the answer is held until something changed or N seconds passed. Documents are kept by revision (`documents`), so no stale document is
+//! ever given for a newer ETag.
 
 use super::{
     Master,
     decisions::{Refusal, unknown_computer},
-    render,
 };
 use crate::{
     env::{Either, race},
@@ -22,12 +21,6 @@ use tokio::sync::Notify;
 
 /// How long an answer is held at most, whatever is preferred.
 const WAIT_MAX: Duration = Duration::from_secs(300);
-
-/// Rendered documents by computer, with the revision that they show.
-#[derive(Default)]
-pub(super) struct Rendered {
-    documents: RefCell<BTreeMap<ComputerId, (i64, Bytes)>>,
-}
 
 /// Who waits for changes of which computer.
 #[derive(Default)]
@@ -101,6 +94,10 @@ impl Master {
 
     /// A computer's revision and the document that shows it.
     pub(super) fn information(&self, computer: &ComputerId) -> Result<(i64, Bytes), Refusal> {
+        let commits = self.queue.commits();
+        if let Some(newest) = self.documents.newest(computer, commits) {
+            return Ok(newest);
+        }
         let found = self.read(|connection| {
             let revision = match store::computer(connection, computer)? {
                 Some(found) => found.revision,
@@ -108,17 +105,7 @@ impl Master {
                 None if self.default_computer.as_ref() == Some(computer) => 0,
                 None => return Ok(Err(unknown_computer(connection, computer)?)),
             };
-            if let Some((of, document)) = self.rendered.documents.borrow().get(computer)
-                && *of == revision
-            {
-                return Ok(Ok((revision, document.clone())));
-            }
-            let supplies = store::supplies(connection, computer)?;
-            let partitions = store::partitions(connection, computer)?;
-            let shared = store::listed_shared(connection, computer, None)?;
-            let document = Bytes::from(render::computer(computer, &supplies, &partitions, &shared));
-            self.rendered.documents.borrow_mut().insert(computer.clone(), (revision, document.clone()));
-            Ok(Ok((revision, document)))
+            Ok(Ok((revision, self.documents.at(connection, computer, revision, commits)?)))
         });
         found?
     }

@@ -4,7 +4,7 @@
 //! * `wishes`: which way a request for an instance goes; `forward`: over other masters
 //! * `router`: which request goes where; `form`: its arguments; `actions`: changes; `answers`: what is only read
 //! * `events`: the journal, for users
-//! * `information`: a computer's full information, with long polls; `render`: rows as the wire's documents
+//! * `information`: a computer's full information, with long polls, and `documents`, where it is kept; `render`: rows as the wire's documents
 //! * `hateoas`: the JSON documents for users' clients; `rpc`: the JSON-RPC methods
 //! * `rebase`: local releases follow their root when a master starts
 //! * `log`: the master's log, bounded
@@ -16,6 +16,7 @@ mod actions;
 mod answers;
 pub mod commit_queue;
 pub mod decisions;
+mod documents;
 mod events;
 mod form;
 mod forward;
@@ -40,7 +41,8 @@ pub use forward::OtherMaster;
 
 use commit_queue::{CommitQueue, Refused};
 use decisions::{Answer, Command, Decided, Refusal, decide};
-use information::{Rendered, Watchers};
+use documents::Documents;
+use information::Watchers;
 use rusqlite::Connection;
 use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc};
 use tokio::sync::{Notify, watch};
@@ -80,7 +82,7 @@ pub struct Master {
     /// What is on its way to them.
     errands: Rc<forward::Errands>,
     watchers: Rc<Watchers>,
-    rendered: Rendered,
+    documents: Documents,
     /// When each computer was last heard of. The real master keeps this in memory too.
     contacts: RefCell<BTreeMap<ComputerId, AccessStatus>>,
     closing: watch::Sender<bool>,
@@ -109,7 +111,7 @@ impl Master {
             others: configuration.others,
             errands: Rc::default(),
             watchers: Rc::default(),
-            rendered: Rendered::default(),
+            documents: Documents::default(),
             contacts: RefCell::default(),
             closing: watch::Sender::new(false),
             committed: Notify::new(),
@@ -142,6 +144,9 @@ impl Master {
 
     /// Decides on a command, and gives its answer once it is durable.
     async fn submit(self: &Rc<Self>, command: Command) -> Result<Answer, Refusal> {
+        if let Some(answer) = self.repeated(&command) {
+            return answer;
+        }
         let now = self.now();
         let default = self.default_computer.clone();
         let master = Rc::downgrade(self);
@@ -169,6 +174,23 @@ impl Master {
             }
             Err(error @ Refused::Write(_)) => Err(Refusal::new(500, error.to_string())),
         }
+    }
+
+    /// The answer to a request that changes nothing, decided on the last durable state: most requests only ask again. A decision that
+    /// would change something cannot write there, fails, and so gives none.
+    fn repeated(&self, command: &Command) -> Option<Result<Answer, Refusal>> {
+        if !matches!(command, Command::Request { .. }) {
+            return None;
+        }
+        let default = self.default_computer.as_ref();
+        let decided = store::snapshot(&*self.store, |connection| {
+            decide(connection, self.now(), default, command).map(|written| written.answer)
+        });
+        let decided = decided.ok().filter(|decided| decided.sequence.is_none())?;
+        if let Err(refusal) = &decided.answer {
+            self.log.line(format_args!("{}: refused with {}: {refusal}", command.describe(), refusal.status));
+        }
+        Some(decided.answer)
     }
 
     /// A change is durable: whoever waits for it is told.

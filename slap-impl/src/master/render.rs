@@ -6,33 +6,31 @@ use super::{
 };
 use crate::{
     store::{AccessStatus, Instance, Partition, Place, Supply},
-    vocabulary::{ComputerId, PartitionId, RequestedState},
+    vocabulary::{ComputerId, RequestedState},
     wire::{
         instance_xml::{self, Parameters},
         marshal::{self, Value},
         objects, status as wire,
     },
 };
-use std::collections::BTreeMap;
 
-/// A computer's full information; `shared` are the shared instances that stand in the lists of its partitions.
-pub(super) fn computer(
-    computer: &ComputerId,
-    supplies: &[Supply],
-    partitions: &[Partition],
-    shared: &BTreeMap<PartitionId, Vec<Instance>>,
+/// A computer's releases in its full information.
+pub(super) fn releases(supplies: &[Supply]) -> Vec<objects::SoftwareRelease> {
+    let release = |supply: &Supply| objects::SoftwareRelease {
+        url: supply.url.clone(),
+        computer_id: supply.computer.clone(),
+        requested_state: Some(supply.state),
+    };
+    supplies.iter().map(release).collect()
+}
+
+/// The full information of a computer without partitions.
+pub(super) fn empty_computer(
+    computer_id: &ComputerId,
+    software_releases: Vec<objects::SoftwareRelease>,
 ) -> String {
-    let software_releases = supplies
-        .iter()
-        .map(|supply| objects::SoftwareRelease {
-            url: supply.url.clone(),
-            computer_id: supply.computer.clone(),
-            requested_state: Some(supply.state),
-        })
-        .collect();
-    let listed = |partition: &Partition| shared.get(&partition.reference).map_or(&[][..], Vec::as_slice);
-    let partitions = partitions.iter().map(|it| self::partition(it, listed(it), None)).collect();
-    let computer = objects::Computer { computer_id: computer.clone(), software_releases, partitions };
+    let computer_id = computer_id.clone();
+    let computer = objects::Computer { computer_id, software_releases, partitions: Vec::new() };
     marshal::encode(&computer.to_value())
 }
 

@@ -1,6 +1,9 @@
 //! When a partition must be processed: decisions without any I/O (slapos.core: grid/slapgrid.py,
 //! `processComputerPartition`, and grid/watchdog.py, `has_bang_already_been_called`).
 
+use crate::vocabulary::SoftwareUrl;
+use std::path::{Path, PathBuf};
+
 /// What is known of a partition's last successful processing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deployed {
@@ -41,6 +44,12 @@ pub fn may_bang(deployed: &Deployed) -> bool {
         (Ok(timestamp), Ok(banged)) => timestamp > banged,
         _ => timestamp != banged,
     }
+}
+
+/// The profile of a release that is a file of this machine.
+pub fn release_file(url: &SoftwareUrl) -> Option<PathBuf> {
+    let path = Path::new(url.as_str().strip_prefix("file://").unwrap_or(url.as_str()));
+    path.is_absolute().then(|| path.to_owned())
 }
 
 /// Seconds until something that failed `failures` times in a row is tried again: 1, 2, 4 ... 300.

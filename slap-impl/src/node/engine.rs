@@ -1,7 +1,7 @@
 //! Runs the profile engine, `slap buildout`, which always is a process of its own: a template that loops stops nothing else.
 
 use super::{command, safe, site::LOG_BYTES_MAX};
-use crate::env::{Command, Env};
+use crate::env::{Command, Env, room};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -11,8 +11,8 @@ use std::{
 /// How much of a log's end is told to a user.
 const TOLD_BYTES_MAX: u64 = 6 << 10;
 const TOLD_LINES_MAX: usize = 40;
-/// How each run begins in a log that has several; a date follows.
-pub const RUN_BEGINS: &str = "\n--- 2";
+/// How the line that begins each run starts in a log that has several: with the date's first digit.
+pub const RUN_BEGINS: &str = "--- 2";
 
 /// A run of the engine.
 pub struct Run<'a> {
@@ -46,8 +46,9 @@ impl fmt::Display for EngineError {
 /// [`EngineError`], meant to be shown as it is.
 pub async fn run(env: &Env, run: Run<'_>) -> Result<(), EngineError> {
     let header = format!("--- {} {}\n", env.clock().now().strftime("%Y-%m-%d %H:%M:%S"), run.purpose);
-    let unwritable =
-        |error: io::Error| EngineError(format!("the log {} cannot be written: {error}", run.log.display()));
+    let unwritable = |error: io::Error| {
+        EngineError(format!("the log cannot be written: {}", room::explain(env.files(), &run.log, &error)))
+    };
     safe::append_bounded(env.files(), &run.log, &header, LOG_BYTES_MAX / 2, 0o640).map_err(unwritable)?;
     let mut command = Command::new(&env.context().executable);
     command.arguments = vec!["buildout".to_owned()];
@@ -75,12 +76,15 @@ pub async fn run(env: &Env, run: Run<'_>) -> Result<(), EngineError> {
             Err(EngineError(format!("{} failed ({}).\n{}", run.purpose, finished.ended.describe(), lines())))
         }
         Err(error) => {
-            Err(EngineError(format!("{} failed: the engine cannot be started: {error}", run.purpose)))
+            let (reason, hint) = room::reason(env.files(), &run.log, &error);
+            let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            Err(EngineError(format!("{} failed: the engine cannot be started: {reason}{hint}", run.purpose)))
         }
     }
 }
 
-/// The end of a log, at most 40 lines, what stands before the last line `from` left out, with the log's name.
+/// The end of a log, at most 40 lines, with the log's name. What stands before the last line that starts with `from` is left out; that
+/// line, too, if `from` is all of it.
 pub fn last_lines(env: &Env, log: &Path, from: Option<&str>) -> String {
     let text = match env.files().symlink_metadata(log) {
         Ok(metadata) if metadata.kind == crate::env::FileKind::File => {
@@ -97,8 +101,12 @@ pub fn last_lines(env: &Env, log: &Path, from: Option<&str>) -> String {
 }
 
 fn tail(text: &str, from: Option<&str>) -> String {
-    let text =
-        from.and_then(|from| text.rfind(from).map(|start| &text[start + from.len()..])).unwrap_or(text);
+    let begin = |from: &str| {
+        let is_line = |at: &usize| *at == 0 || text.as_bytes()[at - 1] == b'\n';
+        let start = text.rmatch_indices(from).map(|(at, _)| at).find(is_line)?;
+        Some(if from.ends_with('\n') { start + from.len() } else { start })
+    };
+    let text = from.and_then(begin).map_or(text, |start| &text[start..]);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(TOLD_LINES_MAX)..].join("\n").trim_end().to_owned()
 }
@@ -112,7 +120,11 @@ mod tests {
         assert_eq!(tail("--- a\nold\n--- b\nnew\nlast\n", Some("--- b\n")), "new\nlast");
         assert_eq!(tail("cut\nnew\n", Some("--- b\n")), "cut\nnew");
         let twice = "--- 2026-01-01 10:00:00 a\nold\n--- 2026-01-01 10:00:01 a\nnew\n--- a diff\n";
-        assert_eq!(tail(twice, Some(RUN_BEGINS)).lines().skip(1).collect::<Vec<_>>(), ["new", "--- a diff"]);
+        assert_eq!(tail(twice, Some(RUN_BEGINS)), "--- 2026-01-01 10:00:01 a\nnew\n--- a diff");
+        assert_eq!(
+            tail("--- 2026-01-01 10:00:00 a\nx --- 2\n", Some(RUN_BEGINS)),
+            "--- 2026-01-01 10:00:00 a\nx --- 2"
+        );
         assert_eq!(tail("", None), "");
         let many: String = (0..100).map(|number| format!("{number}\n")).collect();
         assert!(tail(&many, None).starts_with("60\n"));

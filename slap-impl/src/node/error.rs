@@ -1,7 +1,11 @@
 //! Why the node did not do what it should, and what a pass came to.
 
-use crate::{client::ClientError, env::Exit, node::supervisor::SupervisorError};
-use std::fmt;
+use crate::{
+    client::ClientError,
+    env::{Exit, Files, room},
+    node::supervisor::SupervisorError,
+};
+use std::{fmt, path::Path};
 
 /// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +24,19 @@ impl NodeError {
     /// An error about a file.
     pub fn io(what: impl fmt::Display, error: &std::io::Error) -> NodeError {
         NodeError::Failed(format!("{what}: {error}"))
+    }
+
+    /// An error while something was written at a path: a full disk is called so, with a hint.
+    pub fn write(
+        files: &dyn Files,
+        path: &Path,
+        what: impl fmt::Display,
+        error: &std::io::Error,
+    ) -> NodeError {
+        NodeError::Failed(match room::reason(files, path, error) {
+            (reason, Some(hint)) => format!("{what}: {reason}\nhint: {hint}"),
+            (reason, None) => format!("{what}: {reason}"),
+        })
     }
 
     /// Whether only the master's absence is to blame.

@@ -27,6 +27,15 @@ pub async fn check(
     check_with(site, partition, promise::Options::new(mode, force)).await
 }
 
+/// Runs those promises again whose last result is a failure, and those that are due.
+///
+/// # Errors
+/// As [`check`].
+pub async fn check_failed(site: &Site, partition: &PartitionId) -> Result<Summary, NodeError> {
+    let options = promise::Options { again: true, ..promise::Options::new(Mode::Test, false) };
+    check_with(site, partition, options).await
+}
+
 async fn check_with(
     site: &Site,
     partition: &PartitionId,
@@ -37,9 +46,10 @@ async fn check_with(
         parallel: site.settings.parallel_promises,
         ..options
     };
-    let summary = promise::run(&site.env, &site.partition(partition), &options)
-        .await
-        .map_err(|error| NodeError::io(format!("the promises of {partition} cannot be run"), &error))?;
+    let summary = promise::run(&site.env, &site.partition(partition), &options).await.map_err(|error| {
+        let what = format!("the promises of {partition} cannot be run");
+        NodeError::write(site.files(), &site.partition(partition), what, &error)
+    })?;
     for warning in &summary.warnings {
         site.env.tell(format!("{partition}: {warning}"));
     }
@@ -125,8 +135,10 @@ pub async fn service_died(
     // It is noted first: a node that dies here rather misses a bang than repeats it for ever. The pass that follows
     // finds the dead service anyhow.
     let noted = deployed.timestamp.as_deref().unwrap_or("0");
-    safe::put(site.files(), &bang_path(site, partition), noted.as_bytes(), 0o644)
-        .map_err(|error| NodeError::io(format!("a bang of {partition} cannot be noted"), &error))?;
+    let path = bang_path(site, partition);
+    safe::put(site.files(), &path, noted.as_bytes(), 0o644).map_err(|error| {
+        NodeError::write(site.files(), &path, format!("a bang of {partition} cannot be noted"), &error)
+    })?;
     site.master.instance_error(computer, partition, &text).await?;
     let message = format!("{} process in partition {partition} encountered a problem", status.name);
     site.master.bang(computer, partition, &message).await?;

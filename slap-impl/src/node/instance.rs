@@ -223,6 +223,16 @@ pub async fn check_first(site: &Site, partition: &ComputerPartition) -> Result<C
     Ok(Checked { failure, next_run_at_seconds: summary.next_run_at_seconds() })
 }
 
+/// Whether the promises are good for which the last processing of a partition failed, and none of its watched services ended.
+///
+/// # Errors
+/// When the promises could not be run, or the supervisor does not answer.
+pub async fn is_well_again(site: &Site, partition: &ComputerPartition) -> Result<bool, NodeError> {
+    let id = &partition.partition_id;
+    let is_good = health::check_failed(site, id).await?.failure().is_none();
+    Ok(is_good && services::dead_watched(&site.supervisor.status().await?, id).is_empty())
+}
+
 /// What the master was told of a partition's health, if it knows.
 async fn was_healthy_for_master(site: &Site, partition: &ComputerPartition) -> Option<bool> {
     if let Some(status) = &partition.access_status {
@@ -240,7 +250,7 @@ async fn was_healthy_for_master(site: &Site, partition: &ComputerPartition) -> O
 pub async fn process(site: &Site, partition: &ComputerPartition, force_stop: bool) -> Result<(), NodeError> {
     let site = &site.about(partition);
     let id = &partition.partition_id;
-    let outcome = match begin(site, id) {
+    let outcome = match begin(site, id).await {
         Ok(()) => process_begun(site, partition, force_stop).await,
         Err(error) => Err(error),
     };
@@ -249,8 +259,11 @@ pub async fn process(site: &Site, partition: &ComputerPartition, force_stop: boo
             let timestamp = partition.instance.as_ref().and_then(|instance| instance.timestamp.as_deref());
             let is_kept = !(force_stop && partition.requested_state == RequestedState::Started);
             if let Some(timestamp) = timestamp.filter(|_| is_kept) {
-                safe::put(site.files(), &health::timestamp_path(site, id), timestamp.as_bytes(), 0o644)
-                    .map_err(|error| NodeError::io(format!("{id} cannot be marked as processed"), &error))?;
+                let path = health::timestamp_path(site, id);
+                safe::put(site.files(), &path, timestamp.as_bytes(), 0o644).map_err(|error| {
+                    let what = format!("{id} cannot be marked as processed");
+                    NodeError::write(site.files(), &path, what, &error)
+                })?;
             }
             Ok(())
         }
@@ -270,7 +283,7 @@ pub async fn process(site: &Site, partition: &ComputerPartition, force_stop: boo
 }
 
 /// Checks the directory, and removes what says that the partition is up to date.
-fn begin(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
+async fn begin(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
     let path = site.partition(id);
     let metadata =
         site.files().symlink_metadata(&path).ok().filter(|found| found.kind == FileKind::Directory);
@@ -286,12 +299,35 @@ fn begin(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
             metadata.mode & 0o777
         )));
     }
-    let failed = |error| NodeError::io(format!("{} cannot be written to", path.display()), &error);
+    let failed = |error| {
+        NodeError::write(site.files(), &path, format!("{} cannot be written to", path.display()), &error)
+    };
     for file in [health::timestamp_path(site, id), transaction_path(site, id), error_path(site, id)] {
         site.files().remove_any(&file).map_err(failed)?;
     }
+    if !site.files().exists(&path.join(".slapgrid")) {
+        end_former(site, id).await?;
+    }
     safe::directory(site.files(), &path, &[".slapgrid", "log"], 0o755).map_err(failed)?;
     site.restore_resource(id).map_err(failed)
+}
+
+/// Nothing was ever set up in a partition's directory: services that run belong to another one of that name, which was removed. They
+/// are ended, because they would go on in what is no place any more, at addresses and with files that nobody else sees.
+async fn end_former(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
+    let statuses = site.supervisor.status().await?;
+    if !statuses.iter().any(|status| status.group == id.as_str()) {
+        return Ok(());
+    }
+    let text = format!(
+        "the directory of {id} was removed, and what its instance had written there is lost: its services are ended, and it is \
+         set up anew"
+    );
+    site.env.tell(&text);
+    if let Err(error) = site.master.instance_error(&site.settings.computer_id, id, &text).await {
+        site.env.tell(format!("the master could not be told of it: {error}"));
+    }
+    Ok(site.supervisor.remove(id.as_str()).await?)
 }
 
 async fn process_begun(
@@ -354,6 +390,11 @@ pub async fn start(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
     Ok(site.supervisor.apply(id.as_str(), declared.services).await?)
 }
 
+/// What the master is told when services are started again that merely were ended: as an error, because they do not serve.
+pub fn start_again_text(id: &PartitionId) -> String {
+    format!("the services of {id} did not run; they are started again")
+}
+
 /// Starts the services of a partition that was set up and whose services nobody keeps: the supervisor lost its state, was
 /// ended with all that it kept, or the machine was started again. What was reported and noted before is not true any more: the
 /// master is told so, and the partition counts as processed only when its promises are good.
@@ -364,12 +405,14 @@ pub async fn start_again(site: &Site, partition: &ComputerPartition) -> Result<(
     let site = &site.about(partition);
     let (computer, id) = (&site.settings.computer_id, &partition.partition_id);
     let deployed = health::deployed(site, id);
-    let text = format!("the services of {id} did not run; they are started again");
+    let text = start_again_text(id);
     if let Err(error) = site.master.instance_error(computer, id, &text).await {
         site.env.tell(format!("the master could not be told that {text}: {error}"));
     }
     let path = health::timestamp_path(site, id);
-    let failed = |error| NodeError::io(format!("{} cannot be changed", path.display()), &error);
+    let failed = |error| {
+        NodeError::write(site.files(), &path, format!("{} cannot be changed", path.display()), &error)
+    };
     site.files().remove_any(&path).map_err(failed)?;
     start(site, id).await?;
     health::check_started(site, id).await?;
@@ -411,8 +454,9 @@ async fn install(site: &Site, partition: &ComputerPartition) -> Result<(), NodeE
     })?;
     let profile = format!("{template}\n\n{}", tail(site, partition, url.as_str()));
     let config = path.join("buildout.cfg");
-    safe::put(site.files(), &config, profile.as_bytes(), 0o640)
-        .map_err(|error| NodeError::io(format!("{} cannot be written", config.display()), &error))?;
+    safe::put(site.files(), &config, profile.as_bytes(), 0o640).map_err(|error| {
+        NodeError::write(site.files(), &config, format!("{} cannot be written", config.display()), &error)
+    })?;
     let run = engine::Run {
         purpose: format!("Setting up {id} ({url})"),
         directory: &path,
@@ -441,7 +485,8 @@ fn link_release(site: &Site, path: &Path, release: &Path) -> Result<(), NodeErro
         .remove_any(&temporary)
         .and_then(|()| files.symlink(release, &temporary))
         .and_then(|()| files.rename(&temporary, &link));
-    linked.map_err(|error| NodeError::io(format!("{} cannot be made", link.display()), &error))
+    linked
+        .map_err(|error| NodeError::write(files, &link, format!("{} cannot be made", link.display()), &error))
 }
 
 /// The release's instance profile: instance.cfg, or template.cfg in old releases.

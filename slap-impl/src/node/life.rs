@@ -44,6 +44,11 @@ pub fn note_checked(site: &Site, partition: &PartitionId) -> std::io::Result<()>
     safe::put(site.files(), &path(&site.settings.instance_root, partition.as_str()), &content, 0o600)
 }
 
+/// Whether the note of a partition is there.
+pub fn is_noted(site: &Site, partition: &PartitionId) -> bool {
+    site.files().exists(&path(&site.settings.instance_root, partition.as_str()))
+}
+
 /// The agent that last ran all promises of a partition, if that is known.
 pub fn checked_by(files: &dyn Files, instance_root: &Path, partition: &str) -> Option<Life> {
     serde_json::from_slice(&safe::read(files, &path(instance_root, partition), NOTE_BYTES_MAX)?).ok()

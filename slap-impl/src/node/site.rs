@@ -149,13 +149,19 @@ impl Site {
         safe::put(self.files(), &path, &content, 0o644)
     }
 
-    /// Takes the lock of that name below `root`, so that nobody else does the same.
+    /// Takes the lock of that name below `root`, so that nobody else does the same. A `.slap` that was removed is made again.
     ///
     /// # Errors
     /// [`NodeError::Busy`] when another process has it.
     pub fn lock(&self, root: &Path, name: &str) -> Result<Box<dyn Lock>, NodeError> {
         let path = root.join(".slap").join(format!("{name}.lock"));
-        match self.files().lock(&path) {
+        let lock = match self.files().lock(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                safe::directory(self.files(), root, &[".slap"], 0o700).and_then(|_| self.files().lock(&path))
+            }
+            lock => lock,
+        };
+        match lock {
             Ok(Some(lock)) => Ok(lock),
             Ok(None) => Err(NodeError::Busy(format!(
                 "another process is at it already (it has the lock {}): wait until it is done, or end it",

@@ -90,9 +90,9 @@ pub async fn build(site: &Site, url: &SoftwareUrl) -> Result<(), NodeError> {
         return Ok(());
     }
     let mark = format!("{}\n", site.env.clock().now().strftime("%a %b %e %H:%M:%S %Y"));
-    site.files()
-        .replace(&directory.join(".completed"), mark.as_bytes(), 0o644)
-        .map_err(|error| NodeError::io(format!("{url} cannot be marked as built"), &error))?;
+    site.files().replace(&directory.join(".completed"), mark.as_bytes(), 0o644).map_err(|error| {
+        NodeError::write(site.files(), &directory, format!("{url} cannot be marked as built"), &error)
+    })?;
     site.env.tell(format!("Built {url}"));
     Ok(())
 }
@@ -100,8 +100,10 @@ pub async fn build(site: &Site, url: &SoftwareUrl) -> Result<(), NodeError> {
 /// Makes the directory and the profile that names the release's own.
 fn prepare(site: &Site, url: &SoftwareUrl, directory: &Path) -> Result<(), NodeError> {
     let files = site.files();
-    let failed =
-        |error| NodeError::io(format!("the directory {} cannot be made", directory.display()), &error);
+    let failed = |error| {
+        let what = format!("the directory {} cannot be made", directory.display());
+        NodeError::write(files, directory, what, &error)
+    };
     let hash = release_hash(url);
     safe::directory(files, &site.settings.software_root, &[&hash], 0o755).map_err(failed)?;
     safe::directory(files, directory, &["extends-cache"], 0o755).map_err(failed)?;

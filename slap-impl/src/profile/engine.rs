@@ -166,7 +166,8 @@ pub async fn bootstrap(env: &Env, settings: Settings) -> Result<PathBuf, RecipeE
     let program = env.context().executable.display().to_string().replace('\'', "'\\''");
     let content = format!("#!/bin/sh\nexec '{program}' buildout \"$@\"\n");
     env.files().replace(&script, content.as_bytes(), 0o777 & !settings.umask).map_err(|error| {
-        RecipeError::new(format!("{} cannot be written: {error}", script.display())).during("Bootstrapping")
+        let what = format!("{} cannot be written", script.display());
+        RecipeError::write(env.files(), &script, what, &error).during("Bootstrapping")
     })?;
     Ok(script)
 }
@@ -236,8 +237,13 @@ fn lock(env: &Env, directory: &Path) -> Result<Box<dyn crate::env::Lock>, Recipe
         Ok(Some(lock)) => Ok(lock),
         Ok(None) => Err(RecipeError::new(format!("another buildout runs in {}", directory.display()))
             .hint(format!("it holds {}; try again when it has ended", path.display()))),
-        Err(error) => Err(RecipeError::new(format!("{} cannot be locked: {error}", path.display()))
-            .hint("the buildout directory must exist and be writable")),
+        Err(error) => Err(RecipeError::write(
+            env.files(),
+            &path,
+            format!("{} cannot be locked", path.display()),
+            &error,
+        )
+        .hint("the buildout directory must exist and be writable")),
     }
 }
 
@@ -289,7 +295,7 @@ async fn make_directories(evaluation: &Evaluation) -> Result<(), RecipeError> {
             continue;
         }
         files.create_directory(&path, 0o777 & !evaluation.umask).map_err(|error| {
-            RecipeError::new(format!("directory {} cannot be made: {error}", path.display()))
+            RecipeError::write(files, &path, format!("directory {} cannot be made", path.display()), &error)
                 .at(evaluation.place("buildout", Some(option)))
                 .section("buildout")
         })?;
@@ -441,10 +447,11 @@ impl Changes<'_> {
         let Some(journal) = self.journal.as_ref().filter(|_| !paths.is_empty()) else { return Ok(()) };
         journal.note(&self.evaluation.env, part, paths).map_err(|error| {
             self.remove(paths.split('\n').map(str::to_owned));
-            RecipeError::new(format!("what was installed cannot be noted: {error}"))
+            let env = &self.evaluation.env;
+            let path = &self.evaluation.directory;
+            RecipeError::write(env.files(), path, "what was installed cannot be noted", &error)
                 .at(self.evaluation.place(part, None))
                 .section(part)
-                .hint("is the disk full?")
         })
     }
 

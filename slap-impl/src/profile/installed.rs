@@ -167,8 +167,8 @@ pub fn read(env: &Env, path: &Path) -> Result<Installed, RecipeError> {
 pub fn save(env: &Env, path: &Path, installed: &Installed, mode: u32) -> Result<(), RecipeError> {
     let files = env.files();
     let failed = |error: io::Error| {
-        RecipeError::new(format!("the installed file {} cannot be written: {error}", path.display()))
-            .hint("is its directory writable, and the disk not full?")
+        let what = format!("the installed file {} cannot be written", path.display());
+        RecipeError::write(files, path, what, &error).hint("is its directory writable?")
     };
     if installed.parts.is_empty() && installed.develop_eggs.is_empty() {
         return match files.remove_file(path) {

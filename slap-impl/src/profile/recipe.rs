@@ -9,11 +9,11 @@
 //! Values are texts, as in the profile. A typed value is the text `!py!` followed by a Python literal; it
 //! is read and written with the functions of `literal`.
 
-use crate::env::{Env, LocalFuture};
+use crate::env::{Env, Files, LocalFuture, room};
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -231,6 +231,12 @@ impl RecipeError {
     /// An error without a place.
     pub fn new(message: impl Into<String>) -> RecipeError {
         RecipeError { message: message.into(), place: None, section: None, hint: None, during: Vec::new() }
+    }
+
+    /// An error while something was written at a path: a full disk is called so, with a hint.
+    pub fn write(files: &dyn Files, path: &Path, what: impl fmt::Display, error: &io::Error) -> RecipeError {
+        let (reason, hint) = room::reason(files, path, error);
+        RecipeError { hint: hint.map(str::to_owned), ..RecipeError::new(format!("{what}: {reason}")) }
     }
 
     /// Sets the place, unless an inner one is known.

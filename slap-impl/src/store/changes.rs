@@ -1,6 +1,9 @@
 //! Writing computers, partitions and supplies. Each of these runs inside the transaction of one write.
 
-use super::rows::{Address, Partition};
+use super::{
+    computers::{note_vacancy, sort_key},
+    rows::{Address, Partition},
+};
 use crate::vocabulary::{ComputerId, PartitionId, SoftwareUrl, SupplyState};
 use rusqlite::Connection;
 
@@ -13,11 +16,11 @@ pub fn upsert_computer(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO computer (reference, address, netmask, revision) VALUES (?1, ?2, ?3, 1)
+            "INSERT INTO computer (reference, address, netmask, revision, sort_key) VALUES (?1, ?2, ?3, 1, ?4)
             ON CONFLICT (reference) DO UPDATE SET address = excluded.address, netmask = excluded.netmask
             WHERE address <> excluded.address OR netmask <> excluded.netmask",
         )?
-        .execute((reference, address, netmask))
+        .execute((reference, address, netmask, sort_key(reference.as_str())))
         .map(drop)
 }
 
@@ -26,6 +29,21 @@ pub fn bump_revision(connection: &Connection, computer: &ComputerId) -> rusqlite
     connection
         .prepare_cached("UPDATE computer SET revision = revision + 1 WHERE reference = ?1")?
         .execute([computer])
+        .map(drop)
+}
+
+/// Notes that what is shown of a partition changed, at its computer's revision.
+pub fn touch_partition(
+    connection: &Connection,
+    computer: &ComputerId,
+    partition: &PartitionId,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE partition SET revision = (SELECT revision FROM computer WHERE reference = ?1)
+            WHERE computer = ?1 AND reference = ?2",
+        )?
+        .execute((computer, partition))
         .map(drop)
 }
 
@@ -60,7 +78,7 @@ pub fn upsert_partition(
             &address.netmask,
         ))?;
     }
-    Ok(())
+    note_vacancy(connection, computer, reference)
 }
 
 /// Marks a partition as no longer part of its computer: it is not given away again, and has no place in the format any more.
@@ -69,8 +87,8 @@ pub fn unlist_partition(connection: &Connection, partition: &Partition) -> rusql
         .prepare_cached(
             "UPDATE partition SET listed = 0, position = 0 WHERE computer = ?1 AND reference = ?2",
         )?
-        .execute((&partition.computer, &partition.reference))
-        .map(drop)
+        .execute((&partition.computer, &partition.reference))?;
+    note_vacancy(connection, &partition.computer, &partition.reference)
 }
 
 /// Removes a partition with its addresses; it must hold no instance. Its computer remembers that its timestamps were used.
@@ -81,7 +99,7 @@ pub fn delete_partition(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE computer SET floor = max(floor, timestamp) FROM partition
+            "UPDATE computer SET floor = max(floor, timestamp), vacancies = vacancies - vacant FROM partition
             WHERE computer.reference = ?1 AND partition.computer = ?1 AND partition.reference = ?2",
         )?
         .execute((computer, reference))?;

@@ -1,6 +1,7 @@
 //! Reading and writing instances: roots, children and shared ones.
 
 use super::{
+    computers::note_vacancy,
     queries::list,
     rows::{INSTANCE_COLUMNS, Instance, Place},
 };
@@ -148,6 +149,27 @@ pub fn host_for(
         .optional()
 }
 
+/// The same on all computers: `first` is looked at first, then the others in their natural order.
+pub fn first_host(
+    connection: &Connection,
+    first: Option<&ComputerId>,
+    release: &SoftwareUrl,
+    software_type: Option<&str>,
+) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached(
+            "SELECT i.number FROM instance AS i
+            JOIN partition AS p ON p.computer = i.computer AND p.reference = i.partition
+            JOIN computer AS c ON c.reference = i.computer
+            WHERE i.release = ?2 AND i.shared = 0 AND i.state <> 'destroyed'
+                AND (?3 IS NULL OR i.software_type = ?3)
+            ORDER BY c.reference IS NOT ?1, c.sort_key, c.reference, p.listed DESC, p.position, p.reference
+            LIMIT 1",
+        )?
+        .query_row((first, release, software_type), |row| row.get(0))
+        .optional()
+}
+
 /// Makes an instance, and gives its number.
 ///
 /// # Errors
@@ -183,7 +205,11 @@ pub fn insert_instance(
             wanted.parameters,
             wanted.state,
         ))?;
-    Ok(connection.last_insert_rowid())
+    let number = connection.last_insert_rowid();
+    if let Some((computer, partition)) = own {
+        note_vacancy(connection, computer, partition)?;
+    }
+    Ok(number)
 }
 
 /// Sets what was asked for of an instance.
@@ -250,5 +276,9 @@ pub fn delete_instance(connection: &Connection, instance: &Instance) -> rusqlite
     connection
         .prepare_cached("UPDATE instance SET host = NULL, connection = '' WHERE host = ?1")?
         .execute([instance.number])?;
-    connection.prepare_cached("DELETE FROM instance WHERE number = ?1")?.execute([instance.number]).map(drop)
+    connection.prepare_cached("DELETE FROM instance WHERE number = ?1")?.execute([instance.number])?;
+    match instance.partition() {
+        Some((computer, partition)) => note_vacancy(connection, computer, partition),
+        None => Ok(()),
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! * `schema`: numbered migrations, and whose database a file is: [`open`]
 //! * `rows`: what a row is, typed
-//! * `queries`: reading computers, partitions and supplies; `changes`: writing them. Every SELECT of several rows is ordered
+//! * `computers`: reading computers, and where there is room; `queries`: reading partitions and supplies; `changes`: writing all
+//!   three. Every SELECT of several rows is ordered
 //! * `instances`: reading and writing instances
 //! * `forwarded`: what was passed on to other masters
 //! * `releases`: where local releases stand, and settings that outlive a master
@@ -12,6 +13,7 @@
 //! No clock and no randomness stand in SQL: times come in as microseconds since 1970.
 
 mod changes;
+mod computers;
 mod forwarded;
 mod instances;
 mod journal;
@@ -22,17 +24,21 @@ mod schema;
 mod status;
 
 pub use changes::{
-    bump_revision, delete_partition, delete_supply, renew_timestamp, unlist_partition, upsert_computer,
-    upsert_partition, upsert_supply,
+    bump_revision, delete_partition, delete_supply, renew_timestamp, touch_partition, unlist_partition,
+    upsert_computer, upsert_partition, upsert_supply,
+};
+pub use computers::{
+    computer, computers, count_computers, first_computers, first_free_partition, free_partition, occupancy,
+    sort_key,
 };
 pub use forwarded::{ForwardedFor, count_forwarded, delete_forwarded, forwarded, insert_forwarded};
 pub use instances::{
-    Wanted, count_hosted, delete_instance, descendants, has_children, host_for, hosted, insert_instance,
-    instance, instance_titled, instances, listed_shared, roots, set_connection, set_host, set_state,
-    set_title, shared_instance, update_instance,
+    Wanted, count_hosted, delete_instance, descendants, first_host, has_children, host_for, hosted,
+    insert_instance, instance, instance_titled, instances, listed_shared, roots, set_connection, set_host,
+    set_state, set_title, shared_instance, update_instance,
 };
 pub use journal::{JournalEntry, append_journal, journal_after, journal_ends};
-pub use queries::{computer, computers, free_partition, partition, partitions, supplies, supply};
+pub use queries::{count_supplies, partition, partition_revisions, partitions, supplies, supply};
 pub use releases::{
     instances_of, local_releases, move_supply, set_release, set_setting, setting, supplies_of,
 };

@@ -8,11 +8,12 @@ use std::{fmt, path::Path, rc::Rc};
 const APPLICATION_ID: i64 = 0x736c_6170;
 
 /// The numbered migrations; a database of version N has had the first N of them.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_cloud.sql"),
     include_str!("migrations/0002_trees.sql"),
     include_str!("migrations/0003_floor.sql"),
-    include_str!("migrations/0004_forwarded.sql"),
+    include_str!("migrations/0004_vacancy.sql"),
+    include_str!("migrations/0005_forwarded.sql"),
 ];
 
 /// The version of a database that this program writes.
@@ -148,6 +149,9 @@ fn migrate_to(connection: &Connection, identity: &str, target: u32) -> rusqlite:
     for sql in MIGRATIONS.iter().take(target as usize).skip(version as usize) {
         connection.execute_batch(sql)?;
     }
+    if version < 4 && target >= 4 {
+        super::computers::set_sort_keys(connection)?;
+    }
     connection.execute("INSERT OR IGNORE INTO setting (name, value) VALUES ('identity', ?1)", [identity])?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", target.max(version))
@@ -174,8 +178,9 @@ mod tests {
             older
                 .execute_batch(
                     "INSERT INTO computer (reference, address, netmask, revision) VALUES ('COMP-1', '', '', 7);
-                    INSERT INTO partition VALUES ('COMP-1', 'slappart0', 0, 1, 5);
-                    INSERT INTO partition VALUES ('COMP-1', 'slappart1', 3, 0, 5);
+                    INSERT INTO partition (computer, reference, position, listed, timestamp)
+                    VALUES ('COMP-1', 'slappart0', 0, 1, 5), ('COMP-1', 'slappart1', 3, 0, 5),
+                        ('COMP-1', 'slappart2', 1, 1, 0);
                     INSERT INTO access_status VALUES ('COMP-1', 'partition', 'slappart0', '#access', '', 1, 1, '', 5);",
                 )
                 .unwrap();
@@ -215,6 +220,11 @@ mod tests {
                 .unwrap();
             let expected = if version < 3 { 0 } else { 3 };
             assert_eq!((floor, unlisted), (0, expected), "from {version}");
+            if version < 4 {
+                let free =
+                    crate::store::first_free_partition(&older).unwrap().map(|(_, name)| name.to_string());
+                assert_eq!(free.as_deref(), Some("slappart2"), "from {version}");
+            }
         }
     }
 

@@ -2,21 +2,24 @@
 //! `loads`).
 //!
 //! [`Value`] is what such a document means; [`encode`] writes the same bytes as Python; [`decode`] reads, and
-//! refuses what Python would expand or import: DOCTYPE, entities, other classes. `reader.rs` holds the reader.
+//! refuses what Python would expand or import: DOCTYPE, entities, other classes. `reader.rs` holds the reader, `writer.rs` what
+//! writes: also a document in pieces, some of which were written before.
 //!
 //! Two quirks: text is escaped twice, once by the marshaller and once as XML, while a reader takes once or twice
 //! escaped text; and a list, dictionary or object may come again as a `<reference>`, which is read as a copy.
 
 mod number;
 mod reader;
+mod writer;
 
 pub(super) use reader::resolve;
 pub use reader::{DOCUMENT_BYTES_MAX, MarshalError, decode};
+pub use writer::{Writer, encode};
 
 pub use crate::vocabulary::float_repr as python_float;
 
 use crate::vocabulary::text_repr;
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 /// How deep elements may be nested.
 pub const DEPTH_MAX: usize = 64;
@@ -219,102 +222,6 @@ fn write_items(items: &[Value], open: &str, close: &str, out: &mut String) -> Op
 impl From<&str> for Value {
     fn from(text: &str) -> Value {
         Value::text(text)
-    }
-}
-
-/// The document of `value`, byte for byte what `slapos.util.dumps` writes: no declaration, ids counted from i2,
-/// dictionaries sorted, everything that is not ASCII as a numeric reference.
-pub fn encode(value: &Value) -> String {
-    let mut writer = Writer { out: String::from("<marshal>"), last_id: 1 };
-    writer.value(value);
-    writer.out.push_str("</marshal>");
-    writer.out
-}
-
-struct Writer {
-    out: String,
-    last_id: usize,
-}
-
-impl Writer {
-    fn value(&mut self, value: &Value) {
-        match value {
-            Value::None => self.out.push_str("<none/>"),
-            Value::Bool(value) => self.leaf("bool", if *value { "1" } else { "0" }),
-            Value::Int(value) => self.leaf(number::integer_element(*value), &value.to_string()),
-            Value::Float(value) => self.leaf("float", &python_float(*value)),
-            Value::Text(text) => self.text(text),
-            Value::List(items) => {
-                let start = self.start("list");
-                self.items("list", &start, items);
-            }
-            Value::Tuple(items) => self.items("tuple", "<tuple", items),
-            Value::Dictionary(items) => self.dictionary(items),
-            Value::Object(object) => {
-                let start = self.start("object");
-                let class = object.class.as_str();
-                self.out.push_str(&format!("{start} module=\"{MODULE}\" class=\"{class}\">"));
-                self.items("tuple", "<tuple", &object.arguments);
-                self.dictionary(&object.attributes);
-                self.out.push_str("</object>");
-            }
-        }
-    }
-
-    /// The beginning of an element with the next id.
-    fn start(&mut self, element: &str) -> String {
-        self.last_id += 1;
-        format!("<{element} id=\"i{}\"", self.last_id)
-    }
-
-    fn leaf(&mut self, element: &str, content: &str) {
-        self.out.push_str(&format!("<{element}>{content}</{element}>"));
-    }
-
-    fn items(&mut self, element: &str, start: &str, items: &[Value]) {
-        self.out.push_str(start);
-        if items.is_empty() {
-            self.out.push_str("/>");
-            return;
-        }
-        self.out.push('>');
-        for item in items {
-            self.value(item);
-        }
-        self.out.push_str(&format!("</{element}>"));
-    }
-
-    fn dictionary(&mut self, items: &Dictionary) {
-        let start = self.start("dictionary");
-        self.out.push_str(&start);
-        if items.is_empty() {
-            self.out.push_str("/>");
-            return;
-        }
-        self.out.push('>');
-        for (key, value) in items {
-            self.text(key);
-            self.value(value);
-        }
-        self.out.push_str("</dictionary>");
-    }
-
-    fn text(&mut self, text: &str) {
-        self.out.push_str("<string>");
-        for character in text.chars() {
-            match character {
-                '<' => self.out.push_str("&amp;lt;"),
-                '>' => self.out.push_str("&amp;gt;"),
-                '&' => self.out.push_str("&amp;amp;"),
-                '\t' | '\n' | ' '..='\x7f' => self.out.push(character),
-                // Writing to a String cannot fail.
-                other => {
-                    let _ =
-                        write!(self.out, "&#{};", u32::from(if is_xml(other) { other } else { '\u{fffd}' }));
-                }
-            }
-        }
-        self.out.push_str("</string>");
     }
 }
 

@@ -11,7 +11,7 @@ pub use elsewhere::{Forwarded, StandIn};
 use super::{
     fields::{Fields, dictionary, parameters},
     instance_xml::Parameters,
-    marshal::{Class, Dictionary, MarshalError, Object, Value},
+    marshal::{Class, Dictionary, MarshalError, Object, Value, Writer},
 };
 use crate::vocabulary::{ComputerId, PartitionId, RequestedState, SoftwareUrl, SupplyState};
 
@@ -143,6 +143,30 @@ pub const RESERVED_PARAMETERS: [&str; 10] = [
 ];
 
 impl Computer {
+    /// The document of a computer that has partitions, each of which `partition` writes in its turn.
+    pub fn write(
+        computer_id: &ComputerId,
+        software_releases: &[SoftwareRelease],
+        bytes: usize,
+        mut partitions: impl FnMut(&mut Writer),
+    ) -> String {
+        let mut writer = Writer::new();
+        writer.reserve(bytes);
+        writer.begin_object(Class::Computer, &[text(computer_id)]);
+        writer.begin("dictionary");
+        writer.text("_computer_id");
+        writer.value(&text(computer_id));
+        writer.text("_computer_partition_list");
+        writer.begin("list");
+        partitions(&mut writer);
+        writer.end("list");
+        writer.text("_software_release_list");
+        writer.value(&Value::List(software_releases.iter().map(SoftwareRelease::to_value).collect()));
+        writer.end("dictionary");
+        writer.end("object");
+        writer.finish()
+    }
+
     /// As it is written.
     pub fn to_value(&self) -> Value {
         let releases = self.software_releases.iter().map(SoftwareRelease::to_value).collect();

@@ -9,6 +9,8 @@ use serde_json::{Map, Value as Json};
 
 /// Lines of an error's log that are shown.
 const LOG_LINES_MAX: usize = 12;
+/// First lines of errors that do not say what is wrong.
+const EMPTY_WORDS: [&str; 2] = ["#error", "#error while instanciating"];
 
 /// What kind of report it was; it stands at the beginning of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,13 +85,18 @@ impl AccessStatus {
         StatusKind::of(&self.text)
     }
 
-    /// The report for a person: its text, with the last lines of the log instead of the excerpt of it that is in the text.
+    /// The report for a person: its text, with the first line of the log, which says what failed, and the last ones instead of the excerpt
+    /// of it that is in the text.
     pub fn described(&self) -> String {
         let lines: Vec<&str> = self.log.lines().filter(|line| !line.trim().is_empty()).collect();
         if lines.is_empty() {
             return self.text.clone();
         }
-        let last = lines[lines.len().saturating_sub(LOG_LINES_MAX)..].join("\n");
+        let last = if lines.len() > LOG_LINES_MAX {
+            format!("{}\n...\n{}", lines[0], lines[lines.len() - LOG_LINES_MAX..].join("\n"))
+        } else {
+            lines.join("\n")
+        };
         let what = match self.text.split_once(": ") {
             Some((what, excerpt)) if self.log.contains(excerpt.trim()) => what,
             _ => &self.text,
@@ -97,12 +104,14 @@ impl AccessStatus {
         format!("{what}\n{last}")
     }
 
-    /// The first line of what [`AccessStatus::described`] says, and the error that a log ends with.
+    /// The first line of what [`AccessStatus::described`] says, and the error that a log ends with; without one, and where the first
+    /// line says only that something failed, the line after it.
     pub fn in_brief(described: &str) -> String {
         let mut lines = described.lines().map(str::trim).filter(|line| !line.is_empty());
         let first = lines.next().unwrap_or_default();
-        match lines.rfind(|line| line.starts_with("Error")) {
-            Some(error) => format!("{first}: {error}"),
+        let next = lines.clone().next().filter(|_| EMPTY_WORDS.contains(&first.trim_end_matches(':')));
+        match lines.rfind(|line| line.starts_with("Error")).or(next) {
+            Some(more) => format!("{}: {more}", first.trim_end_matches(':')),
             None => first.to_owned(),
         }
     }
@@ -236,6 +245,22 @@ mod tests {
         check("#access ok", "", "#access ok");
         check("#error while instanciating: b", "a\n\nb\n", "#error while instanciating\na\nb");
         check("#error while installing /x", "why", "#error while installing /x\nwhy");
+        let many: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+        let expected = format!("#error\n0\n...\n{}", many[8..].join("\n"));
+        check("#error", &many.join("\n"), &expected);
+    }
+
+    #[test]
+    fn a_line_in_brief_says_what_is_wrong() {
+        let check = |described: &str, expected: &str| assert_eq!(AccessStatus::in_brief(described), expected);
+        check("", "");
+        check("its node did not report yet", "its node did not report yet");
+        check("#error while instanciating", "#error while instanciating");
+        check("#error while instanciating\n\n  b exited\nlog", "#error while instanciating: b exited");
+        check("#error:\nb", "#error: b");
+        check("#error while instanciating\na\nError: b\n", "#error while instanciating: Error: b");
+        check("#error while installing /x\nwhy", "#error while installing /x");
+        check("promise page failed: gone\n#error", "promise page failed: gone");
     }
 
     #[test]

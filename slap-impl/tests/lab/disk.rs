@@ -40,13 +40,21 @@ set -u
 slap=$1 place=$2 program=$3
 mount -t tmpfs -o size=$((program + 64000))k,nr_inodes=12 tmpfs "$place" || exit 77
 step() { name=$1; shift; said=$("$@" 2>&1); code=$?; echo "$name $code $said" | tr '\n' ' '; echo; }
-export SLAP_LAB=$place/lab
+export SLAP_LAB=$place/lab SLAPOS_CLIENT_CONFIGURATION=$place/lab/slapos-client.cfg
 step few "$slap" lab up --nodes 1 --timeout 20s
 step left ls -A "$place"
 mount -o remount,nr_inodes=4000 "$place"
 step up "$slap" lab up --nodes 1 --timeout 60s
 number=0
 while touch "$place/fill-$number"; do number=$((number + 1)); done 2>/dev/null
+step status "$slap" lab status
+step wait "$slap" lab wait --timeout 1s
+step upfull "$slap" lab up --timeout 100s
+release=$(echo "$place"/lab/releases/*/software.cfg)
+"$slap" request other "$release" --node computer_guid=COMP-1 > /dev/null 2>&1
+number=0
+until "$slap" lab logs COMP-1 | grep -q "slappart1.*cannot be" || [ $number = 300 ]; do number=$((number + 1)); sleep 0.1; done
+step node "$slap" lab logs COMP-1
 step kill "$slap" lab kill keeper
 step full "$slap" lab up --nodes 2 --timeout 20s
 rm "$place"/fill-*
@@ -63,6 +71,10 @@ fn a_disk_without_inodes_is_called_so() {
     check(&said, "few", 1, &[&path, "no inode", "hint: "]);
     assert!(said.contains("\nleft 0  \n"), "nothing half-made is left:\n{said}");
     check(&said, "up", 0, &[]);
+    check(&said, "status", 1, &["disk", "inode", "left", &path, "hint: "]);
+    check(&said, "wait", 3, &["the disk: full: ", "inode", &path, "hint: "]);
+    check(&said, "upfull", 1, &["inode", &path, "hint: "]);
+    check(&said, "node", 0, &["slappart1", "cannot be", "no inode left", "hint: "]);
     check(&said, "full", 1, &[&path, "no inode", "hint: "]);
     check(&said, "room", 0, &[]);
     check(&said, "down", 0, &[]);
@@ -92,7 +104,7 @@ fn a_full_disk_is_named_and_room_is_used_at_once() {
 }
 
 /// Runs a script with the program, a place to mount a disk, and the program's size in KiB. What it said, and the place.
-fn run(lab: &TestLab, script: &str) -> Option<(String, PathBuf)> {
+pub(crate) fn run(lab: &TestLab, script: &str) -> Option<(String, PathBuf)> {
     let place = lab.beside("place");
     fs::create_dir(&place).unwrap();
     let program = assert_cmd::cargo::cargo_bin!("slap");
@@ -115,8 +127,9 @@ fn run(lab: &TestLab, script: &str) -> Option<(String, PathBuf)> {
     Some((String::from_utf8_lossy(&output.stdout).into_owned(), place))
 }
 
+/// The step ended with that code, and named all of these.
 #[track_caller]
-fn check(said: &str, step: &str, code: i32, named: &[&str]) {
+pub(crate) fn check(said: &str, step: &str, code: i32, named: &[&str]) {
     let line = said.lines().find(|line| line.starts_with(&format!("{step} ")));
     let line = line.unwrap_or_else(|| panic!("no step {step}:\n{said}"));
     assert!(line.starts_with(&format!("{step} {code} ")), "{line}\n{said}");

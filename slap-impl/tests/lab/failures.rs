@@ -78,6 +78,13 @@ fn a_broken_release_is_named_and_recovers_when_repaired() {
     let wait = lab.fails(3, &["lab", "wait", "--timeout", "1s"]);
     assert!(wait.contains("no.such:recipe"), "{wait}");
     each_place_says(&lab, "later", &release, &["no.such:recipe"]);
+    // The log's end begins with the whole line of the last run.
+    let info = until("it is said that the release is not built", || {
+        let text = lab.slap(&["service", "info", "later"]).stderr;
+        text.contains("Software Release").then_some(text)
+    });
+    let first = info.split(".software.log:\n").nth(1).unwrap_or_else(|| panic!("{info}"));
+    assert!(first.trim_start().starts_with("--- 2"), "{info}");
     assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200, "the rest goes on");
 
     fs::write(&release, software_profile()).unwrap();
@@ -114,6 +121,13 @@ fn a_failing_promise_is_red_until_it_is_kept() {
         lab.release("promising", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
     supply_and_request(&lab, "worker", &release);
     each_place_says(&lab, "worker", &release, &["checked", "no witness came"]);
+    until("the status has a hint, and the promise's log", || {
+        let status = lab.slap(&["lab", "status"]);
+        let hint = format!("`slap lab logs --dir {} COMP-1/slappart0`", lab.directory().display());
+        let (_, log) = status.stdout.split_once("/promise/log/checked.log\n")?;
+        let has_line = log.lines().next().is_some_and(|line| line.contains("no witness came"));
+        (status.code == 0 && has_line && status.stderr.contains(&hint)).then_some(())
+    });
     fs::write(&witness, "").unwrap();
     lab.ok(&["wait", "worker", "--for", "green", "--timeout", "120s"]);
 }
@@ -137,6 +151,14 @@ fn a_service_that_exits_at_once_is_named_and_does_not_loop() {
     let started = count();
     assert!((1..=6).contains(&started), "{started} starts");
     each_place_says(&lab, "worker", &release, &["worker", "exited with 7", "I give up"]);
+    let status = lab.slap(&["lab", "status"]);
+    assert!(status.stderr.contains("hint: nodes try again by themselves"), "{status:?}");
+    // The line that says what is waited for says what failed.
+    for words in [&["wait", "worker", "--timeout", "1s"][..], &["lab", "wait", "--timeout", "1s"]] {
+        let wait = lab.fails(3, words);
+        let line = wait.lines().next().unwrap_or_default();
+        assert!(line.contains("#error while instanciating: ") && line.contains("worker"), "{wait}");
+    }
 }
 
 #[test]
@@ -178,8 +200,9 @@ fn a_master_that_is_down_is_said_to_be_down_and_services_stay() {
         let done = look(&lab, place, "hello-1", &release);
         let text = format!("{}{}", done.stdout, done.stderr);
         assert!(done.code != 0 && text.contains(&master) && text.contains("offline"), "{place}: {done:?}");
-        assert!(text.contains("hint:"), "{place}: {done:?}");
+        assert!(text.contains("hint:") && text.contains("slap lab up --dir "), "{place}: {done:?}");
     }
+    assert!(done.stderr.contains(&format!("`slap lab up --dir {}`", lab.directory().display())), "{done:?}");
     let wait = lab.fails(3, &["lab", "wait", "--timeout", "1s"]);
     assert!(wait.contains("the master at") && wait.contains(&master), "{wait}");
     assert_eq!(get(&url).unwrap().0, 200, "services stay");
@@ -316,5 +339,37 @@ fn up_does_not_wait_for_a_release_that_cannot_be_built() {
     supply_and_request(&lab, "later", &release);
     let up = lab.fails(1, &["lab", "up", "--timeout", "110s"]);
     assert!(up.contains("failed again and again") && up.contains(&release), "{up}");
+    assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
+}
+
+/// What is acknowledged must be found again: not in a file that nobody can open any more.
+#[test]
+fn a_master_whose_database_was_removed_takes_nothing_and_says_so() {
+    let lab = TestLab::up(1);
+    let url = lab.url("hello-1");
+    let release = lab.first_release();
+    fs::remove_dir_all(lab.directory().join("master")).unwrap();
+    let database = lab.directory().join("master/proxy.db").display().to_string();
+    let removed = format!("{database}: the database's file was removed");
+    for words in [
+        &["request", "second", &release, "--node", "computer_guid=COMP-1"][..],
+        &["supply", &release, "COMP-1"],
+        &["service", "list"],
+        &["lab", "up", "--timeout", "110s"],
+    ] {
+        let told = lab.fails(1, words);
+        assert!(told.contains(&removed) && told.contains("hint: "), "{words:?}: {told}");
+    }
+    let status = lab.slap(&["lab", "status"]);
+    assert!(status.code == 1 && status.stdout.contains(&removed), "{status:?}");
+    let wait = lab.fails(3, &["lab", "wait", "--timeout", "200ms"]);
+    assert!(wait.contains(&removed), "{wait}");
+    assert_eq!(get(&url).unwrap().0, 200, "services stay");
+    // As the hint says: it is given up.
+    lab.ok(&["lab", "down"]);
+    lab.ok(&["lab", "up", "--timeout", "110s"]);
+    assert!(lab.instance("hello-1").is_none(), "it is lost");
+    supply_and_request(&lab, "hello-1", &release);
+    lab.ok(&["wait", "hello-1", "--timeout", "110s"]);
     assert_eq!(get(&lab.url("hello-1")).unwrap().0, 200);
 }

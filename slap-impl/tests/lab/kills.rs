@@ -139,9 +139,15 @@ fn up_resumes_what_stands_still_and_looks_do_not_hang() {
     let lab = TestLab::up(1);
     lab.ok(&["lab", "pause", "master"]);
     let status = lab.slap(&["lab", "status"]);
-    assert!(status.code == 1 && status.stdout.contains("does not answer"), "{status:?}");
+    assert!(status.code == 1 && status.stdout.contains(" paused: it answers nobody"), "{status:?}");
+    assert!(
+        status.stderr.contains("hint: ") && status.stderr.contains("resumes what is paused"),
+        "{status:?}"
+    );
     let wait = lab.fails(3, &["lab", "wait", "--timeout", "1s"]);
-    assert!(wait.contains("the master at"), "{wait}");
+    // In a line of its own at once, and in the end.
+    assert!(wait.starts_with("            the master at ") && wait.contains(" paused: it answers"), "{wait}");
+    assert_eq!(wait.matches(" paused: it answers nobody").count(), 2, "{wait}");
     for target in ["keeper", "agent/COMP-1", "supervisor/COMP-1"] {
         lab.ok(&["lab", "pause", target]);
     }

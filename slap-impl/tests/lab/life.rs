@@ -84,7 +84,8 @@ fn down_leaves_nothing_and_may_be_repeated() {
         lab.ok(&["lab", "down"]);
         assert!(processes_of(&lab.directory()).is_empty());
         lab.ok(&["lab", "down"]);
-        lab.ok(&["lab", "up"]);
+        let up = lab.slap(&["lab", "up"]);
+        assert!(up.code == 0 && !up.stderr.contains("#error"), "nothing failed: {up:?}");
         // At once: `up` has said that all is green.
         for title in ["hello-1", "hello-2"] {
             let page = get(&lab.url(title));

@@ -14,6 +14,7 @@ mod failures;
 mod kills;
 mod life;
 mod lives;
+mod pieces;
 mod places;
 mod settings;
 mod support;

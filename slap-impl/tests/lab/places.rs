@@ -1,6 +1,9 @@
 //! Which directory is a lab's, and whose: nothing else is taken down, removed, or started in.
 
-use crate::support::{TestLab, get, processes_of, until};
+use crate::{
+    disk,
+    support::{TestLab, get, processes_of, until},
+};
 use std::{
     fs,
     io::Write,
@@ -137,7 +140,8 @@ fn a_lab_whose_address_was_taken_says_where_it_moves() {
     let before = lab.status()["master_url"].as_str().unwrap().trim_start_matches("http://").to_owned();
     lab.ok(&["lab", "down"]);
     let taken = std::net::TcpListener::bind(&before).unwrap();
-    let up = lab.slap(&["lab", "up", "--timeout", "60s"]);
+    // Also to one who asked for no steps: pages and the master are elsewhere.
+    let up = lab.slap(&["lab", "up", "--quiet", "--timeout", "60s"]);
     let after = lab.status()["master_url"].as_str().unwrap().trim_start_matches("http://").to_owned();
     assert!(before != after && up.code == 0, "{up:?}");
     assert!(up.stderr.contains(&format!("{before} is taken: the master moves to {after}")), "{up:?}");
@@ -212,4 +216,31 @@ fn an_interrupted_up_in_the_foreground_takes_the_lab_down() {
     let told: Vec<String> = lines.map_while(Result::ok).collect();
     assert_eq!(code, Some(130), "{told:?}");
     assert!(lab.processes(&[]).is_empty(), "{told:?}");
+}
+
+#[test]
+fn what_keeps_a_lab_from_being_started_is_named() {
+    let lab = TestLab::up_empty(1, 1);
+    lab.ok(&["lab", "down"]);
+    let log = lab.directory().join("log/keeper.log");
+    fs::remove_file(&log).unwrap();
+    fs::create_dir(&log).unwrap();
+    let up = lab.fails(1, &["lab", "up", "--timeout", "20s"]);
+    assert!(up.contains(&format!("started: {}: ", log.display())) && up.contains("\nhint: "), "{up}");
+    fs::remove_dir(&log).unwrap();
+    lab.ok(&["lab", "up", "--timeout", "60s"]);
+}
+
+/// A machine whose /dev/null is gone.
+const NOWHERE: &str = r#"
+mount -t tmpfs tmpfs /dev || exit 77
+said=$("$1" lab up --dir "$2/lab" --timeout 20s 2>&1)
+echo "up $? $said" | tr '\n' ' '
+"#;
+
+#[test]
+fn a_machine_without_dev_null_is_told_so() {
+    let lab = TestLab::new();
+    let Some((said, _)) = disk::run(&lab, NOWHERE) else { return };
+    disk::check(&said, "up", 1, &["started: /dev/null: No such file", "hint: "]);
 }

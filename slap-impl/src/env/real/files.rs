@@ -19,10 +19,18 @@ pub(super) struct RealFiles;
 
 /// An flock; the descriptor is closed on exec, so no child keeps it.
 pub(super) struct FileLock {
-    _file: File,
+    file: File,
+    path: PathBuf,
 }
 
-impl Lock for FileLock {}
+impl Lock for FileLock {
+    fn is_in_place(&self) -> bool {
+        match (self.file.metadata(), fs::symlink_metadata(&self.path)) {
+            (Ok(own), Ok(found)) => (own.dev(), own.ino()) == (found.dev(), found.ino()),
+            _ => false,
+        }
+    }
+}
 
 /// Takes the lock of `path`, without waiting for it.
 pub(super) fn try_lock(path: &Path) -> io::Result<Option<FileLock>> {
@@ -34,7 +42,7 @@ pub(super) fn try_lock(path: &Path) -> io::Result<Option<FileLock>> {
         .custom_flags(nofollow())
         .open(path)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(FileLock { _file: file })),
+        Ok(()) => Ok(Some(FileLock { file, path: path.to_owned() })),
         Err(fs::TryLockError::WouldBlock) => Ok(None),
         Err(fs::TryLockError::Error(error)) => Err(error),
     }

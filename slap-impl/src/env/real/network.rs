@@ -81,6 +81,10 @@ impl Listener for Unix {
     fn address(&self) -> Address {
         Address::Unix(self.path.clone())
     }
+
+    fn is_in_place(&self) -> bool {
+        inode(&self.path) == Some(self.file)
+    }
 }
 
 impl Drop for Unix {

@@ -54,9 +54,10 @@ impl Processes for RealProcesses {
         let mark = if ends_group { Some(orphans::mark(&mut variables)?) } else { None };
         started.env_clear().envs(&variables).current_dir(&command.directory);
         let held = command.start == Start::Held;
-        started.stdin(if held { Stdio::piped() } else { Stdio::null() });
+        started.stdin(if held { Stdio::piped() } else { null()? });
         let Redirected { capture, output } = redirect(&mut started, &command.output)?;
-        let mut child = orphans::spawn(&mut started)?;
+        let mut child =
+            orphans::spawn(&mut started).map_err(|error| named(Path::new(started.get_program()), &error))?;
         drop(started);
         let pid = child.id();
         // Nobody but this process can reap the child, so its number cannot be another's yet.
@@ -270,7 +271,7 @@ struct Redirected {
 fn redirect(started: &mut process::Command, output: &Output) -> io::Result<Redirected> {
     match output {
         Output::Null => {
-            started.stdout(Stdio::null()).stderr(Stdio::null());
+            started.stdout(null()?).stderr(null()?);
         }
         Output::Inherit => {}
         Output::Append(path) => {
@@ -293,6 +294,13 @@ fn redirect(started: &mut process::Command, output: &Output) -> io::Result<Redir
         }
     }
     Ok(Redirected::default())
+}
+
+/// What is read and written where nothing is. It is opened here so that an error names it.
+fn null() -> io::Result<Stdio> {
+    let path = Path::new("/dev/null");
+    let opened = fs::OpenOptions::new().read(true).write(true).open(path);
+    opened.map(Stdio::from).map_err(|error| named(path, &error))
 }
 
 /// Finds out what would fail after the fork, where it could only be told by an exit code.

@@ -5,7 +5,8 @@
 //!
 //! What the contract tests check, here and in the world in memory: a batch is there whole after `commit`, and not at all after
 //! an error or a panic in one write; a discarded write undoes only itself; reads see the last commit and cannot write; a second
-//! opening is refused; opening alone changes nothing, because the file may be somebody else's; what was committed is there after opening again; a file that is no database is an error and stays as it is.
+//! opening is refused; opening alone changes nothing, because the file may be somebody else's; what was committed is there after opening again; a file that is no database is an error and stays as it is. Of real files only: one that was
+//! removed or replaced while it is open takes no batch any more.
 
 use super::files::{self, FileLock};
 use crate::env::{Batch, LocalFuture, Store, StoreError, Stores, Verdict, Write};
@@ -13,9 +14,9 @@ use rusqlite::{Connection, OpenFlags};
 use std::{
     fs::{self, OpenOptions, Permissions},
     io::ErrorKind,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
     sync::mpsc,
     thread,
     time::Duration,
@@ -23,6 +24,15 @@ use std::{
 use tokio::sync::oneshot;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// KiB of pages that the reading connection keeps.
+const READER_CACHE_KIB: i64 = 512;
+/// Prepared statements that a connection keeps: all that the program has. With fewer, each would be prepared again and again.
+const STATEMENTS_KEPT: usize = 128;
+
+/// What is said of a database that is not where it was opened any more.
+const GONE: &str = "the database's file was removed or replaced while it was in use (hint: nothing is read from it or written to it any more; put \
+     a copy back if there is one, and start this program again: in a lab by `slap lab down` and `slap lab up`; without a copy \
+     it starts empty, and all that was in it is lost)";
 
 /// Real SQLite databases.
 pub(super) struct RealStores;
@@ -31,6 +41,7 @@ type Job = (Batch, oneshot::Sender<Result<(), StoreError>>);
 
 struct RealStore {
     reader: Connection,
+    place: Place,
     /// `None` only while it is dropped.
     writer: Option<(mpsc::Sender<Job>, thread::JoinHandle<()>)>,
     // The last one: released only when both connections are closed.
@@ -61,17 +72,20 @@ impl Stores for RealStores {
         if is_prepared {
             prepare(&connection).map_err(named)?;
         }
+        let place = Place::of(path).map_err(|error| fail("cannot be looked at", &error))?;
         let reader = connect(path).map_err(named)?;
         reader.pragma_update(None, "query_only", true).map_err(named)?;
+        // What it reads again and again stands in the system's cache, too.
+        reader.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(named)?;
         let (sender, jobs) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("slap-store".to_owned())
             .spawn({
-                let path = path.to_owned();
-                move || execute(&connection, &jobs, &path, is_prepared)
+                let place = place.clone();
+                move || execute(&connection, &jobs, &place, is_prepared)
             })
             .map_err(|error| fail("no thread to write it", &error))?;
-        Ok(Box::new(RealStore { reader, writer: Some((sender, thread)), _lock: lock }))
+        Ok(Box::new(RealStore { reader, place, writer: Some((sender, thread)), _lock: lock }))
     }
 }
 
@@ -81,11 +95,12 @@ impl Store for RealStore {
             // Left by a query that panicked.
             self.reader.execute_batch("ROLLBACK")?;
         }
+        self.place.check()?;
         // One transaction, so that all statements of a query see the same state.
-        self.reader.execute_batch("BEGIN")?;
+        self.reader.prepare_cached("BEGIN")?.execute([])?;
         let result = query(&self.reader);
         if !self.reader.is_autocommit() {
-            self.reader.execute_batch("ROLLBACK")?;
+            self.reader.prepare_cached("ROLLBACK")?.execute([])?;
         }
         Ok(result?)
     }
@@ -110,6 +125,53 @@ impl Drop for RealStore {
             drop(jobs);
             let _ = thread.join();
         }
+    }
+}
+
+/// Where a database is, and which file that was when it was opened.
+#[derive(Clone)]
+struct Place {
+    path: PathBuf,
+    /// Device and inode.
+    file: (u64, u64),
+}
+
+impl Place {
+    fn of(path: &Path) -> std::io::Result<Place> {
+        let metadata = fs::metadata(path)?;
+        Ok(Place { path: path.to_owned(), file: (metadata.dev(), metadata.ino()) })
+    }
+
+    /// A file that was removed takes writes, which nobody finds again: that is an error.
+    fn check(&self) -> Result<(), StoreError> {
+        match Place::of(&self.path) {
+            Ok(now) if now.file == self.file => Ok(()),
+            // It cannot be seen now, which does not say that it is gone.
+            Err(error) if error.kind() != ErrorKind::NotFound => Ok(()),
+            _ => Err(StoreError { message: format!("{}: {GONE}", self.path.display()), full: false }),
+        }
+    }
+}
+
+/// A database and its write-ahead log, in which a batch stands first.
+struct Places {
+    database: Place,
+    /// `None` until it is there: the first transaction makes it, and it stays as long as the database is open.
+    log: Option<Place>,
+}
+
+impl Places {
+    fn look_for_log(&mut self) {
+        if self.log.is_none() {
+            let mut path = self.database.path.clone().into_os_string();
+            path.push("-wal");
+            self.log = Place::of(Path::new(&path)).ok();
+        }
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        self.database.check()?;
+        self.log.as_ref().map_or(Ok(()), Place::check)
     }
 }
 
@@ -156,18 +218,21 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
 }
 
 /// The writing thread: executes batches until the store is dropped.
-fn execute(connection: &Connection, jobs: &mpsc::Receiver<Job>, path: &Path, is_prepared: bool) {
+fn execute(connection: &Connection, jobs: &mpsc::Receiver<Job>, place: &Place, is_prepared: bool) {
     let mut is_ours = false;
+    let mut places = Places { database: place.clone(), log: None };
+    places.look_for_log();
     while let Ok((batch, answer)) = jobs.recv() {
-        let taken = if is_ours { Ok(()) } else { take_over(connection, path, is_prepared) };
+        let taken = if is_ours { Ok(()) } else { take_over(connection, &place.path, is_prepared) };
         is_ours |= taken.is_ok();
-        let result = taken.and_then(|()| execute_batch(connection, batch));
+        let result = taken.and_then(|()| execute_batch(connection, &mut places, batch));
         if result.is_err() && !connection.is_autocommit() {
             let _ = connection.execute_batch("ROLLBACK");
         }
@@ -176,19 +241,22 @@ fn execute(connection: &Connection, jobs: &mpsc::Receiver<Job>, path: &Path, is_
     }
 }
 
-fn execute_batch(connection: &Connection, batch: Batch) -> Result<(), StoreError> {
+fn execute_batch(connection: &Connection, places: &mut Places, batch: Batch) -> Result<(), StoreError> {
     if !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }
     connection.execute_batch("BEGIN IMMEDIATE")?;
+    places.look_for_log();
     for write in batch {
         execute_write(connection, write)?;
     }
+    // Last of all: an error here undoes the batch.
+    places.check()?;
     Ok(connection.execute_batch("COMMIT")?)
 }
 
 fn execute_write(connection: &Connection, write: Write) -> Result<(), StoreError> {
-    connection.execute_batch("SAVEPOINT slap_write")?;
+    connection.prepare_cached("SAVEPOINT slap_write")?.execute([])?;
     let verdict = catch_unwind(AssertUnwindSafe(|| write(connection))).map_err(|panic| StoreError {
         message: format!("a write panicked: {}", describe(&*panic)),
         full: false,
@@ -197,10 +265,10 @@ fn execute_write(connection: &Connection, write: Write) -> Result<(), StoreError
         let message = "a write ended the batch's transaction".to_owned();
         return Err(StoreError { message, full: false });
     }
-    connection.execute_batch(match verdict {
-        Verdict::Keep => "RELEASE slap_write",
-        Verdict::Discard => "ROLLBACK TO slap_write; RELEASE slap_write",
-    })?;
+    if verdict == Verdict::Discard {
+        connection.prepare_cached("ROLLBACK TO slap_write")?.execute([])?;
+    }
+    connection.prepare_cached("RELEASE slap_write")?.execute([])?;
     Ok(())
 }
 
@@ -317,6 +385,33 @@ mod tests {
             assert!(path.with_file_name("db-wal").exists());
             assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
         });
+    }
+
+    #[test]
+    fn nothing_is_committed_to_a_file_that_is_gone() {
+        for name in ["db", "db-wal"] {
+            for is_replaced in [false, true] {
+                in_store(async |env, path| {
+                    let store = env.stores().open(path).unwrap();
+                    store.commit(vec![sql("CREATE TABLE t (number INTEGER)")]).await.unwrap();
+                    let file = path.with_file_name(name);
+                    fs::rename(&file, path.with_file_name("aside")).unwrap();
+                    if is_replaced {
+                        fs::write(&file, b"").unwrap();
+                    }
+                    let insert = || vec![sql("INSERT INTO t VALUES (1)")];
+                    let error = store.commit(insert()).await.unwrap_err();
+                    assert!(error.message.starts_with(&format!("{}: ", file.display())), "{error}");
+                    assert!(error.message.contains("removed or replaced") && !error.full, "{error}");
+                    let read = store.read(&mut |_| Ok(()));
+                    assert_eq!(read.is_err(), name == "db", "{name}");
+                    // It is the same file again.
+                    fs::rename(path.with_file_name("aside"), &file).unwrap();
+                    store.commit(insert()).await.unwrap();
+                    assert_eq!(numbers(&*store), [1], "{name}: what was refused did not happen");
+                });
+            }
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     vocabulary::{BadId, ComputerId, InstanceTitle, RequestedState},
 };
 use rusqlite::Connection;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Instances that are passed on at most, to all other masters together.
 pub const FORWARDED_MAX: u32 = 10_000;
@@ -69,7 +69,7 @@ fn judge<T>(
     default_computer: Option<&ComputerId>,
     judge: impl FnOnce(&Desk<'_>) -> Decision<T>,
 ) -> rusqlite::Result<Result<T, Refusal>> {
-    let (touched, renewed) = (BTreeSet::new(), BTreeSet::new());
+    let (touched, renewed) = (BTreeMap::new(), BTreeSet::new());
     match judge(&Desk { connection, now: 0, default_computer, touched, renewed }) {
         Ok(found) => Ok(Ok(found)),
         Err(Stop::Refused(refusal)) => Ok(Err(refusal)),
@@ -140,7 +140,7 @@ mod tests {
             Errand { master: "http://a/", title, requester }
         }
         let run = |requester: Option<&Requester>, gone| {
-            let (touched, renewed) = (BTreeSet::new(), BTreeSet::new());
+            let (touched, renewed) = (BTreeMap::new(), BTreeSet::new());
             let mut desk = Desk { connection: &connection, now: 1, default_computer: None, touched, renewed };
             match desk.forwarded(errand(&title, requester), gone) {
                 Ok(_) => 200,

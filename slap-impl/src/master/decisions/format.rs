@@ -10,7 +10,7 @@ use crate::{
     vocabulary::{ComputerId, PartitionId},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Partitions of a computer at most.
 pub const PARTITIONS_MAX: usize = 10_000;
@@ -35,7 +35,7 @@ impl Desk<'_> {
     ) -> Decision {
         check(partitions)?;
         if store::computer(self.connection, computer)?.is_none() {
-            if store::computers(self.connection)?.len() >= COMPUTERS_MAX {
+            if store::count_computers(self.connection)? >= COMPUTERS_MAX {
                 return Err(
                     Refusal::new(403, format!("{COMPUTERS_MAX} computers are registered already")).into()
                 );
@@ -91,10 +91,13 @@ impl Desk<'_> {
         before: &[Partition],
         partitions: &[FormattedPartition],
     ) -> Decision<()> {
+        let before: BTreeMap<&PartitionId, &Partition> =
+            before.iter().map(|partition| (&partition.reference, partition)).collect();
         for (position, partition) in (0..).zip(partitions) {
             let addresses = addresses_of(partition);
             store::upsert_partition(self.connection, computer, &partition.reference, position, &addresses)?;
-            let old = before.iter().find(|old| old.reference == partition.reference);
+            self.touch_partition(computer, &partition.reference);
+            let old = before.get(&partition.reference);
             if old.is_some_and(|old| old.instance.is_some() && old.addresses != addresses) {
                 // The instance stands in its configuration with the old addresses.
                 self.renew(computer, &partition.reference)?;

@@ -86,7 +86,7 @@ impl Desk<'_> {
         if !partition.listed {
             store::delete_partition(self.connection, computer, reference)?;
         }
-        self.touch(computer);
+        self.touch_partition(computer, reference);
         if let Some(root) = instance.root
             && !store::has_children(self.connection, root)?
         {

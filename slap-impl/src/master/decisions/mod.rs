@@ -47,7 +47,10 @@ use crate::{
 };
 use rusqlite::Connection;
 use serde::Serialize;
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// The software type of a request that names none (slapos/slap/slap.py, `DEFAULT_SOFTWARE_TYPE`).
 pub const DEFAULT_SOFTWARE_TYPE: &str = "default";
@@ -135,7 +138,7 @@ pub fn decide(
 ) -> rusqlite::Result<Written<Decided>> {
     let before = connection.total_changes();
     let mut desk =
-        Desk { connection, now, default_computer, touched: BTreeSet::new(), renewed: BTreeSet::new() };
+        Desk { connection, now, default_computer, touched: BTreeMap::new(), renewed: BTreeSet::new() };
     let answer = match desk.decide(command) {
         Ok(answer) => answer,
         Err(Stop::Refused(refusal)) => {
@@ -144,10 +147,13 @@ pub fn decide(
         }
         Err(Stop::Sql(error)) => return Err(error),
     };
-    for computer in &desk.touched {
+    for (computer, partitions) in &desk.touched {
         store::bump_revision(connection, computer)?;
+        for partition in partitions {
+            store::touch_partition(connection, computer, partition)?;
+        }
     }
-    let touched: Vec<ComputerId> = desk.touched.into_iter().collect();
+    let touched: Vec<ComputerId> = desk.touched.into_keys().collect();
     if connection.total_changes() == before {
         let decided = Decided { answer: Ok(answer), touched, sequence: None };
         return Ok(Written { verdict: Verdict::Discard, answer: decided });
@@ -201,7 +207,8 @@ struct Desk<'a> {
     connection: &'a Connection,
     now: i64,
     default_computer: Option<&'a ComputerId>,
-    touched: BTreeSet<ComputerId>,
+    /// The computers whose full information changed, and of which partitions.
+    touched: BTreeMap<ComputerId, BTreeSet<PartitionId>>,
     /// The partitions that were renewed: in one decision each is renewed once.
     renewed: BTreeSet<(ComputerId, PartitionId)>,
 }
@@ -251,16 +258,21 @@ impl Desk<'_> {
         }
     }
 
-    /// A computer's full information changed.
+    /// A computer's full information changed: its releases, or which partitions it has.
     fn touch(&mut self, computer: &ComputerId) {
-        self.touched.insert(computer.clone());
+        self.touched.entry(computer.clone()).or_default();
+    }
+
+    /// A computer's full information changed, in what it says of a partition.
+    fn touch_partition(&mut self, computer: &ComputerId, partition: &PartitionId) {
+        self.touched.entry(computer.clone()).or_default().insert(partition.clone());
     }
 
     /// The node has to process a partition again. Its timestamp grows, even where the clock went back; once in a decision.
     fn renew(&mut self, computer: &ComputerId, partition: &PartitionId) -> rusqlite::Result<()> {
         if self.renewed.insert((computer.clone(), partition.clone())) {
             store::renew_timestamp(self.connection, computer, partition, self.now)?;
-            self.touch(computer);
+            self.touch_partition(computer, partition);
         }
         Ok(())
     }
@@ -304,9 +316,10 @@ impl Desk<'_> {
 
 /// The refusal for a computer that nobody formatted.
 pub fn unknown_computer(connection: &Connection, computer: &ComputerId) -> rusqlite::Result<Refusal> {
-    let known = store::computers(connection)?;
-    let names: Vec<&str> = known.iter().map(|computer| computer.reference.as_str()).collect();
-    Ok(Refusal::new(404, format!("no computer {computer} is registered here; known: {}", enumerate(&names)))
+    let known = store::first_computers(connection, SHOWN)?;
+    let names: Vec<&str> = known.iter().map(ComputerId::as_str).collect();
+    let known = enumerate_first(&names, store::count_computers(connection)?);
+    Ok(Refusal::new(404, format!("no computer {computer} is registered here; known: {known}"))
         .hint("a node registers its computer with `slap node format`"))
 }
 
@@ -333,13 +346,20 @@ fn require_instance(partition: &Partition) -> Result<&Instance, Refusal> {
     })
 }
 
+/// Names that stand in a message at most.
+const SHOWN: usize = 20;
+
 /// Names in a message: the first of them, and how many more there are.
 fn enumerate(names: &[&str]) -> String {
-    const SHOWN: usize = 20;
+    enumerate_first(&names[..names.len().min(SHOWN)], names.len())
+}
+
+/// The same where only the first names are at hand, of so many in all.
+fn enumerate_first(names: &[&str], count: usize) -> String {
     match names {
         [] => "none".to_owned(),
-        names if names.len() <= SHOWN => names.join(", "),
-        names => format!("{} and {} more", names[..SHOWN].join(", "), names.len() - SHOWN),
+        names if names.len() >= count => names.join(", "),
+        names => format!("{} and {} more", names.join(", "), count - names.len()),
     }
 }
 

@@ -23,7 +23,7 @@ impl Desk<'_> {
         }
         store::set_connection(self.connection, instance.number, document)?;
         if !instance.is_shared() {
-            self.touch(computer);
+            self.touch_partition(computer, partition);
         }
         if let Some(requester) = instance.requester {
             let requester = self.linked(requester)?;
@@ -57,11 +57,11 @@ impl Desk<'_> {
             // Its host knows it by its reference.
             return Ok(Answer::Text("done".to_owned()));
         }
-        self.touch(computer);
+        self.touch_partition(computer, partition);
         if instance.root.is_none() {
             for child in store::descendants(self.connection, instance.number, false)? {
-                if let Some((computer, _)) = child.partition() {
-                    self.touch(computer);
+                if let Some((computer, partition)) = child.partition() {
+                    self.touch_partition(computer, partition);
                 }
             }
         }

@@ -4,10 +4,10 @@
 //! is given the first free partition of the computer that `computer_guid` names; without one, of the first computer that has
 //! any: the default computer (where slapproxy always looks), then the others in the natural order of their references.
 
-use super::{Answer, Decision, Desk, Given, Refusal, Requester, enumerate, tree::Asker};
+use super::{Answer, Decision, Desk, Given, Refusal, Requester, SHOWN, enumerate_first, tree::Asker};
 use crate::{
     store::{self, Instance, Place, Subject, Wanted},
-    vocabulary::{ComputerId, InstanceTitle, RequestedState, SoftwareUrl},
+    vocabulary::{ComputerId, InstanceTitle, PartitionId, RequestedState, SoftwareUrl},
 };
 use std::collections::BTreeMap;
 
@@ -74,18 +74,27 @@ impl Desk<'_> {
     }
 
     fn allocate(&mut self, wish: &Wish<'_>, asker: &Asker, state: RequestedState) -> Decision<Given> {
-        let computers = self.candidates(wish)?;
-        for computer in &computers {
-            let Some(partition) = store::free_partition(self.connection, computer)? else { continue };
-            let place = Place::Partition(computer.clone(), partition.clone());
-            let wanted = wish.wanted(asker, state);
-            let number =
-                store::insert_instance(self.connection, wish.title, asker.root_number(), &place, wanted)?;
-            store::clear_access_status(self.connection, Subject::Partition(computer, &partition))?;
-            self.renew(computer, &partition)?;
-            return self.given(number);
+        let only = self.only_computer(wish)?;
+        let Some((computer, partition)) = self.free_partition(only.as_ref())? else {
+            return Err(self.nothing_free(wish, only)?.into());
+        };
+        let place = Place::Partition(computer.clone(), partition.clone());
+        let wanted = wish.wanted(asker, state);
+        let number =
+            store::insert_instance(self.connection, wish.title, asker.root_number(), &place, wanted)?;
+        store::clear_access_status(self.connection, Subject::Partition(&computer, &partition))?;
+        self.renew(&computer, &partition)?;
+        self.given(number)
+    }
+
+    /// The first free partition, of one computer or of all.
+    fn free_partition(&self, only: Option<&ComputerId>) -> Decision<Option<(ComputerId, PartitionId)>> {
+        if let Some(computer) = only.or(self.default_computer)
+            && let Some(partition) = store::free_partition(self.connection, computer)?
+        {
+            return Ok(Some((computer.clone(), partition)));
         }
-        Err(self.nothing_free(wish, &computers)?.into())
+        Ok(if only.is_some() { None } else { store::first_free_partition(self.connection)? })
     }
 
     /// An instance and its partition, or its host's.
@@ -102,8 +111,8 @@ impl Desk<'_> {
         Ok(Given { instance, partition })
     }
 
-    /// The computers to look at, in order.
-    pub(super) fn candidates(&self, wish: &Wish<'_>) -> Decision<Vec<ComputerId>> {
+    /// The only computer to look at, if the filter names one.
+    pub(super) fn only_computer(&self, wish: &Wish<'_>) -> Decision<Option<ComputerId>> {
         for (key, value) in wish.filter {
             let shown: String = value.chars().take(80).collect();
             match key.as_str() {
@@ -130,35 +139,43 @@ impl Desk<'_> {
                 }
             }
         }
-        if let Some(guid) = wish.filter.get("computer_guid") {
-            let computer: ComputerId = guid.parse().map_err(|error: crate::vocabulary::BadId| {
-                Refusal::new(404, error.to_string()).hint("see `slap computer list`")
-            })?;
-            self.require_computer(&computer)?;
-            return Ok(vec![computer]);
-        }
-        let computers = store::computers(self.connection)?.into_iter().map(|computer| computer.reference);
-        let (mut first, others): (Vec<_>, Vec<_>) =
-            computers.partition(|computer| Some(computer) == self.default_computer);
-        first.extend(others);
-        Ok(first)
+        let Some(guid) = wish.filter.get("computer_guid") else { return Ok(None) };
+        let computer: ComputerId = guid.parse().map_err(|error: crate::vocabulary::BadId| {
+            Refusal::new(404, error.to_string()).hint("see `slap computer list`")
+        })?;
+        self.require_computer(&computer)?;
+        Ok(Some(computer))
     }
 
-    fn nothing_free(&self, wish: &Wish<'_>, computers: &[ComputerId]) -> rusqlite::Result<Refusal> {
+    /// The computers that were looked at, in order: the first of them, and how many they are.
+    pub(super) fn looked_at(&self, only: Option<ComputerId>) -> rusqlite::Result<(Vec<ComputerId>, usize)> {
+        if let Some(computer) = only {
+            return Ok((vec![computer], 1));
+        }
+        let mut first: Vec<ComputerId> = match self.default_computer {
+            Some(computer) if store::computer(self.connection, computer)?.is_some() => vec![computer.clone()],
+            _ => Vec::new(),
+        };
+        let others = store::first_computers(self.connection, SHOWN)?;
+        first.extend(others.into_iter().filter(|computer| Some(computer) != self.default_computer));
+        first.truncate(SHOWN);
+        Ok((first, store::count_computers(self.connection)?))
+    }
+
+    fn nothing_free(&self, wish: &Wish<'_>, only: Option<ComputerId>) -> rusqlite::Result<Refusal> {
+        let (computers, count) = self.looked_at(only)?;
         let mut looked_at = Vec::new();
-        for computer in computers {
-            let partitions = store::partitions(self.connection, computer)?;
-            let busy = partitions.iter().filter(|partition| partition.instance.is_some()).count();
-            looked_at.push(match partitions.len() {
-                0 => format!("{computer} (no partitions)"),
-                all => format!("{computer} ({busy} of {all} partitions busy)"),
+        for computer in &computers {
+            looked_at.push(match store::occupancy(self.connection, computer)? {
+                (0, _) => format!("{computer} (no partitions)"),
+                (all, busy) => format!("{computer} ({busy} of {all} partitions busy)"),
             });
         }
         let names: Vec<&str> = looked_at.iter().map(String::as_str).collect();
         let message = format!(
             "no free partition for {:?}; computers looked at: {}",
             wish.title.as_str(),
-            enumerate(&names)
+            enumerate_first(&names, count)
         );
         let hint = if computers.is_empty() {
             "no node has registered yet: `slap node format` does it"

@@ -4,14 +4,17 @@
 //! keeps shared instances in a list of the host (slapos/proxy/db.py, `requestSlave`): whoever asks with another release there is
 //! given another host in silence, and the state is not looked at. Here a stopped one is not in the list.
 
-use super::{Decision, Desk, Given, Refusal, enumerate, request::Wish, tree::Asker};
+use super::{Decision, Desk, Given, Refusal, enumerate_first, request::Wish, tree::Asker};
 use crate::{
     store::{self, Instance, Place, Subject},
-    vocabulary::{ComputerId, PartitionId, RequestedState, SharedReference},
+    vocabulary::{ComputerId, PartitionId, RequestedState, SharedReference, SoftwareUrl},
 };
 
 /// Shared instances of one host at most.
 pub const HOSTED_MAX: u32 = 10_000;
+
+/// Bytes of a guid at most: two names of 128, and the dash.
+const GUID_BYTES_MAX: usize = 257;
 
 impl Desk<'_> {
     pub(super) fn create_shared(
@@ -144,36 +147,74 @@ impl Desk<'_> {
     /// The first instance that can host it; of any type where none is asked for.
     fn find_host(&self, wish: &Wish<'_>) -> Decision<Instance> {
         let software_type = Some(wish.software_type).filter(|text| !text.is_empty());
-        let guid = wish.filter.get("instance_guid");
-        let computers = self.candidates(wish)?;
-        for computer in &computers {
-            let only = match guid.map(|guid| partition_of(guid, computer)) {
-                Some(None) => continue,
-                Some(Some(partition)) => Some(partition),
-                None => None,
-            };
-            let found =
-                store::host_for(self.connection, computer, only.as_ref(), wish.release, software_type)?;
-            let Some(host) = found else { continue };
-            let host = self.linked(host)?;
-            if store::count_hosted(self.connection, host.number)? >= HOSTED_MAX {
-                let message =
-                    format!("{:?} hosts {HOSTED_MAX} shared instances already", host.title.as_str());
-                return Err(Refusal::new(403, message).hint("destroy those that are not needed").into());
-            }
-            return Ok(host);
+        let only = self.only_computer(wish)?;
+        let found = match wish.filter.get("instance_guid") {
+            Some(guid) => self.named_host(guid, only.as_ref(), wish.release, software_type)?,
+            None => match &only {
+                Some(computer) => {
+                    store::host_for(self.connection, computer, None, wish.release, software_type)?
+                }
+                None => {
+                    store::first_host(self.connection, self.default_computer, wish.release, software_type)?
+                }
+            },
+        };
+        let Some(host) = found else { return Err(self.no_host(wish, only)?.into()) };
+        let host = self.linked(host)?;
+        if store::count_hosted(self.connection, host.number)? >= HOSTED_MAX {
+            let message = format!("{:?} hosts {HOSTED_MAX} shared instances already", host.title.as_str());
+            return Err(Refusal::new(403, message).hint("destroy those that are not needed").into());
         }
+        Ok(host)
+    }
+
+    /// The instance that a guid names, if it can be the host. Names have dashes, too: there may be several ways to read a guid, and
+    /// the first in the order of the computers counts.
+    fn named_host(
+        &self,
+        guid: &str,
+        only: Option<&ComputerId>,
+        release: &SoftwareUrl,
+        software_type: Option<&str>,
+    ) -> Decision<Option<i64>> {
+        let mut places = Vec::new();
+        if guid.len() > GUID_BYTES_MAX {
+            return Ok(None);
+        }
+        for (dash, _) in guid.match_indices('-') {
+            let (Ok(computer), Ok(partition)) = (guid[..dash].parse(), guid[dash + 1..].parse()) else {
+                continue;
+            };
+            if only.is_none_or(|only| *only == computer) {
+                places.push((computer, partition));
+            }
+        }
+        places.sort_by_cached_key(|(computer, _)| {
+            (Some(computer) != self.default_computer, store::sort_key(computer.as_str()))
+        });
+        for (computer, partition) in &places {
+            let only = Some(partition);
+            let found = store::host_for(self.connection, computer, only, release, software_type)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    fn no_host(&self, wish: &Wish<'_>, only: Option<ComputerId>) -> rusqlite::Result<Refusal> {
+        let (computers, count) = self.looked_at(only)?;
         let names: Vec<&str> = computers.iter().map(ComputerId::as_str).collect();
-        let of_type = software_type.map(|text| format!(" and type {text:?}")).unwrap_or_default();
+        let of_type = Some(wish.software_type).filter(|text| !text.is_empty());
+        let of_type = of_type.map(|text| format!(" and type {text:?}")).unwrap_or_default();
         let message = format!(
             "no instance of {}{of_type} can host the shared instance {:?}; computers looked at: {}",
             wish.release,
             wish.title.as_str(),
-            enumerate(&names)
+            enumerate_first(&names, count)
         );
-        Err(Refusal::new(404, message)
-            .hint("request an instance of the release without shared first: it becomes the host")
-            .into())
+        Ok(Refusal::new(404, message)
+            .hint("request an instance of the release without shared first: it becomes the host"))
     }
 }
 
@@ -186,9 +227,4 @@ fn reference_of(wish: &Wish<'_>, asker: &Asker) -> Result<SharedReference, Refus
     let root = asker.root().map(|root| root.title.as_str()).unwrap_or_default();
     let reference = format!("{root}_{}", wish.title.as_str());
     reference.parse().map_err(|error: crate::vocabulary::BadId| Refusal::new(400, error.to_string()))
-}
-
-/// The partition that a guid names, if it is one of that computer.
-fn partition_of(guid: &str, computer: &ComputerId) -> Option<PartitionId> {
-    guid.strip_prefix(computer.as_str())?.strip_prefix('-')?.parse().ok()
 }

@@ -16,7 +16,7 @@ impl Desk<'_> {
     ) -> Decision {
         self.require_computer(computer)?;
         let before = store::supply(self.connection, computer, url)?;
-        if before.is_none() && store::supplies(self.connection, computer)?.len() >= SUPPLIES_MAX {
+        if before.is_none() && store::count_supplies(self.connection, computer)? >= SUPPLIES_MAX {
             let message = format!("{SUPPLIES_MAX} releases are supplied to {computer} already");
             return Err(Refusal::new(403, message)
                 .hint("`slap remove` those that are not needed any more")

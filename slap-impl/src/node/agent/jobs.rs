@@ -21,6 +21,8 @@ use crate::{
 const LIFE_SECONDS: i64 = 60;
 /// Promises that fail are looked at again at least so often, in seconds, so that a repair is seen soon.
 const RECHECK_SECONDS: f64 = 10.0;
+/// The longest pause between such looks before a try, when they called for tries in vain, in seconds.
+const RECHECK_SECONDS_MAX: f64 = 60.0;
 /// What could not be looked at, told or noted for the first time in the agent's life is tried again after so many seconds.
 const FIRST_SECONDS: f64 = 2.0;
 /// A partition without promises is looked at again after so many seconds.
@@ -34,7 +36,10 @@ impl Agent {
             |id: &PartitionId| computer.partitions.iter().find(|partition| partition.partition_id == *id);
         match job {
             Job::Build(url) => {
+                // Before the build: whoever changes it meanwhile wants another one.
+                let stamp = self.release_stamp(url);
                 let result = software::build(&self.site, url).await;
+                self.with(&subject, |work| work.stamp = stamp);
                 self.end_release(&subject, SupplyState::Available, &result);
                 if result.is_ok() {
                     self.try_users_again(computer, url);
@@ -50,6 +55,10 @@ impl Agent {
             },
             Job::Destroy(id) => match partition(id) {
                 Some(partition) => self.destroy(&subject, partition).await,
+                None => self.with(&subject, |work| work.is_running = false),
+            },
+            Job::Recheck(id) => match partition(id) {
+                Some(partition) => self.recheck(&subject, partition).await,
                 None => self.with(&subject, |work| work.is_running = false),
             },
             Job::Start(id) => match partition(id) {
@@ -116,6 +125,7 @@ impl Agent {
         if let Some(path) = self.lost_file(partition) {
             self.site.env.log(format_args!("{id}: {} is gone: its part is installed anew", path.display()));
         }
+        self.keep_partition(id);
         let result = instance::process(&self.site, partition, false).await;
         match &result {
             Ok(()) => self.site.env.log(format_args!("{id}: {}", partition.requested_state)),
@@ -127,15 +137,35 @@ impl Agent {
             work.end(result.is_ok(), wanted, now);
             work.is_healthy = Some(result.is_ok());
             work.promises_at = now;
+            let is_promise = matches!(result, Err(NodeError::Promise(_)));
+            let pause = RECHECK_SECONDS * f64::from(1_u32 << work.rechecks.min(8));
+            work.recheck_at = is_promise.then_some(now + pause.min(RECHECK_SECONDS_MAX));
             if result.is_ok() {
                 work.is_forced = false;
                 work.processed_at = now;
+                work.rechecks = 0;
             }
         });
         // Also what failed ended with a run of all promises.
         if partition.requested_state == RequestedState::Started {
             self.note_checked(subject, id);
         }
+    }
+
+    /// A partition waits for its next try because promises failed: when they are good now, it is tried at once.
+    async fn recheck(&self, subject: &Subject, partition: &ComputerPartition) {
+        let result = instance::is_well_again(&self.site, partition).await;
+        let now = self.now();
+        self.with(subject, |work| {
+            work.is_running = false;
+            if result == Ok(true) {
+                work.recheck_at = None;
+                work.rechecks = work.rechecks.saturating_add(1);
+                work.retry_at = now;
+            } else {
+                work.recheck_at = Some(now + RECHECK_SECONDS);
+            }
+        });
     }
 
     /// Notes, for the agent and for who reads results, that all promises were run in the agent's life; says whether it is noted.
@@ -233,6 +263,7 @@ impl Agent {
             work.is_healthy = Some(false);
             work.is_forced = true;
             work.tried = wanted.filter(|_| pause > 0);
+            work.recheck_at = None;
             work.retry_at = now + pause as f64;
         });
     }

@@ -1,12 +1,13 @@
 //! The agent: `slap node run`. It formats once and then makes the computer what the master wants, as soon as something
 //! changed: what the master wants, a service, or the time at which a promise is due or something that failed is tried again.
 //!
-//! `plan.rs` decides (without I/O), `jobs.rs` does; here are the three that wait: for the master, for the supervisor,
+//! `plan.rs` decides (without I/O), `jobs.rs` does, `upkeep.rs` makes again what was removed; here are the three that wait: for the master, for the supervisor,
 //! and the scheduler, which waits for both, for jobs that end, and for time. Services outlive the agent; an agent that was
 //! killed leaves nothing that the next one cannot go on with.
 
 mod jobs;
 mod plan;
+mod upkeep;
 
 use super::{
     NodeError, Site,
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     client::Poll,
-    env::{Exit, Lock, race},
+    env::{Either, Exit, Lock, race},
     vocabulary::{PartitionId, RequestedState},
     wire::objects::{Computer, ComputerPartition},
 };
@@ -48,6 +49,10 @@ struct Agent {
     /// What the supervisor says, as far as known.
     statuses: RefCell<Option<Rc<Vec<ServiceStatus>>>>,
     memory: RefCell<BTreeMap<Subject, Work>>,
+    /// Held as long as it lives: a computer has one agent.
+    own_lock: RefCell<Box<dyn Lock>>,
+    /// When it looks again whether all stands in its place.
+    look_at: Cell<f64>,
     /// Held while a job works on releases, so that a pass by hand does not do the same.
     software_lock: RefCell<Option<Box<dyn Lock>>>,
     /// Held while a job works on partitions.
@@ -63,8 +68,8 @@ struct Agent {
 /// Runs until it is asked to end; services go on then.
 pub async fn run(site: Site) -> Exit {
     match start(&site).await {
-        Ok((_lock, formatted)) => {
-            let agent = Rc::new(Agent::new(site, formatted));
+        Ok((lock, formatted)) => {
+            let agent = Rc::new(Agent::new(site, lock, formatted));
             for task in [Task::Master, Task::Supervisor] {
                 let agent = agent.clone();
                 agent.site.env.clone().spawn(async move {
@@ -75,7 +80,10 @@ pub async fn run(site: Site) -> Exit {
                 });
             }
             let termination = agent.site.env.processes().termination();
-            race(termination, agent.schedule()).await;
+            if let Either::Second(error) = race(termination, agent.schedule()).await {
+                agent.site.env.tell(error);
+                return Exit::FAILED;
+            }
             agent.site.env.log("the agent ends; services go on");
             Exit::DONE
         }
@@ -102,12 +110,14 @@ async fn start(site: &Site) -> Result<(Box<dyn Lock>, bool), NodeError> {
 }
 
 impl Agent {
-    fn new(site: Site, is_formatted: bool) -> Agent {
+    fn new(site: Site, own_lock: Box<dyn Lock>, is_formatted: bool) -> Agent {
         Agent {
             site,
             computer: RefCell::default(),
             statuses: RefCell::default(),
             memory: RefCell::default(),
+            own_lock: RefCell::new(own_lock),
+            look_at: Cell::new(0.0),
             software_lock: RefCell::default(),
             instance_lock: RefCell::default(),
             is_formatted: Cell::new(is_formatted),
@@ -237,18 +247,15 @@ impl Agent {
         }
     }
 
-    /// Looks what is to be done, begins it, and waits until something changed or it is time.
-    async fn schedule(self: &Rc<Self>) {
+    /// Looks what is to be done, begins it, and waits until something changed or it is time. Ends only when it must not go on.
+    async fn schedule(self: &Rc<Self>) -> NodeError {
         loop {
-            let wake_at = self.begin_jobs();
-            let wake = async {
-                match wake_at {
-                    Some(at) => {
-                        self.site.env.sleep(Duration::from_secs_f64((at - self.now()).max(0.001))).await
-                    }
-                    None => std::future::pending().await,
-                }
+            let look_at = match self.keep_places() {
+                Ok(look_at) => look_at,
+                Err(error) => return error,
             };
+            let wake_at = self.begin_jobs().map_or(look_at, |at| at.min(look_at));
+            let wake = self.site.env.sleep(Duration::from_secs_f64((wake_at - self.now()).max(0.001)));
             race(self.changed.notified(), wake).await;
         }
     }

@@ -23,6 +23,8 @@ pub(super) enum Job {
     Process(PartitionId),
     /// Destroy an instance.
     Destroy(PartitionId),
+    /// Look whether the promises are good for which a partition's processing failed: then it need not wait for its next try.
+    Recheck(PartitionId),
     /// Start the services of a partition that is up to date, of which nobody keeps them.
     Start(PartitionId),
     /// A watched service ended: show it, tell the master.
@@ -42,9 +44,12 @@ impl Job {
     pub(super) fn subject(&self) -> Subject {
         match self {
             Job::Build(url) | Job::Remove(url) => Subject::Release(url.clone()),
-            Job::Process(id) | Job::Destroy(id) | Job::Start(id) | Job::Died(id) | Job::Promises(id) => {
-                Subject::Partition(id.clone())
-            }
+            Job::Process(id)
+            | Job::Destroy(id)
+            | Job::Recheck(id)
+            | Job::Start(id)
+            | Job::Died(id)
+            | Job::Promises(id) => Subject::Partition(id.clone()),
         }
     }
 }
@@ -66,6 +71,12 @@ pub(super) struct Work {
     pub(super) deaths: u32,
     /// When its promises are due.
     pub(super) promises_at: f64,
+    /// When the promises are looked at for which its processing failed, before the next try.
+    pub(super) recheck_at: Option<f64>,
+    /// How often in a row such a look called for a try that failed.
+    pub(super) rechecks: u32,
+    /// What a release's profile was like when it was last tried: its change and its length.
+    pub(super) stamp: Option<(i64, u64)>,
     /// When it was last processed with success; long ago before.
     pub(super) processed_at: f64,
     /// Whether its promises were good when that was last told to the master.
@@ -84,6 +95,9 @@ impl Default for Work {
             is_forced: false,
             deaths: 0,
             promises_at: 0.0,
+            recheck_at: None,
+            rechecks: 0,
+            stamp: None,
             processed_at: f64::NEG_INFINITY,
             is_healthy: None,
             is_checked: false,
@@ -203,7 +217,11 @@ fn plan_partition(
             } else {
                 now
             };
-            plan.at(at.max(rest), now, Job::Process(id.clone()));
+            let at = at.max(rest);
+            if let Some(recheck_at) = work.recheck_at.filter(|recheck_at| at > now && *recheck_at < at) {
+                plan.at(recheck_at, now, Job::Recheck(id.clone()));
+            }
+            plan.at(at, now, Job::Process(id.clone()));
         }
         return;
     }
@@ -359,6 +377,28 @@ mod tests {
         assert_eq!(plan(&computer, &facts, &memory, 0.0).jobs, [Job::Died(id())]);
         memory.entry(Subject::Partition(id())).or_default().is_forced = true;
         assert_eq!(plan(&computer, &facts, &memory, 0.0).jobs, [Job::Process(id())]);
+    }
+
+    #[test]
+    fn promises_that_made_a_try_fail_are_looked_at_before_the_next_one() {
+        let (computer, mut facts, mut memory) = world();
+        facts.built.insert(url());
+        let work = memory.entry(Subject::Partition(id())).or_default();
+        for _ in 0..7 {
+            work.end(false, Some(wanted(&computer.partitions[0])), 100.0);
+        }
+        for (recheck_at, now, jobs, wake_at) in [
+            (None, 100.0, vec![], Some(160.0)),
+            (Some(110.0), 100.0, vec![], Some(110.0)),
+            (Some(110.0), 110.0, vec![Job::Recheck(id())], Some(160.0)),
+            (Some(110.0), 160.0, vec![Job::Process(id())], None),
+            // What is tried before is not looked at.
+            (Some(170.0), 150.0, vec![], Some(160.0)),
+        ] {
+            memory.entry(Subject::Partition(id())).or_default().recheck_at = recheck_at;
+            let found = plan(&computer, &facts, &memory, now);
+            assert_eq!((found.jobs, found.wake_at), (jobs, wake_at), "{recheck_at:?} {now}");
+        }
     }
 
     #[test]

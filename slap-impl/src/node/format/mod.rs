@@ -90,6 +90,17 @@ pub async fn run(site: &Site, options: &Options) -> Result<Formatted, NodeError>
     }
 }
 
+/// Makes again what was removed of a computer that was formatted; the master need not be told.
+///
+/// # Errors
+/// As [`run`].
+pub fn make_again(site: &Site) -> Result<(), NodeError> {
+    let xml = site.settings.format.computer_xml.clone().ok_or_else(|| missing("computer_xml"))?;
+    let plan = make_plan(site, previous(site, &xml)?.as_ref())?;
+    check(site, &plan)?;
+    make(site, &plan, &xml)
+}
+
 fn missing(key: &str) -> NodeError {
     NodeError::Failed(format!("Parameter '{key}' is not defined. (hint: set it in section [slapformat])"))
 }
@@ -205,9 +216,9 @@ fn make(site: &Site, plan: &ComputerPlan, xml: &Path) -> Result<(), NodeError> {
         [("instance_root", &site.settings.instance_root), ("software_root", &site.settings.software_root)]
     {
         if !files.is_directory(root) {
-            files
-                .create_directory(root, 0o755)
-                .map_err(|error| NodeError::io(format!("{key} {} cannot be made", root.display()), &error))?;
+            files.create_directory(root, 0o755).map_err(|error| {
+                NodeError::write(files, root, format!("{key} {} cannot be made", root.display()), &error)
+            })?;
         }
     }
     site.prepare()?;
@@ -219,9 +230,9 @@ fn make(site: &Site, plan: &ComputerPlan, xml: &Path) -> Result<(), NodeError> {
         if files.read(path, FILE_BYTES_MAX).is_ok_and(|old| old == content) {
             return Ok(());
         }
-        files
-            .replace(path, content, 0o644)
-            .map_err(|error| NodeError::io(format!("{} cannot be written", path.display()), &error))
+        files.replace(path, content, 0o644).map_err(|error| {
+            NodeError::write(files, path, format!("{} cannot be written", path.display()), &error)
+        })
     };
     let computer = files::formatted(site, plan);
     if let Some(path) = &site.settings.format.computer_json {
@@ -236,7 +247,9 @@ fn make(site: &Site, plan: &ComputerPlan, xml: &Path) -> Result<(), NodeError> {
 fn make_partition(site: &Site, partition: &PartitionPlan) -> Result<(), NodeError> {
     let files = site.files();
     let path = site.partition(&partition.id);
-    let failed = |error| NodeError::io(format!("the partition {} cannot be made", path.display()), &error);
+    let failed = |error| {
+        NodeError::write(files, &path, format!("the partition {} cannot be made", path.display()), &error)
+    };
     match files.symlink_metadata(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             files.create_directory(&path, 0o750).map_err(failed)?;

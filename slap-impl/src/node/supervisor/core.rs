@@ -177,6 +177,17 @@ impl Core {
         }
     }
 
+    /// Looks whether the state file is there: what was removed is written again with the next step.
+    pub(super) fn look(&mut self) {
+        self.dirty |= !self.env.files().exists(&self.path);
+    }
+
+    /// Whether the state file is another supervisor's. To be asked when the lock was lost meanwhile.
+    pub(super) fn is_succeeded(&self) -> bool {
+        let files = self.env.files();
+        files.exists(&self.path) && !state::is_saved(&self.env, &self.path, &self.boot, &self.groups)
+    }
+
     /// Does what is to be done now.
     pub(super) fn step(&mut self) {
         // What an action changes may allow the next one: a settled service is started in the same step.

@@ -6,11 +6,13 @@
 //! * `state.rs`: the durable state
 //! * `core.rs`: starts, stops and watches processes as the records plan it
 //! * `output.rs`: what services write, and their logs
-//! * `run.rs`: the program: lock, loop and socket
+//! * `run.rs`: the program: loop and socket
+//! * `place.rs`: the directory and its lock, also when they are removed while it runs
 
 mod client;
 mod core;
 mod output;
+mod place;
 mod record;
 mod run;
 mod state;

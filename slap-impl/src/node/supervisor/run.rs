@@ -6,31 +6,39 @@
 use super::{
     client::SOCKET,
     core::{Core, Gone, PLEASE_END, SUPERVISOR_VARIABLE},
+    place::{Found, LOOK_PERIOD, Place, taken},
     record::Goal,
     state::{self, Groups, Loaded},
     types::{LINE_BYTES_MAX, Reply, Request, ServiceStatus},
 };
-use crate::env::{Address, BoxListener, BoxStream, Either, Env, Exit, Lock, Signal, race, room};
+use crate::env::{Address, BoxListener, BoxStream, Either, Env, Exit, Signal, race, room};
 use std::{
     cell::Cell,
     collections::BTreeSet,
-    io,
     path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
 };
 
+const USAGE: &str = "\
+Keep services running for whoever declares them, by the socket in a directory
+
+Nodes and labs start it by themselves. Ended by a signal, it leaves its services running, and the next one takes them over.
+
+Usage: slap supervisor --directory DIR
+
+Options:
+      --directory DIR  Where its socket, its state and its lock are; made if it is missing
+  -h, --help           Print help";
 const CONNECTIONS_MAX: usize = 256;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long what services left behind may take to end before it is killed, and then to be gone.
 const STRAY_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long a supervisor waits for the one before it to be gone.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Number of the last change, and all services.
 type Published = (u64, Rc<Vec<ServiceStatus>>);
@@ -50,7 +58,10 @@ struct Pending {
 
 struct Supervisor {
     env: Env,
+    place: Place,
     core: Core,
+    /// Told when it is time to look whether the socket is in its place.
+    socket: Rc<Notify>,
     pending: Vec<Pending>,
     /// Who waits for the end of this supervisor; `None` while it shall not end.
     ending: Option<Ending>,
@@ -66,6 +77,10 @@ struct Ending {
 
 /// Runs until it is asked to end.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
+    if matches!(arguments.as_slice(), [word] if matches!(word.as_str(), "--help" | "-h")) {
+        env.print(USAGE);
+        return Exit::DONE;
+    }
     let directory = match parse(&env, &arguments) {
         Ok(directory) => directory,
         Err(message) => {
@@ -87,39 +102,44 @@ fn parse(env: &Env, arguments: &[String]) -> Result<PathBuf, String> {
         [option, directory] if option == "--directory" && !directory.is_empty() => {
             Ok(env.context().absolute(directory))
         }
-        _ => Err(format!("expected `--directory DIR`, and got {:?}", arguments.join(" "))),
+        _ => Err(format!(
+            "expected `--directory DIR`, and got {:?}\nhint: `slap supervisor --help` says more",
+            arguments.join(" ")
+        )),
     }
 }
 
 async fn supervise(env: &Env, directory: &Path) -> Result<(), String> {
     let termination = env.processes().termination();
-    let named = |what: &str| {
-        let place = directory.join(what);
-        move |error: io::Error| room::explain(env.files(), &place, &error)
-    };
-    env.files().create_directory(directory, 0o700).map_err(named(""))?;
-    env.files().set_mode(directory, 0o700).map_err(named(""))?;
+    let place = Place::take(env, directory).await?;
     if let Err(error) = env.processes().adopt_orphans() {
         env.log(format_args!(
             "what services leave behind in sessions of their own may not be found: {error}"
         ));
     }
-    let _lock = lock(env, &directory.join(state::LOCK)).await?;
     let (gone_sender, gone) = mpsc::unbounded_channel();
     let (groups, boot) = load(env, directory).await?;
     let mut core = Core::new(env.clone(), directory, groups, gone_sender);
     core.adopt(boot.as_deref() == Some(env.processes().boot().as_str()));
-    let listener = env.network().listen(&Address::Unix(directory.join(SOCKET))).map_err(named(SOCKET))?;
+    let path = directory.join(SOCKET);
+    let listener = env
+        .network()
+        .listen(&Address::Unix(path.clone()))
+        .map_err(|error| room::explain(env.files(), &path, &error))?;
     // Another life's numbers differ from this one's, so that whoever waits for a change sees the replacement.
     let number = u64::try_from(env.clock().now().as_microsecond()).unwrap_or(1);
     let (published, status) = watch::channel((number, Rc::new(core.status())));
     let (asked_sender, asked) = mpsc::channel(CONNECTIONS_MAX);
     let replies = Rc::new(Cell::new(0));
-    env.spawn(accept(env.clone(), listener, asked_sender, status, replies.clone()));
+    let socket = Rc::<Notify>::default();
+    let door = Door { env: env.clone(), asked: asked_sender, status, replies: replies.clone() };
+    env.spawn(door.accept(listener, socket.clone()));
     env.log(format_args!("supervises {}", directory.display()));
-    let supervisor = Supervisor { env: env.clone(), core, pending: Vec::new(), ending: None, published };
+    let pending = Vec::new();
+    let supervisor = Supervisor { env: env.clone(), place, core, socket, pending, ending: None, published };
     match race(supervisor.serve(asked, gone), termination).await {
-        Either::First(()) => {
+        Either::First(Found::Taken) => return Err(taken(directory)),
+        Either::First(_) => {
             // What was answered last shall be read.
             let written = async {
                 while replies.get() > 0 {
@@ -132,21 +152,6 @@ async fn supervise(env: &Env, directory: &Path) -> Result<(), String> {
         Either::Second(()) => env.log("ends by signal; services go on"),
     }
     Ok(())
-}
-
-async fn lock(env: &Env, path: &Path) -> Result<Box<dyn Lock>, String> {
-    let until = env.clock().elapsed() + LOCK_TIMEOUT;
-    loop {
-        match env.files().lock(path) {
-            Ok(Some(lock)) => return Ok(lock),
-            Ok(None) if env.clock().elapsed() < until => env.sleep(Duration::from_millis(20)).await,
-            Ok(None) => {
-                let place = path.parent().unwrap_or(path).display();
-                return Err(format!("another supervisor runs in {place}: one directory has one supervisor"));
-            }
-            Err(error) => return Err(room::explain(env.files(), path, &error)),
-        }
-    }
 }
 
 /// The state, and the boot it was written in. Where there is none that can be read, what an earlier life left running is
@@ -192,16 +197,27 @@ async fn load(env: &Env, directory: &Path) -> Result<(Groups, Option<String>), S
 }
 
 impl Supervisor {
-    async fn serve(mut self, mut asked: mpsc::Receiver<Event>, mut gone: mpsc::UnboundedReceiver<Gone>) {
+    /// Ends when it was asked to, or when its place has another supervisor.
+    async fn serve(
+        mut self,
+        mut asked: mpsc::Receiver<Event>,
+        mut gone: mpsc::UnboundedReceiver<Gone>,
+    ) -> Found {
         loop {
             self.core.step();
             self.publish();
             self.answer();
             if self.is_over() {
-                return self.end().await;
+                self.end().await;
+                return Found::Whole;
             }
-            let until = until_time(&self.env, self.core.deadline());
-            let event = race(next_event(&mut asked, &mut gone), until).await;
+            let look_at = self.env.clock().elapsed() + LOOK_PERIOD;
+            let until = self.core.deadline().map_or(look_at, |deadline| deadline.min(look_at));
+            let event = race(next_event(&mut asked, &mut gone), until_time(&self.env, until)).await;
+            // Before anything is done or written: the place may be another's by now.
+            if self.look() == Found::Taken {
+                return Found::Taken;
+            }
             if let Either::First(event) = event {
                 self.take(event);
                 // Whatever else has happened meanwhile is done together, with one write.
@@ -213,6 +229,18 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Makes again what was removed of the place: the directory with its lock, the state, the socket.
+    fn look(&mut self) -> Found {
+        let found = self.place.look();
+        let is_taken = found == Found::Taken || found == Found::Renewed && self.core.is_succeeded();
+        if is_taken {
+            return Found::Taken;
+        }
+        self.core.look();
+        self.socket.notify_one();
+        found
     }
 
     fn take(&mut self, event: Event) {
@@ -370,38 +398,56 @@ async fn next_event(asked: &mut mpsc::Receiver<Event>, gone: &mut mpsc::Unbounde
     }
 }
 
-async fn until_time(env: &Env, time: Option<Duration>) {
-    match time {
-        Some(time) => env.sleep(time.saturating_sub(env.clock().elapsed())).await,
-        None => std::future::pending().await,
-    }
+async fn until_time(env: &Env, time: Duration) {
+    env.sleep(time.saturating_sub(env.clock().elapsed())).await;
 }
 
-async fn accept(
+/// Where requests come in.
+struct Door {
     env: Env,
-    mut listener: BoxListener,
     asked: mpsc::Sender<Event>,
     status: watch::Receiver<Published>,
     replies: Rc<Cell<usize>>,
-) {
-    let open = Rc::new(Cell::new(0));
-    loop {
-        match listener.accept().await {
-            // One too many is closed at once, and its client told so by that.
-            Ok((stream, _)) if open.get() < CONNECTIONS_MAX => {
-                open.set(open.get() + 1);
-                let (open, replies) = (open.clone(), replies.clone());
-                let (inner, asked, status) = (env.clone(), asked.clone(), status.clone());
-                env.spawn(async move {
-                    connection(&inner, stream, &asked, status, &replies).await;
-                    open.set(open.get() - 1);
-                });
+}
+
+impl Door {
+    /// Answers whoever connects. When it is told to look and the socket's name is gone, it listens anew.
+    async fn accept(self, mut listener: BoxListener, look: Rc<Notify>) {
+        let open = Rc::new(Cell::new(0));
+        loop {
+            match race(listener.accept(), look.notified()).await {
+                Either::Second(()) => self.renew(&mut listener),
+                // One too many is closed at once, and its client told so by that.
+                Either::First(Ok((stream, _))) if open.get() < CONNECTIONS_MAX => {
+                    open.set(open.get() + 1);
+                    let (open, replies) = (open.clone(), self.replies.clone());
+                    let (inner, asked, status) = (self.env.clone(), self.asked.clone(), self.status.clone());
+                    self.env.spawn(async move {
+                        connection(&inner, stream, &asked, status, &replies).await;
+                        open.set(open.get() - 1);
+                    });
+                }
+                Either::First(Ok(_)) => {
+                    self.env.log(format_args!("refused a connection: {CONNECTIONS_MAX} are open"));
+                }
+                Either::First(Err(error)) => {
+                    self.env.log(format_args!("cannot accept a connection: {error}"));
+                    self.env.sleep(Duration::from_millis(100)).await;
+                }
             }
-            Ok(_) => env.log(format_args!("refused a connection: {CONNECTIONS_MAX} are open")),
-            Err(error) => {
-                env.log(format_args!("cannot accept a connection: {error}"));
-                env.sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn renew(&self, listener: &mut BoxListener) {
+        if listener.is_in_place() {
+            return;
+        }
+        match self.env.network().listen(&listener.address()) {
+            Ok(renewed) => {
+                self.env.log(format_args!("{} was removed: it is made again", renewed.address()));
+                *listener = renewed;
             }
+            Err(error) => self.env.log(format_args!("the socket cannot be made again: {error}")),
         }
     }
 }

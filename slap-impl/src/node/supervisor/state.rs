@@ -77,6 +77,13 @@ pub(super) fn save(env: &Env, path: &Path, boot: &str, groups: &Groups) -> io::R
     env.files().replace(path, &content, 0o600)
 }
 
+/// Whether a state file holds just this.
+pub(super) fn is_saved(env: &Env, path: &Path, boot: &str, groups: &Groups) -> bool {
+    let content = serde_json::to_vec(&Written { format: FORMAT, boot, groups });
+    let found = env.files().read(path, BYTES_MAX);
+    matches!((content, found), (Ok(content), Ok(found)) if content == found)
+}
+
 /// Writes, for supervisors that have no state yet, that nothing runs: of many new ones, each would look for that at all
 /// processes of the machine otherwise. That is looked for here, once; where it is not certain, nothing is written. Nor does it wait for the
 /// disk: a state that is lost is only looked for again.

@@ -80,7 +80,10 @@ pub(super) fn typed(options: &dyn Options, option: &str, text: &str) -> Result<O
 
 /// A failure of the operating system at a path.
 pub(super) fn failed(options: &dyn Options, what: &str, path: &Path, error: &io::Error) -> RecipeError {
-    options.error(None, format!("{} cannot be {what}: {error}", path.display()))
+    let what = format!("{} cannot be {what}", path.display());
+    RecipeError::write(options.env().files(), path, what, error)
+        .at(options.place(None))
+        .section(options.section())
 }
 
 /// Whether a text begins with a URL's scheme.

@@ -36,7 +36,14 @@ impl Directories {
             }
             common::make_parent(options, &path)?;
             files.create_directory(&path, self.mode & !options.umask()).map_err(|error| {
-                options.error(Some(option), format!("directory {} cannot be made: {error}", path.display()))
+                RecipeError::write(
+                    files,
+                    &path,
+                    format!("directory {} cannot be made", path.display()),
+                    &error,
+                )
+                .at(options.place(Some(option)))
+                .section(options.section())
             })?;
         }
         Ok(())

@@ -59,6 +59,17 @@ fn computer() -> Computer {
 }
 
 #[test]
+fn a_computer_in_pieces_is_the_same() {
+    let computer = computer();
+    let whole = encode(&computer.to_value());
+    let releases = &computer.software_releases;
+    let pieces = Computer::write(&computer.computer_id, releases, 0, |writer| {
+        computer.partitions.iter().for_each(|partition| writer.value(&partition.to_value()));
+    });
+    assert_eq!(pieces, whole);
+}
+
+#[test]
 fn a_computer_is_written_and_read_as_python_does() {
     assert_eq!(encode(&computer().to_value()), COMPUTER.trim_end());
     assert_eq!(Computer::from_value(&decode(COMPUTER.as_bytes()).unwrap()).unwrap(), computer());
