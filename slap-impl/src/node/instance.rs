@@ -290,7 +290,8 @@ fn begin(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
     for file in [health::timestamp_path(site, id), transaction_path(site, id), error_path(site, id)] {
         site.files().remove_any(&file).map_err(failed)?;
     }
-    safe::directory(site.files(), &path, &[".slapgrid", "log"], 0o755).map_err(failed)?;
+    safe::directory(site.files(), &path, &[".slapgrid"], 0o755).map_err(failed)?;
+    safe::directory(site.files(), &path, &[".slapgrid", "log"], 0o700).map_err(failed)?;
     site.restore_resource(id).map_err(failed)
 }
 
