@@ -75,6 +75,8 @@ pub(super) struct Entry {
 pub(super) struct Seen {
     /// The exit code, or what there was instead of one.
     pub(super) outcome: String,
+    /// How often a node was run until no promise failed; not compared.
+    pub(super) runs: usize,
     /// What was written or answered, by what it is.
     pub(super) texts: BTreeMap<String, String>,
     /// What stands on the disk.

@@ -195,13 +195,15 @@ pub(super) async fn play(world: &World, step: &Step) -> Result<Seen, String> {
     let words: Vec<String> = step.words.iter().map(place).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut ran = act(world, step.who, &words).await?;
+    let mut runs = 1;
     for _ in 1..PATIENCE {
         if step.who != Who::Patient || ran.outcome != PROMISE_FAILED {
             break;
         }
         ran = act(world, step.who, &words).await?;
+        runs += 1;
     }
-    let mut seen = Seen { outcome: ran.outcome, ..Seen::default() };
+    let mut seen = Seen { outcome: ran.outcome, runs, ..Seen::default() };
     seen.texts.insert("standard output".to_owned(), ran.output);
     let mut lines: Vec<&str> = ran.errors.split_inclusive('\n').collect();
     if step.is_node() {
