@@ -3,9 +3,12 @@
 //! parameters of an instance.
 //!
 //! [`observe()`] builds a release and makes an instance of it in a lab of one node, and writes down what became of it, with
-//! whatever differs from run to run replaced by a name in brackets.
+//! whatever differs from run to run replaced by a name in brackets. [`conformance`] compares slap with the real SlapOS, step by
+//! step; [`python`] makes the environment that it runs in.
 
+pub mod conformance;
 mod listing;
 mod observe;
+pub mod python;
 
 pub use observe::{Case, observe};

@@ -106,3 +106,29 @@ fn directories_of_a_node_that_are_removed_come_back() {
         });
     }
 }
+
+#[test]
+fn nothing_is_made_where_a_lab_was_that_was_moved_or_removed() {
+    for seed in 1..4 {
+        World::run(seed, async |world| {
+            let lab = Lab::new(world);
+            lab.done("lab up --nodes 1").await;
+            let files = lab.user.files();
+            let (made_in, moved) = (Path::new("/tmp/lab"), Path::new("/tmp/moved"));
+            let before = lab.world.processes();
+            files.rename(made_in, moved).expect("it is there");
+            lab.user.sleep(LONG).await;
+            assert!(!files.exists(made_in), "{:?}", files.list(made_in));
+            // Back in its place it is as it was.
+            files.rename(moved, made_in).expect("nothing is in the way");
+            lab.user.sleep(SOON).await;
+            lab.done("lab wait --timeout 10s").await;
+            assert_eq!(lab.world.processes(), before);
+            files.remove_tree(made_in).expect("it is there");
+            lab.user.sleep(LONG).await;
+            assert!(!files.exists(made_in), "{:?}", files.list(made_in));
+            lab.done("lab down --dir /tmp/lab").await;
+            assert!(!files.exists(made_in), "{:?}", files.list(made_in));
+        });
+    }
+}

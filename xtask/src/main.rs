@@ -15,6 +15,7 @@ usage: cargo xtask COMMAND
   sim [ARGS]            build the simulator (release) and run it
   model replay FILE     build the simulator (release) and step through a list of events on the model and on the real master
   model explore [ARGS]  build the simulator (release) and explore the model's worlds; --help tells more
+  conformance [--keep]  build slap (release) and compare it with the real SlapOS, step by step
   bench [ARGS]          build and run the benchmarks
   canaries [NAME...]    plant each bug of simulator/canaries in a copy of the sources, and see whether its rule catches it
   ci [--nightly]        what CI does: format, lints, tests, documentation; with --nightly what takes longer, too
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         ["model", "replay", rest @ ..] => program("simulator", "simulator", &[&["replay"], rest].concat()),
         ["model", "explore", rest @ ..] => program("simulator", "simulator", &[&["explore"], rest].concat()),
         ["canaries", rest @ ..] => program("simulator", "simulator", &[&["canaries"], rest].concat()),
+        ["conformance", rest @ ..] => program("golden", "golden", &[&["conformance"], rest].concat()),
         ["bench", rest @ ..] => code(bench(rest)),
         ["ci"] => ci(false),
         ["ci", "--nightly"] => ci(true),
@@ -71,6 +73,7 @@ fn ci(nightly: bool) -> ExitCode {
         ("lints", vec!["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
         ("tests", vec!["test", "--workspace", "--locked"]),
         ("exploration", simulator(&["explore", "--failures", "target"])),
+        ("conformance", vec!["run", "--quiet", "--locked", "--package", "golden", "--", "conformance"]),
         ("documentation", vec!["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]),
     ];
     for (name, arguments) in steps {

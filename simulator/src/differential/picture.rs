@@ -111,6 +111,9 @@ impl Picture {
 /// # Errors
 /// A text where it holds what no list of events can have put there.
 pub(super) fn state_of_rows(rows: &Rows) -> Result<State, String> {
+    if let Some(row) = rows.forwarded.first() {
+        return Err(format!("the model has no other masters: {row:?}"));
+    }
     let mut state = State::default();
     let mut statuses = Statuses { left: rows.statuses.iter().collect() };
     for row in &rows.computers {

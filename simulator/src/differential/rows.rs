@@ -52,6 +52,10 @@ tables! {
         partition: Option<String>, reference: Option<String>, host: Option<i64>, release: String,
         software_type: String, parameters: String, connection: String, state: String,
     }
+    /// What was passed on to another master.
+    ForwardedRow "forwarded" "ORDER BY master, title" {
+        master: String, title: String, computer: Option<String>, partition: Option<String>,
+    }
     /// A report.
     StatusRow "access_status" "ORDER BY computer, kind, name" {
         computer: String, kind: String, name: String, text: String, state: String, created_at: i64, since: i64,
@@ -71,6 +75,7 @@ pub(super) struct Rows {
     pub(super) supplies: Vec<SupplyRow>,
     pub(super) instances: Vec<InstanceRow>,
     pub(super) statuses: Vec<StatusRow>,
+    pub(super) forwarded: Vec<ForwardedRow>,
 }
 
 impl Rows {
@@ -87,6 +92,7 @@ impl Rows {
             supplies: SupplyRow::all(database, [])?,
             instances: InstanceRow::all(database, [])?,
             statuses: StatusRow::all(database, [])?,
+            forwarded: ForwardedRow::all(database, [])?,
         })
     }
 }

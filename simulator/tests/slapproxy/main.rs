@@ -1,13 +1,16 @@
 //! The model and slapproxy of slapos.core 1.24.1, event by event: they are alike, except where a named decision says otherwise;
 //! and there they are not, in just what `explained.rs` has of it.
 //!
-//! It needs python3 and the packages of `requirements.txt`. `SLAP_DIFFERENTIAL_CASES=N` runs N lists instead of 128.
+//! It needs python3 and the packages of `golden/python/requirements.txt`. `SLAP_DIFFERENTIAL_CASES=N` runs N lists instead of 128.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "a test starts the program that it compares with, and writes what it found"
 )]
 
+#[allow(unreachable_pub, reason = "it is a module of golden, too")]
+#[path = "../../../golden/src/python.rs"]
+mod environment;
 mod explained;
 mod python;
 

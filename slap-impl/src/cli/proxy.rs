@@ -2,11 +2,14 @@
 
 use crate::{
     env::{Address, BoxListener, Env, Exit},
-    master::{Configuration, Master},
+    master::{Configuration, Master, OtherMaster, decisions::Requester},
     wire::{
         config_parser::ConfigError,
-        http::server::Limits,
-        settings::{Role, Settings},
+        http::{
+            client::{Url, UrlError},
+            server::Limits,
+        },
+        settings::{OtherMasterSettings, Role, Settings},
     },
 };
 use clap::Parser;
@@ -162,8 +165,50 @@ fn configure(
         // The name that it is to listen on is one of its names, too.
         server_names: settings.slapproxy.server_names.iter().cloned().chain([host.to_owned()]).collect(),
         products,
+        release_root: settings.slapproxy.local_software_release_root.clone(),
+        others: settings
+            .multimaster
+            .iter()
+            .map(|other| other_master(env, settings, other))
+            .collect::<Result<_, _>>()?,
         log_file: arguments.log_file.as_ref().map(|path| env.context().absolute(path)),
     })
+}
+
+/// Another master. One that cannot be asked is kept: what would go there is refused with the reason, and not allocated here.
+fn other_master(
+    env: &Env,
+    settings: &Settings,
+    other: &OtherMasterSettings,
+) -> Result<OtherMaster, ConfigError> {
+    let section = other.section();
+    let bad = |key: &str, message: String, hint: &str| {
+        settings.file.error(&section, key, format!("[{section}]: {message}"), hint)
+    };
+    let url = match other.url.parse::<Url>() {
+        Ok(url) => Ok(url),
+        Err(error @ UrlError::UnsupportedScheme { .. }) => {
+            env.tell(format_args!("warning: [{section}]: {error}; requests for it are refused"));
+            Err(error.to_string())
+        }
+        Err(error) => {
+            return Err(bad("", error.to_string(), "name the section [multimaster/http://HOST:PORT/]"));
+        }
+    };
+    let requester = match (&other.computer, &other.partition) {
+        (None, None) => None,
+        (Some(computer), Some(partition)) => {
+            Some(Requester { computer: computer.clone(), partition: partition.clone() })
+        }
+        (computer, _) => {
+            let (known, missing) =
+                if computer.is_some() { ("computer", "partition") } else { ("partition", "computer") };
+            let message = format!("{known} is set and {missing} is not: expected both or none");
+            return Err(bad(known, message, "both name the partition there whose instance asks"));
+        }
+    };
+    let releases = other.software_release_list.iter().cloned().collect();
+    Ok(OtherMaster { name: other.url.clone(), url, requester, releases })
 }
 
 /// Refuses what SQLite would only call "unable to open".
@@ -264,6 +309,15 @@ mod tests {
         check("[slapproxy]\nport = 0\n", &[], usage, &["[slapproxy] database_uri is not set"]);
         check("[slapproxy]\nport = x\n", &[], usage, &["slapos.cfg:2", "port", "from 0 to 65535"]);
         check("[slapos]\ncomputer_id = a/b\n", &[], usage, &["computer_id", "a/b", "expected"]);
+        let half = format!("{good}[multimaster/http://b]\ncomputer = C\n");
+        check(&half, &[], usage, &["slapos.cfg:5", "computer is set and partition is not"]);
+        check(&format!("{good}[multimaster/b]\n"), &[], usage, &["slapos.cfg:4", "no scheme", "hint"]);
+        check(
+            &format!("{good}[multimaster/https://b/]\n[slapos]\n"),
+            &["-u", "missing/db"],
+            usage,
+            &["warning: [multimaster/https://b/]", "scheme https", "are refused", "DIR/missing"],
+        );
         check(good, &["--port", "65536"], usage, &["65536"]);
         check(good, &["--nonsense"], usage, &["--nonsense"]);
         check(good, &["-u", "missing/db"], usage, &["database_uri", "DIR/missing does not exist", "hint"]);

@@ -10,10 +10,13 @@ use crate::{
     wire::status::{AccessStatus, StatusKind},
 };
 use clap::{Parser, ValueEnum};
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 /// Shortest and longest pause between two looks.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
+/// Shortest and longest time that the master has for each answer to a look, whatever is left of --timeout: one that was made to
+/// stand still takes questions and does not answer.
+const LOOK_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 /// Wait for an instance, or for the whole lab
 ///
@@ -90,7 +93,8 @@ async fn wait(env: &Env, client: &SlapClient, title: &str, condition: Condition,
     let mut told = BTreeSet::new();
     loop {
         let (mut is_absent, mut is_offline) = (false, false);
-        let look = match look(client, title).await {
+        let asked = client.clone().with_deadline(look_time(deadline.saturating_sub(env.clock().elapsed())));
+        let look = match look_aloud(env, &asked, title, condition, &mut told).await {
             Ok(seen) => {
                 is_absent = seen.is_none();
                 judge(condition, seen.as_ref())
@@ -125,13 +129,41 @@ async fn wait(env: &Env, client: &SlapClient, title: &str, condition: Condition,
             return Exit::TIMED_OUT;
         }
         // The whole reason comes at the end, if need be; tries in between repeat each other.
-        let brief = AccessStatus::in_brief(&reason);
-        if !told.contains(&brief) {
-            env.tell(format_args!("waiting for {title} to be {}: {brief}", word(condition)));
-            told.insert(brief);
-        }
+        tell_once(env, title, condition, AccessStatus::in_brief(&reason), &mut told);
         env.sleep(pause.min(deadline - now)).await;
         pause = (pause * 3 / 2).min(PAUSE.1);
+    }
+}
+
+/// How long a look may take when so much is left; in tenths of a second, because it is told.
+fn look_time(left: Duration) -> Duration {
+    let clamped = left.clamp(LOOK_TIME.0, LOOK_TIME.1).as_millis() as u64;
+    Duration::from_millis(clamped.div_ceil(100) * 100)
+}
+
+/// Says what is missing, unless that was said before.
+fn tell_once(env: &Env, title: &str, condition: Condition, brief: String, told: &mut BTreeSet<String>) {
+    if !told.contains(&brief) {
+        env.tell(format_args!("waiting for {title} to be {}: {brief}", word(condition)));
+        told.insert(brief);
+    }
+}
+
+/// A look that says so when the master lets it wait.
+async fn look_aloud(
+    env: &Env,
+    client: &SlapClient,
+    title: &str,
+    condition: Condition,
+    told: &mut BTreeSet<String>,
+) -> Result<Option<Seen>, ClientError> {
+    let mut looking = pin!(look(client, title));
+    match env.timeout(LOOK_TIME.0, &mut looking).await {
+        Ok(seen) => seen,
+        Err(_) => {
+            tell_once(env, title, condition, "the master does not answer yet".to_owned(), told);
+            looking.await
+        }
     }
 }
 
@@ -189,6 +221,13 @@ fn judge(condition: Condition, seen: Option<&Seen>) -> Look {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_look_has_the_time_that_is_left_within_bounds() {
+        for (left, expected) in [(0, 1000), (1999, 2000), (2000, 2000), (300_000, 5000)] {
+            assert_eq!(look_time(Duration::from_millis(left)), Duration::from_millis(expected), "{left}");
+        }
+    }
 
     #[test]
     fn a_wait_knows_what_is_true_missing_and_impossible() {

@@ -39,6 +39,10 @@ pub struct SlapClient {
     /// What to do when the master is offline, where more is known than for any master.
     offline_hint: Option<String>,
     links: Rc<RefCell<Option<Links>>>,
+    /// How long an answer may be.
+    answer_bytes_max: u64,
+    /// The masters that a question came through.
+    via: Option<String>,
 }
 
 /// Why a question has no answer.
@@ -130,6 +134,8 @@ impl SlapClient {
             about: None,
             offline_hint: None,
             links: Rc::default(),
+            via: None,
+            answer_bytes_max: DOCUMENT_BYTES_MAX as u64,
         }
     }
 
@@ -145,6 +151,20 @@ impl SlapClient {
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> SlapClient {
         self.deadline = deadline;
+        self
+    }
+
+    /// The same, with shorter answers than 64 MiB at most.
+    #[must_use]
+    pub fn with_answer_bytes_max(mut self, bytes_max: u64) -> SlapClient {
+        self.answer_bytes_max = bytes_max;
+        self
+    }
+
+    /// The same, for questions that were asked of another master first: `via` says through whom they came (RFC 9110, 7.6.3).
+    #[must_use]
+    pub fn with_via(mut self, via: String) -> SlapClient {
+        self.via = Some(via);
         self
     }
 
@@ -190,7 +210,8 @@ impl SlapClient {
     }
 
     async fn send(&self, mut request: Request) -> Result<Response, ClientError> {
-        request.body_bytes_max = DOCUMENT_BYTES_MAX as u64;
+        request.body_bytes_max = self.answer_bytes_max;
+        request.headers.extend(self.via.iter().map(|via| ("via".to_owned(), via.clone())));
         let asked = format!("{} {}", request.method, request.url);
         let response = http::send(&self.env, request).await.map_err(|error| self.explained(error.into()))?;
         match response.status {

@@ -25,6 +25,7 @@ use crate::{
 use clap::Args;
 use sha2::{Digest, Sha256};
 use std::{
+    cell::RefCell,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -515,13 +516,14 @@ async fn wait_for_master(
     description: &Description,
     deadline: Duration,
 ) -> Result<(), Failure> {
+    let last_problem = RefCell::new(String::new());
     let answers = async {
         let mut restarts = None;
         for tries in 1_u32.. {
             match client.run_id().await {
                 Ok(_) => break,
                 Err(error) if !error.is_offline() => return Err(error.to_string()),
-                Err(_) => {}
+                Err(error) => *last_problem.borrow_mut() = error.to_string(),
             }
             if tries % MASTER_LOOK_TRIES == 0
                 && let Some(problem) = keeper::master_problem(env, layout, description, &mut restarts).await
@@ -541,7 +543,9 @@ async fn wait_for_master(
         Ok(Ok(())) => Ok(()),
         Ok(Err(problem)) => Err(describe(problem).into()),
         Err(_) => {
-            let problem = format!("no answer for {:.1} s", patience.as_secs_f64());
+            let (seconds, last) = (patience.as_secs_f64(), last_problem.borrow());
+            let problem = if last.is_empty() { String::new() } else { format!(": {last}") };
+            let problem = format!("no answer for {seconds:.1} s{problem}");
             Err(out_of_time(env, deadline, describe(problem)))
         }
     }

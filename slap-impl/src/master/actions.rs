@@ -10,7 +10,7 @@ use crate::{
     vocabulary::{ComputerId, PartitionId, RequestedState, SharedReference},
     wire::{
         configuration::FormattedComputer,
-        http::server::Response,
+        http::server::{Request, Response},
         instance_xml,
         marshal::{self, Value},
     },
@@ -19,9 +19,17 @@ use std::{collections::BTreeMap, rc::Rc};
 
 impl Master {
     /// Answers an endpoint that is asked with POST.
-    pub(super) async fn act(self: &Rc<Self>, endpoint: &str, form: &Form) -> Result<Response, Refusal> {
+    pub(super) async fn act(
+        self: &Rc<Self>,
+        endpoint: &str,
+        form: &Form,
+        asked: &Request,
+    ) -> Result<Response, Refusal> {
         let command = match endpoint {
-            "requestComputerPartition" => request(form)?,
+            "requestComputerPartition" => {
+                let granted = self.wish(request(form)?, asked).await?;
+                return Ok(document(&render::granted(&granted)));
+            }
             "supplySupply" => Command::Supply {
                 computer: form.parsed("computer_id")?,
                 url: form.parsed("url")?,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     store::{self, AccessStatus, Partition, Subject},
-    vocabulary::{ComputerId, PartitionId, SharedReference, SoftwareUrl},
+    vocabulary::{ComputerId, PartitionId, RequestedState, SharedReference, SoftwareUrl},
     wire::{
         http::server::{Request, Response},
         marshal::Value,
@@ -68,6 +68,9 @@ impl Master {
                 // Who asks for this wants to know whether a master is at work.
                 self.read(|_| Ok(()))?;
                 Ok(Response::text(200, self.run_id.clone()))
+            }
+            "getHostingSubscriptionIpList" => {
+                self.addresses_of_tree(&form.parsed("computer_id")?, &form.parsed("computer_partition_id")?)
             }
             "getSoftwareReleaseListFromSoftwareProduct" => self.releases_of_product(form),
             other => Err(Refusal::new(404, format!("there is no endpoint {other}"))),
@@ -174,13 +177,50 @@ impl Master {
         render::status(found, computer.as_str(), url.as_str(), "Software Installation", 0, self.now())
     }
 
+    /// The addresses of all partitions of the tree of the instance in a partition, of those that are not to be destroyed; for a
+    /// firewall that lets them in (slapos/grid/slapgrid.py, `_checkAddFirewallRules`). A free partition has none.
+    fn addresses_of_tree(&self, computer: &ComputerId, reference: &PartitionId) -> Result<Response, Refusal> {
+        let (partition, _) = self.require_partition(computer, reference)?;
+        let asked = partition.instance.filter(|instance| instance.state != RequestedState::Destroyed);
+        let Some(asked) = asked else { return Ok(document(&Value::List(Vec::new()))) };
+        let pairs = self.read(|connection| {
+            let root = asked.root.unwrap_or(asked.number);
+            let mut tree: Vec<_> = store::instance(connection, root)?.into_iter().collect();
+            tree.extend(store::descendants(connection, root, false)?);
+            let mut pairs = Vec::new();
+            for instance in tree.iter().filter(|instance| instance.state != RequestedState::Destroyed) {
+                let Some((computer, partition)) = instance.partition() else { continue };
+                let partition = store::partition(connection, computer, partition)?;
+                for address in partition.into_iter().flat_map(|partition| partition.addresses) {
+                    pairs.push(Value::Tuple(vec![
+                        Value::Text(address.interface),
+                        Value::Text(address.address),
+                    ]));
+                }
+            }
+            Ok(pairs)
+        })?;
+        Ok(document(&Value::List(pairs)))
+    }
+
+    /// The releases of a product (slapos/proxy/slap_tool.py), or of the product that a release is one of, which the real master
+    /// serves and slapproxy does not: here a product has one.
     fn releases_of_product(&self, form: &Form) -> Result<Response, Refusal> {
-        if form.optional("software_release_url").is_some_and(|url| !url.is_empty() && url != "None") {
-            return Err(Refusal::new(501, "the releases of a release's product are not served here")
-                .hint("ask with software_product_reference"));
-        }
-        let product = form.required("software_product_reference")?;
-        let releases = self.products.get(product).map(|url| Value::text(url.as_str()));
+        // Clients write what they do not say as nothing, or as Python's None.
+        let said = |name: &str| form.optional(name).filter(|text| !matches!(*text, "" | "None"));
+        let release = match (said("software_product_reference"), said("software_release_url")) {
+            (Some(product), None) => self.products.get(product),
+            (None, Some(url)) => self.products.values().find(|release| release.as_str() == url),
+            (Some(_), Some(_)) => {
+                let reason = "it stands beside software_product_reference: expected one of them";
+                return Err(form.bad("software_release_url", &reason));
+            }
+            (None, None) => {
+                let reason = "it is missing, and software_release_url too: expected one of them";
+                return Err(form.bad("software_product_reference", &reason));
+            }
+        };
+        let releases = release.map(|url| Value::text(url.as_str()));
         Ok(document(&Value::List(releases.into_iter().collect())))
     }
 }

@@ -7,10 +7,7 @@ use super::render;
 use crate::{
     store::{self, Instance, Partition},
     vocabulary::{ComputerId, PartitionId},
-    wire::{
-        marshal::Writer,
-        objects::{Computer, ComputerPartition},
-    },
+    wire::{marshal::Writer, objects::Computer},
 };
 use bytes::Bytes;
 use rusqlite::Connection;
@@ -112,7 +109,9 @@ impl Documents {
             for (reference, revision) in &partitions {
                 let (begin, before) = (writer.position(), writer.last_id());
                 match (changed.get(reference), old.and_then(|old| Some((old, old.pieces.get(reference)?)))) {
-                    (Some(partition), _) => writer.value(&partition.to_value()),
+                    (Some((partition, shared)), _) => {
+                        writer.value(&render::partition(partition, shared, None).to_value());
+                    }
                     (None, Some((old, piece))) => {
                         let bytes = &old.document[piece.place.clone()];
                         let written = str::from_utf8(bytes).expect("a document's pieces are text");
@@ -137,25 +136,28 @@ impl Documents {
     }
 }
 
-/// What is shown of these partitions.
+/// A partition, and the shared instances that it lists.
+type Listed = (Partition, Vec<Instance>);
+
+/// These partitions.
 fn read(
     connection: &Connection,
     computer: &ComputerId,
     wanted: &[&PartitionId],
-) -> rusqlite::Result<BTreeMap<PartitionId, ComputerPartition>> {
-    let mut found: BTreeMap<PartitionId, ComputerPartition> = BTreeMap::new();
-    let mut add = |partition: &Partition, shared: &BTreeMap<PartitionId, Vec<Instance>>| {
-        let own = shared.get(&partition.reference).map_or(&[][..], Vec::as_slice);
-        found.insert(partition.reference.clone(), render::partition(partition, own, None));
-    };
+) -> rusqlite::Result<BTreeMap<PartitionId, Listed>> {
+    let mut found = BTreeMap::new();
     if wanted.len() > SINGLE_MAX {
-        let shared = store::listed_shared(connection, computer, None)?;
-        store::partitions(connection, computer)?.iter().for_each(|partition| add(partition, &shared));
+        let mut shared = store::listed_shared(connection, computer, None)?;
+        for partition in store::partitions(connection, computer)? {
+            let own = shared.remove(&partition.reference).unwrap_or_default();
+            found.insert(partition.reference.clone(), (partition, own));
+        }
         return Ok(found);
     }
     for reference in wanted {
         if let Some(partition) = store::partition(connection, computer, reference)? {
-            add(&partition, &store::listed_shared(connection, computer, Some(reference))?);
+            let own = store::listed_shared(connection, computer, Some(reference))?.remove(reference);
+            found.insert(partition.reference.clone(), (partition, own.unwrap_or_default()));
         }
     }
     Ok(found)

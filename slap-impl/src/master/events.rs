@@ -73,8 +73,11 @@ fn json_or_text(text: &str) -> Json {
 /// Who asked, as far as the wire says it: nobody is told apart there.
 fn who(command: &Command) -> String {
     match command {
-        Command::Request { requester: None, .. } | Command::Supply { .. } => "user".to_owned(),
+        Command::Request { requester: None, .. }
+        | Command::Forwarded { requester: None, .. }
+        | Command::Supply { .. } => "user".to_owned(),
         Command::Request { requester: Some(Requester { computer, partition }), .. }
+        | Command::Forwarded { requester: Some(Requester { computer, partition }), .. }
         | Command::Publish { computer, partition, .. }
         | Command::Rename { computer, partition, .. } => format!("{computer}/{partition}"),
         Command::ReportRelease { computer, .. }
@@ -82,5 +85,6 @@ fn who(command: &Command) -> String {
         | Command::ReportInstance { computer, .. }
         | Command::BangComputer { computer, .. } => computer.to_string(),
         Command::OnInstance { guid, .. } => guid.to_string(),
+        Command::Rebase { .. } => "master".to_owned(),
     }
 }

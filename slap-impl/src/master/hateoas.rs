@@ -38,19 +38,21 @@ fn by_mode(master: &Master, request: &Request) -> Result<Response, Refusal> {
     let form = Form::read(request, "hateoas")?;
     match form.optional("mode") {
         None => Ok(json_response(&root_document(&base_url(master, request)))),
-        Some("search") => search(master, form.required("query")?),
+        Some("search") => search(master, form.required("query")?, forwarded_prefix(request)),
         Some("traverse") => {
             let target = form.required("relative_url")?;
-            // slapproxy leads anywhere; only our own documents are meant.
-            let ours = target.starts_with("/hateoas/") && target.bytes().all(|byte| byte.is_ascii_graphic());
+            // slapproxy leads anywhere; only our own documents are meant. What a search answered has the prefix already.
+            let prefix = forwarded_prefix(request);
+            let own =
+                target.strip_prefix(prefix).filter(|rest| rest.starts_with("/hateoas/")).unwrap_or(target);
+            let ours = own.starts_with("/hateoas/") && own.bytes().all(|byte| byte.is_ascii_graphic());
             if !ours {
                 return Err(form.bad(
                     "relative_url",
                     &"expected what a search answered, such as /hateoas/partitions/TITLE",
                 ));
             }
-            let location = format!("{}{target}", forwarded_prefix(request));
-            Ok(Response::text(302, "").header("location", location))
+            Ok(Response::text(302, "").header("location", format!("{prefix}{own}")))
         }
         Some(other) => {
             let shown: String = other.chars().take(80).collect();
@@ -59,7 +61,8 @@ fn by_mode(master: &Master, request: &Request) -> Result<Response, Refusal> {
     }
 }
 
-fn search(master: &Master, query: &str) -> Result<Response, Refusal> {
+/// Where documents stand is told as the client has to ask for them, with the prefix of a reverse proxy.
+fn search(master: &Master, query: &str, prefix: &str) -> Result<Response, Refusal> {
     let Some(query) = Query::parse(query) else {
         let shown: String = query.chars().take(200).collect();
         return Err(Refusal::new(400, format!("Unhandled query: {shown}")).hint(
@@ -77,7 +80,10 @@ fn search(master: &Master, query: &str) -> Result<Response, Refusal> {
             let row = |instance: store::Instance| Row {
                 title: instance.title.to_string(),
                 reference: instance.partition().map(|(_, partition)| partition.to_string()),
-                relative_url: service_path(instance.title.as_str(), instance.is_shared()),
+                relative_url: format!(
+                    "{prefix}{}",
+                    service_path(instance.title.as_str(), instance.is_shared())
+                ),
                 url_string: Some(instance.release.to_string()),
             };
             Ok(instances.into_iter().map(row).collect::<Vec<Row>>())
@@ -91,7 +97,7 @@ fn search(master: &Master, query: &str) -> Result<Response, Refusal> {
             let row = |computer: store::Computer| Row {
                 title: computer.reference.to_string(),
                 reference: Some(computer.reference.to_string()),
-                relative_url: computer_path(computer.reference.as_str()),
+                relative_url: format!("{prefix}{}", computer_path(computer.reference.as_str())),
                 url_string: None,
             };
             Ok(computers.into_iter().map(row).collect())
@@ -215,16 +221,18 @@ fn unescape(text: &str) -> Result<String, Refusal> {
 /// This master's URL as its client knows it, without a slash at its end. A reverse proxy in front says how it was asked in
 /// X-Forwarded-Proto and X-Forwarded-Prefix (slapos/proxy/views.py, ProxyFix).
 pub(super) fn base_url(master: &Master, request: &Request) -> String {
-    let scheme = match last_of(request, "x-forwarded-proto") {
-        Some("https") => "https",
-        _ => "http",
-    };
+    let scheme = if is_https(request) { "https" } else { "http" };
     let is_host = |host: &&str| {
         !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))
     };
     let own = master.address.borrow();
     let host = request.header("host").filter(is_host).unwrap_or(&own);
     format!("{scheme}://{host}{}", forwarded_prefix(request))
+}
+
+/// Whether a reverse proxy in front was asked over https.
+pub(super) fn is_https(request: &Request) -> bool {
+    last_of(request, "x-forwarded-proto") == Some("https")
 }
 
 fn forwarded_prefix(request: &Request) -> &str {

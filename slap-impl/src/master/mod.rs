@@ -1,11 +1,13 @@
 //! The master: users ask it for software and instances, nodes ask it what to do and report.
 //!
 //! * `decisions`: what is decided, inside one transaction; `commit_queue`: many decisions become durable together
+//! * `wishes`: which way a request for an instance goes; `forward`: over other masters
 //! * `router`: which request goes where; `form`: its arguments; `actions`: changes; `answers`: what is only read
 //! * `events`: the journal, for users
 //! * `information`: a computer's full information, with long polls, and `documents`, where it is kept; `render`: rows as the wire's documents
 //! * `hateoas`: the JSON documents for users' clients; `rpc`: the JSON-RPC methods
 //! * `door`: under which names it is asked over its socket
+//! * `rebase`: local releases follow their root when a master starts
 //! * `log`: the master's log, bounded
 //!
 //! It plays the role of slapproxy (slapos/proxy/), for many computers. What other masters or later versions serve is refused
@@ -19,14 +21,17 @@ mod documents;
 mod door;
 mod events;
 mod form;
+mod forward;
 mod hateoas;
 mod information;
 mod log;
+mod rebase;
 mod render;
 mod router;
 mod rpc;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 use crate::{
     env::{Address, BoxListener, Either, Env, Store, race},
@@ -34,6 +39,8 @@ use crate::{
     vocabulary::{ComputerId, SoftwareUrl},
     wire::http::server::{Limits, serve_until},
 };
+pub use forward::OtherMaster;
+
 use commit_queue::{CommitQueue, Refused};
 use decisions::{Answer, Command, Decided, Refusal, decide};
 use documents::Documents;
@@ -56,6 +63,11 @@ pub struct Configuration {
     /// Names and addresses under which it may be asked over its socket, beside those that it listens on (`[slapproxy]
     /// server_names`).
     pub server_names: Vec<String>,
+    /// Where local software releases are (`[slapproxy] local_software_release_root`). When it is another place than in the last run, they
+    /// have moved there.
+    pub release_root: Option<PathBuf>,
+    /// Other masters, and what is requested there.
+    pub others: Vec<OtherMaster>,
     /// Where to log, besides standard error.
     pub log_file: Option<PathBuf>,
 }
@@ -73,6 +85,9 @@ pub struct Master {
     default_computer: Option<ComputerId>,
     products: BTreeMap<String, SoftwareUrl>,
     server_names: Vec<String>,
+    others: Vec<OtherMaster>,
+    /// What is on its way to them.
+    errands: Rc<forward::Errands>,
     watchers: Rc<Watchers>,
     documents: Documents,
     /// When each computer was last heard of. The real master keeps this in memory too.
@@ -93,7 +108,7 @@ impl Master {
     pub async fn open(env: &Env, configuration: Configuration) -> Result<Rc<Master>, OpenError> {
         let Opened { store, identity } = store::open(env, &configuration.database).await?;
         let run_id = crate::vocabulary::hex(&env.random_bytes(16));
-        Ok(Rc::new(Master {
+        let master = Rc::new(Master {
             queue: CommitQueue::start(env, store.clone()),
             store,
             identity,
@@ -101,6 +116,8 @@ impl Master {
             default_computer: configuration.default_computer,
             products: configuration.products,
             server_names: configuration.server_names,
+            others: configuration.others,
+            errands: Rc::default(),
             watchers: Rc::default(),
             documents: Documents::default(),
             contacts: RefCell::default(),
@@ -109,7 +126,9 @@ impl Master {
             log: log::Log::new(env, configuration.log_file),
             address: RefCell::default(),
             env: env.clone(),
-        }))
+        });
+        master.rebase(configuration.release_root).await?;
+        Ok(master)
     }
 
     /// Answers requests until `stop` ends, then ends cleanly: no more connections, held answers are given, and what was
@@ -135,6 +154,9 @@ impl Master {
 
     /// Decides on a command, and gives its answer once it is durable.
     async fn submit(self: &Rc<Self>, command: Command) -> Result<Answer, Refusal> {
+        if let Some(answer) = self.repeated(&command) {
+            return answer;
+        }
         let now = self.now();
         let default = self.default_computer.clone();
         let master = Rc::downgrade(self);
@@ -162,6 +184,23 @@ impl Master {
             }
             Err(error @ Refused::Write(_)) => Err(Refusal::new(500, error.to_string())),
         }
+    }
+
+    /// The answer to a request that changes nothing, decided on the last durable state: most requests only ask again. A decision that
+    /// would change something cannot write there, fails, and so gives none.
+    fn repeated(&self, command: &Command) -> Option<Result<Answer, Refusal>> {
+        if !matches!(command, Command::Request { .. }) {
+            return None;
+        }
+        let default = self.default_computer.as_ref();
+        let decided = store::snapshot(&*self.store, |connection| {
+            decide(connection, self.now(), default, command).map(|written| written.answer)
+        });
+        let decided = decided.ok().filter(|decided| decided.sequence.is_none())?;
+        if let Err(refusal) = &decided.answer {
+            self.log.line(format_args!("{}: refused with {}: {refusal}", command.describe(), refusal.status));
+        }
+        Some(decided.answer)
     }
 
     /// A change is durable: whoever waits for it is told.

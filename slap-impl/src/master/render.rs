@@ -1,6 +1,9 @@
 //! What the database holds, as the documents of the wire.
 
-use super::decisions::Given;
+use super::{
+    decisions::{Given, StandIn},
+    wishes::Granted,
+};
 use crate::{
     store::{AccessStatus, Instance, Partition, Place, Supply},
     vocabulary::{ComputerId, RequestedState},
@@ -75,6 +78,18 @@ fn entry(shared: &Instance) -> Option<objects::SharedInstance> {
         software_type: Some(shared.software_type.clone()),
         parameters: own.map(|(key, value)| (key, Value::optional(value.as_deref()))).collect(),
     })
+}
+
+/// The answer to a request.
+pub(super) fn granted(granted: &Granted) -> Value {
+    match granted {
+        Granted::Given(given) => self::given(given).to_value(),
+        Granted::StandIn(StandIn { partition, connection }) => {
+            let connection = connection.iter().map(|(key, value)| (key.clone(), Value::text(value)));
+            objects::StandIn { partition_id: partition.clone(), connection: connection.collect() }.to_value()
+        }
+        Granted::Forwarded(found) => found.to_value(),
+    }
 }
 
 /// The answer to a request: the instance and where it is. Of a shared one its host's place, release and type are told, as by

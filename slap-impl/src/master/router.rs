@@ -15,7 +15,7 @@ enum Method {
 }
 
 /// The endpoints, and how each is asked (slapos/proxy/slap_tool.py; the rest of them as the real master has them).
-const ENDPOINTS: [(&str, Method); 28] = [
+const ENDPOINTS: [(&str, Method); 29] = [
     ("availableSoftwareRelease", Method::Post),
     ("buildingSoftwareRelease", Method::Post),
     ("computerBang", Method::Post),
@@ -28,6 +28,7 @@ const ENDPOINTS: [(&str, Method); 28] = [
     ("getComputerStatus", Method::Get),
     ("getFullComputerInformation", Method::Get),
     ("getHateoasUrl", Method::Get),
+    ("getHostingSubscriptionIpList", Method::Get),
     ("getRunId", Method::Get),
     ("getSoftwareInstallationStatus", Method::Get),
     ("getSoftwareReleaseListFromSoftwareProduct", Method::Get),
@@ -47,9 +48,8 @@ const ENDPOINTS: [(&str, Method); 28] = [
 ];
 
 /// What other masters serve and this one does not.
-const ELSEWHERE: [(&str, &str); 8] = [
+const ELSEWHERE: [(&str, &str); 7] = [
     ("generateComputerCertificate", "this master has no certificates: every node on its network is trusted"),
-    ("getHostingSubscriptionIpList", "the addresses of a whole tree are not served here"),
     ("http_proxy", "relaying other servers' pages is not served here"),
     ("panel", "there is no panel here: use `slap service list` and `slap computer list`"),
     ("requestComputer", "a computer registers itself here with `slap node format`"),
@@ -106,7 +106,7 @@ impl Master {
         let form = Form::read(request, name)?;
         match method {
             Method::Get => self.answer(name, &form, request).await,
-            Method::Post => self.act(name, &form).await,
+            Method::Post => self.act(name, &form, request).await,
         }
     }
 

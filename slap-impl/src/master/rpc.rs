@@ -54,7 +54,7 @@ impl Master {
         if method.starts_with("slapos.get.") || method.starts_with("slapos.allDocs.") {
             self.rpc_answer(method, &document, request)
         } else {
-            self.rpc_change(method, &document).await
+            self.rpc_change(method, &document, request).await
         }
     }
 }

@@ -2,8 +2,10 @@
 
 mod answers;
 mod garbage;
+mod rebase;
 mod rpc;
 mod trees;
+mod wishes;
 
 use super::*;
 use crate::{
@@ -13,6 +15,7 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
+    path::Path,
     rc::Weak,
     time::Duration,
 };
@@ -35,6 +38,10 @@ impl Service {
             products: BTreeMap::from([("hello".to_owned(), "/hello.cfg".parse().unwrap())]),
             ..Configuration::default()
         };
+        Service::start_with(env, configuration).await
+    }
+
+    async fn start_with(env: &Env, configuration: Configuration) -> Service {
         let master = Master::open(env, configuration).await.unwrap();
         let weak = Rc::downgrade(&master);
         let listener = env.network().listen(&Address::Tcp("127.0.0.1:0".parse().unwrap())).unwrap();

@@ -308,7 +308,8 @@ async fn begin(site: &Site, id: &PartitionId) -> Result<(), NodeError> {
     if !site.files().exists(&path.join(".slapgrid")) {
         end_former(site, id).await?;
     }
-    safe::directory(site.files(), &path, &[".slapgrid", "log"], 0o755).map_err(failed)?;
+    safe::directory(site.files(), &path, &[".slapgrid"], 0o755).map_err(failed)?;
+    safe::directory(site.files(), &path, &[".slapgrid", "log"], 0o700).map_err(failed)?;
     site.restore_resource(id).map_err(failed)
 }
 

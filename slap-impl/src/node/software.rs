@@ -89,7 +89,7 @@ pub async fn build(site: &Site, url: &SoftwareUrl) -> Result<(), NodeError> {
         site.env.tell(format!("Built {url}, which is not supplied to {computer} any more"));
         return Ok(());
     }
-    let mark = format!("{}\n", site.env.clock().now().strftime("%a %b %e %H:%M:%S %Y"));
+    let mark = site.env.clock().now().strftime("%a %b %e %H:%M:%S %Y").to_string();
     site.files().replace(&directory.join(".completed"), mark.as_bytes(), 0o644).map_err(|error| {
         NodeError::write(site.files(), &directory, format!("{url} cannot be marked as built"), &error)
     })?;

@@ -41,7 +41,7 @@ fn one(
         .optional()
 }
 
-fn many(
+pub(super) fn many(
     connection: &Connection,
     condition: &str,
     parameters: impl Params,

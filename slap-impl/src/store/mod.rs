@@ -5,6 +5,8 @@
 //! * `computers`: reading computers, and where there is room; `queries`: reading partitions and supplies; `changes`: writing all
 //!   three. Every SELECT of several rows is ordered
 //! * `instances`: reading and writing instances
+//! * `forwarded`: what was passed on to other masters
+//! * `releases`: where local releases stand, and settings that outlive a master
 //! * `journal`: the committed changes, bounded
 //! * `status`: the last report about a computer, an instance or a supplied release
 //!
@@ -12,9 +14,11 @@
 
 mod changes;
 mod computers;
+mod forwarded;
 mod instances;
 mod journal;
 mod queries;
+mod releases;
 mod rows;
 mod schema;
 mod status;
@@ -27,6 +31,7 @@ pub use computers::{
     computer, computers, count_computers, first_computers, first_free_partition, free_partition, occupancy,
     sort_key,
 };
+pub use forwarded::{ForwardedFor, count_forwarded, delete_forwarded, forwarded, insert_forwarded};
 pub use instances::{
     Wanted, count_hosted, delete_instance, descendants, first_host, has_children, host_for, hosted,
     insert_instance, instance, instance_titled, instances, listed_shared, roots, set_connection, set_host,
@@ -34,6 +39,9 @@ pub use instances::{
 };
 pub use journal::{JournalEntry, append_journal, journal_after, journal_ends};
 pub use queries::{count_supplies, partition, partition_revisions, partitions, supplies, supply};
+pub use releases::{
+    instances_of, local_releases, move_supply, set_release, set_setting, setting, supplies_of,
+};
 pub use rows::{Address, Computer, Instance, Partition, Place, Supply};
 pub use schema::{OpenError, Opened, SCHEMA_VERSION, migrate, open};
 pub use status::{

@@ -4,6 +4,10 @@
 //! Each type has `to_value` and `from_value`. Attributes that slapos.core does not read are ignored; ids and states are
 //! checked here, so a partition's id is safe as the name of a directory.
 
+mod elsewhere;
+
+pub use elsewhere::{Forwarded, StandIn};
+
 use super::{
     fields::{Fields, dictionary, parameters},
     instance_xml::Parameters,

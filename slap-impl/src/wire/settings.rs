@@ -6,7 +6,10 @@
 //! client's file need not say what only a node needs.
 
 mod known;
+mod multimaster;
 mod values;
+
+pub use multimaster::OtherMasterSettings;
 
 use super::{
     config_parser::{CONFIG_BYTES_MAX, ConfigError, ConfigFile},
@@ -59,6 +62,8 @@ pub struct Settings {
     pub slapformat: FormatSettings,
     /// Section `[slapproxy]`.
     pub slapproxy: ProxySettings,
+    /// Sections `[multimaster/URL]`, in their order.
+    pub multimaster: Vec<OtherMasterSettings>,
     /// Section `[slap]`, our own.
     pub slap: SlapSettings,
 }
@@ -136,6 +141,8 @@ pub struct ProxySettings {
     pub software_product_list: Vec<(String, String)>,
     /// Names and addresses under which it may be asked, beside those that it listens on; our own key.
     pub server_names: Vec<String>,
+    /// Where local software releases are; when it changes, their URLs change with it.
+    pub local_software_release_root: Option<PathBuf>,
 }
 
 /// Section `[slap]`, our own.
@@ -191,6 +198,7 @@ impl Settings {
             slapos: SlaposSettings::read(&reader("slapos"))?,
             slapformat: FormatSettings::read(&reader("slapformat"))?,
             slapproxy: ProxySettings::read(&reader("slapproxy"))?,
+            multimaster: OtherMasterSettings::read(env, &file)?,
             slap: SlapSettings::read(&reader("slap"))?,
             warnings,
             file,
@@ -367,6 +375,7 @@ impl ProxySettings {
             port: u16::try_from(port).unwrap_or(u16::MAX),
             database_uri: reader.path("database_uri")?,
             software_product_list: reader.pairs("software_product_list")?,
+            local_software_release_root: reader.path("local_software_release_root")?,
         })
     }
 }

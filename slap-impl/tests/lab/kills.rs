@@ -148,6 +148,11 @@ fn up_resumes_what_stands_still_and_looks_do_not_hang() {
     // In a line of its own at once, and in the end.
     assert!(wait.starts_with("            the master at ") && wait.contains(" paused: it answers"), "{wait}");
     assert_eq!(wait.matches(" paused: it answers nobody").count(), 2, "{wait}");
+    let wait = lab.fails(3, &["wait", "hello-1", "--timeout", "2s"]);
+    assert!(wait.starts_with("waiting for hello-1 to be green: the master does not answer yet"), "{wait}");
+    assert!(wait.contains("error: hello-1 is not green after 2 s: the master is offline"), "{wait}");
+    // The master has no more time than was left.
+    assert!(wait.contains("did not answer within 2 s (hint: `slap lab up "), "{wait}");
     for target in ["keeper", "agent/COMP-1", "supervisor/COMP-1"] {
         lab.ok(&["lab", "pause", target]);
     }

@@ -1,8 +1,8 @@
 //! The native profile engine held against the Python one: the same profile is run by `slap buildout` and by the real
 //! zc.buildout with the real recipes, and what they leave behind is compared.
 //!
-//! * `python.rs`: the virtual environment with the pinned packages of `requirements.txt`, and the process that runs profiles
-//!   in it (`driver.py`)
+//! * `golden/src/python.rs`: the virtual environment with the pinned packages
+//! * `python.rs`: the process that runs profiles in it (`driver.py`)
 //! * `case.rs`: a case as a file: what is written, changed and run, step by step
 //! * `engines.rs`: the same steps for both engines, in two directories with names of the same length
 //! * `observe.rs`: what a run left behind, and how two such views differ
@@ -19,6 +19,9 @@
 mod case;
 mod differences;
 mod engines;
+#[allow(unreachable_pub, reason = "it is a module of golden, too")]
+#[path = "../../../golden/src/python.rs"]
+mod environment;
 mod master;
 mod observe;
 mod options;

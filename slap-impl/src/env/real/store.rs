@@ -24,6 +24,8 @@ use std::{
 use tokio::sync::oneshot;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// KiB of pages that the reading connection keeps.
+const READER_CACHE_KIB: i64 = 512;
 /// Prepared statements that a connection keeps: all that the program has. With fewer, each would be prepared again and again.
 const STATEMENTS_KEPT: usize = 128;
 
@@ -73,6 +75,8 @@ impl Stores for RealStores {
         let place = Place::of(path).map_err(|error| fail("cannot be looked at", &error))?;
         let reader = connect(path).map_err(named)?;
         reader.pragma_update(None, "query_only", true).map_err(named)?;
+        // What it reads again and again stands in the system's cache, too.
+        reader.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(named)?;
         let (sender, jobs) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("slap-store".to_owned())
@@ -93,10 +97,10 @@ impl Store for RealStore {
         }
         self.place.check()?;
         // One transaction, so that all statements of a query see the same state.
-        self.reader.execute_batch("BEGIN")?;
+        self.reader.prepare_cached("BEGIN")?.execute([])?;
         let result = query(&self.reader);
         if !self.reader.is_autocommit() {
-            self.reader.execute_batch("ROLLBACK")?;
+            self.reader.prepare_cached("ROLLBACK")?.execute([])?;
         }
         Ok(result?)
     }
@@ -252,7 +256,7 @@ fn execute_batch(connection: &Connection, places: &mut Places, batch: Batch) -> 
 }
 
 fn execute_write(connection: &Connection, write: Write) -> Result<(), StoreError> {
-    connection.execute_batch("SAVEPOINT slap_write")?;
+    connection.prepare_cached("SAVEPOINT slap_write")?.execute([])?;
     let verdict = catch_unwind(AssertUnwindSafe(|| write(connection))).map_err(|panic| StoreError {
         message: format!("a write panicked: {}", describe(&*panic)),
         full: false,
@@ -261,10 +265,10 @@ fn execute_write(connection: &Connection, write: Write) -> Result<(), StoreError
         let message = "a write ended the batch's transaction".to_owned();
         return Err(StoreError { message, full: false });
     }
-    connection.execute_batch(match verdict {
-        Verdict::Keep => "RELEASE slap_write",
-        Verdict::Discard => "ROLLBACK TO slap_write; RELEASE slap_write",
-    })?;
+    if verdict == Verdict::Discard {
+        connection.prepare_cached("ROLLBACK TO slap_write")?.execute([])?;
+    }
+    connection.prepare_cached("RELEASE slap_write")?.execute([])?;
     Ok(())
 }
 

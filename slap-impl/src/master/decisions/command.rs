@@ -108,6 +108,24 @@ pub enum Command {
         /// What.
         action: InstanceAction,
     },
+    /// Another master did what it was asked for.
+    Forwarded {
+        /// Which master, as the settings name it.
+        master: String,
+        /// The instance's title there.
+        title: InstanceTitle,
+        /// Who asked; none for a user.
+        requester: Option<Requester>,
+        /// Whether it is to be destroyed there, and so is forgotten here.
+        gone: bool,
+    },
+    /// Local software releases stand under another root than before.
+    Rebase {
+        /// The root.
+        root: String,
+        /// The releases that moved, with their new place.
+        moved: BTreeMap<SoftwareUrl, SoftwareUrl>,
+    },
     /// All instances of a computer shall be processed again.
     BangComputer {
         /// Which computer.
@@ -152,6 +170,11 @@ impl Command {
                     format!("rename {:?} to {:?}", guid.as_str(), title.as_str())
                 }
             },
+            Command::Forwarded { master, title, gone, .. } => {
+                let verb = if *gone { "forget" } else { "remember" };
+                format!("{verb} {:?} at {master}", title.as_str())
+            }
+            Command::Rebase { root, moved } => format!("move {} releases to {root}", moved.len()),
             Command::BangComputer { computer, .. } => format!("bang {computer}"),
         }
     }

@@ -3,6 +3,9 @@
 //! * `command`: what may be asked
 //! * `request`: an instance is asked for; a partition is given in the transaction that finds it free
 //! * `shared`: a shared instance is asked for, and stands in its host's list
+//! * `rebase`: local releases stand in another place than before
+//! * `elsewhere`: what is passed on to another master
+//! * `stand_in`: what is answered in place of slapproxy's historical frontends
 //! * `tree`: who may ask for whom, and what reaches a whole tree: stop, destroy, bang
 //! * `instance`: what a node reports of an instance, until it is destroyed
 //! * `publish`: connection parameters, and titles
@@ -14,21 +17,27 @@
 //! is answered alike. A [`Refusal`] changes nothing either.
 
 mod command;
+mod elsewhere;
 mod format;
 mod instance;
 mod named;
 mod publish;
+mod rebase;
 mod request;
 mod shared;
+mod stand_in;
 mod supply;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 pub use command::{Command, InstanceAction, InstanceReport, ReleaseReport, Requester};
+pub use elsewhere::{Errand, FORWARDED_MAX, may_run, state_elsewhere, taken, title_elsewhere};
 pub use format::{FormattedPartition, PARTITIONS_MAX};
 pub use named::find_named;
+pub use rebase::ROOT_SETTING;
 pub use shared::HOSTED_MAX;
+pub use stand_in::{StandIn, stand_in};
 
 use super::commit_queue::Written;
 use crate::{
@@ -241,6 +250,10 @@ impl Desk<'_> {
                 self.rename(computer, partition, slave_reference.as_ref(), title)
             }
             Command::OnInstance { guid, action } => self.on_instance(guid, action),
+            Command::Forwarded { master, title, requester, gone } => {
+                self.forwarded(Errand { master, title, requester: requester.as_ref() }, *gone)
+            }
+            Command::Rebase { root, moved } => self.rebase(root, moved),
             Command::BangComputer { computer, message } => self.bang_computer(computer, message),
         }
     }

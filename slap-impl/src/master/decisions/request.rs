@@ -118,6 +118,8 @@ impl Desk<'_> {
             match key.as_str() {
                 "computer_guid" => {}
                 "instance_guid" if wish.shared => {}
+                // Masters that pass a request on tell it (slapos/proxy/db.py, `forwardRequestToExternalMaster`).
+                "source_instance_id" => {}
                 // The real master takes these for parameters of the instance (its SoftwareInstance allocation).
                 "retention_delay"
                 | "fw_restricted_access"

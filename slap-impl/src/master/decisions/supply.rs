@@ -3,7 +3,7 @@
 use super::{Answer, Decision, Desk, LOG_BYTES_MAX, Refusal, ReleaseReport, SUPPLIES_MAX, tail};
 use crate::{
     store::{self, Subject},
-    vocabulary::{ComputerId, SoftwareUrl, SupplyState},
+    vocabulary::{ComputerId, SoftwareUrl, SupplyState, text_repr},
 };
 
 impl Desk<'_> {
@@ -26,7 +26,7 @@ impl Desk<'_> {
             store::upsert_supply(self.connection, computer, url, state)?;
             self.touch(computer);
         }
-        Ok(Answer::Text(format!("Supplied {:?} to be {state}", url.as_str())))
+        Ok(Answer::Text(format!("Supplied {} to be {state}", text_repr(url.as_str()))))
     }
 
     pub(super) fn report_release(

@@ -341,7 +341,7 @@ fn a_release_comes_and_goes() {
     world.default = Some("COMP-1".parse().unwrap());
     assert_eq!(
         world.text(&supply("COMP-1", SupplyState::Available)),
-        "Supplied \"/software.cfg\" to be available"
+        "Supplied '/software.cfg' to be available"
     );
     let revision = world.revision("COMP-1");
     world.text(&supply("COMP-1", SupplyState::Available));

@@ -4,12 +4,13 @@ use super::Arguments;
 use crate::{
     master::{
         Master,
-        decisions::{Given, Refusal, find_named, unknown_computer},
+        decisions::{Command, Refusal, find_named, unknown_computer},
         hateoas::base_url,
         render,
+        wishes::Granted,
     },
     store::{self, Instance, Partition, Subject},
-    vocabulary::{ComputerId, InstanceGuid, InstanceName, InstanceTitle, PartitionId},
+    vocabulary::{ComputerId, InstanceGuid, InstanceName, InstanceTitle, PartitionId, RequestedState},
     wire::http::server::Request,
 };
 use rusqlite::Connection;
@@ -97,7 +98,17 @@ impl Master {
 
     /// The answer to a request: with slapproxy that of a shared instance has its host's addresses and no timestamp, which what is
     /// read later has the other way round.
-    pub(super) fn posted(&self, given: &Given) -> Json {
+    pub(super) fn posted(&self, wish: &Command, granted: &Granted) -> Json {
+        let given = match granted {
+            Granted::Given(given) => given,
+            Granted::StandIn(found) => {
+                return elsewhere(wish, ("", &found.partition), json!(found.connection));
+            }
+            Granted::Forwarded(found) => {
+                let place = (found.instance.computer_id.as_str(), found.instance.partition_id.as_str());
+                return elsewhere(wish, place, json!(found.instance.connection));
+            }
+        };
         let found = Found {
             instance: given.instance.clone(),
             root: None,
@@ -229,6 +240,32 @@ fn root_title(connection: &Connection, instance: &Instance) -> rusqlite::Result<
 
 fn guid(instance: &Instance, root: Option<InstanceTitle>) -> InstanceGuid {
     InstanceGuid::new(&InstanceName { title: instance.title.clone(), root, shared: instance.is_shared() })
+}
+
+/// What is told of a wish that no partition of this master serves: what was asked for, where it is, and what is published.
+fn elsewhere(wish: &Command, (computer, partition): (&str, &str), connection: Json) -> Json {
+    let Command::Request { title, release, software_type, parameters, state, shared, .. } = wish else {
+        return Json::Null;
+    };
+    let name = InstanceName { title: title.clone(), root: None, shared: *shared };
+    json!({
+        "title": title,
+        "instance_guid": InstanceGuid::new(&name),
+        "software_release_uri": release,
+        "software_type": software_type,
+        "state": state.unwrap_or(RequestedState::Started).to_string(),
+        "connection_parameters": connection,
+        "parameters": render::parameters(parameters),
+        "shared": shared,
+        "root_instance_title": title,
+        "ip_list": [],
+        "full_ip_list": [],
+        "sla_parameters": {},
+        "computer_guid": computer,
+        "compute_partition_id": partition,
+        "processing_timestamp": 0,
+        "access_status_message": "",
+    })
 }
 
 fn addresses(partition: Option<&Partition>) -> Json {

@@ -10,7 +10,10 @@ use crate::{
         },
     },
     vocabulary::{ComputerId, PartitionId, SupplyState, float_repr},
-    wire::instance_xml::{self, Parameters},
+    wire::{
+        http::server::Request,
+        instance_xml::{self, Parameters},
+    },
 };
 use serde_json::{Map, Value as Json, json};
 use std::{
@@ -20,14 +23,18 @@ use std::{
 
 impl Master {
     /// Answers a method of `post`, `put` or `remove`.
-    pub(super) async fn rpc_change(self: &Rc<Self>, method: &str, document: &Json) -> Result<Json, Refusal> {
+    pub(super) async fn rpc_change(
+        self: &Rc<Self>,
+        method: &str,
+        document: &Json,
+        asked: &Request,
+    ) -> Result<Json, Refusal> {
         let arguments = Arguments(document);
         let (command, title) = match method {
             "slapos.post.v0.software_instance" => {
-                return match self.submit(request(&arguments)?).await? {
-                    Answer::Given(given) => Ok(self.posted(&given)),
-                    Answer::Text(text) => Err(Refusal::new(500, text)),
-                };
+                let command = request(&arguments)?;
+                let wish = command.clone();
+                return Ok(self.posted(&wish, &self.wish(command, asked).await?));
             }
             "slapos.post.v0.software_installation" => supply(&arguments)?,
             "slapos.put.v0.compute_node_format" => (format(&arguments)?, "Formatted".to_owned()),

@@ -101,8 +101,15 @@ fn limits_hold_to_the_last() {
             ),
             (
                 "getSoftwareReleaseListFromSoftwareProduct?software_product_reference=hello&software_release_url=/x",
-                501,
+                400,
                 "software_product_reference",
+            ),
+            ("getSoftwareReleaseListFromSoftwareProduct", 400, "software_release_url"),
+            ("getSoftwareReleaseListFromSoftwareProduct?software_release_url=/hello.cfg", 200, "/hello.cfg"),
+            (
+                "getSoftwareReleaseListFromSoftwareProduct?software_release_url=/other.cfg",
+                200,
+                "<list id=\"i2\"/>",
             ),
             ("hateoas/nonsense", 404, "hateoas has partitions/TITLE"),
         ] {
@@ -242,16 +249,22 @@ fn node_and_user_are_told_the_addresses() {
 fn a_log_has_a_line_for_each_change_and_stays_small() {
     in_place(async |env, database| {
         let file = database.with_extension("log");
-        let (log, files) = (log::Log::new(&env, Some(file.clone())), env.files());
-        log.line("one\ntwo\u{7}");
+        let files = env.files();
+        // The lines of one turn of the loop are written together, at the latest when the log is dropped.
+        let write = |lines: &[&str]| {
+            let log = log::Log::new(&env, Some(file.clone()));
+            lines.iter().for_each(|line| log.line(line));
+        };
+        write(&["one\ntwo\u{7}", "three"]);
         let text = files.read_text(&file, 1000).unwrap();
-        assert!(text.ends_with("Z one | two?\n"), "{text:?}");
+        let lines: Vec<&str> = text.lines().map(|line| line.split_once("Z ").unwrap().1).collect();
+        assert_eq!(lines, ["one | two?", "three"]);
         let older = database.with_extension("log.1");
         let full = vec![b'x'; 10 << 20];
         files.write(&file, &full, 0o600).unwrap();
-        log.line("still in it");
+        write(&["still in it"]);
         assert!(files.metadata(&older).is_err());
-        log.line("in the next");
+        write(&["in the next"]);
         assert_eq!(files.metadata(&older).unwrap().length, full.len() as u64 + line_length("still in it"));
         assert_eq!(files.metadata(&file).unwrap().length, line_length("in the next"));
     });
@@ -260,4 +273,20 @@ fn a_log_has_a_line_for_each_change_and_stays_small() {
 /// With its date, such as `2026-01-01T00:00:00.000Z`.
 fn line_length(text: &str) -> u64 {
     text.len() as u64 + 26
+}
+
+/// Most requests only ask again: they wait for no write, and are answered while none can happen.
+#[test]
+fn a_repeated_request_needs_no_write() {
+    in_place(async |env, database| {
+        let service = Service::start(&env, database).await;
+        service.format("COMP-1").await;
+        let first = service.request("a", "started").await;
+        assert_eq!(first.0, 200, "{}", first.1);
+        service.master.upgrade().unwrap().queue.close().await;
+        assert_eq!(service.request("a", "started").await, first);
+        assert_eq!(service.request("b", "started").await.0, 404, "there is no room");
+        assert_eq!(service.request("a", "stopped").await.0, 503);
+        assert_eq!(service.request("a", "started").await, first, "nothing of the other happened");
+    });
 }

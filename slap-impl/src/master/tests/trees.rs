@@ -11,10 +11,10 @@ use crate::{
     },
 };
 
-struct Asked(Rc<Master>);
+pub(super) struct Asked(pub(super) Rc<Master>);
 
 impl Asked {
-    async fn send(&self, method: &str, path: &str, query: &str, body: String) -> (u16, String) {
+    pub(super) async fn send(&self, method: &str, path: &str, query: &str, body: String) -> (u16, String) {
         let request = Request {
             method: method.to_owned(),
             path: path.to_owned(),
@@ -26,24 +26,24 @@ impl Asked {
         (response.status, String::from_utf8(response.body.to_vec()).unwrap())
     }
 
-    async fn post(&self, endpoint: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    pub(super) async fn post(&self, endpoint: &str, fields: &[(&str, &str)]) -> (u16, String) {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.send("POST", &format!("/{endpoint}"), "", body).await
     }
 
-    async fn get(&self, path: &str) -> (u16, String) {
+    pub(super) async fn get(&self, path: &str) -> (u16, String) {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         self.send("GET", &format!("/{path}"), query, String::new()).await
     }
 
-    async fn json(&self, path: &str) -> serde_json::Value {
+    pub(super) async fn json(&self, path: &str) -> serde_json::Value {
         let (status, body) = self.get(path).await;
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str(&body).unwrap()
     }
 
     /// Requests an instance of /r, by a user or by a partition of COMP-1.
-    async fn request(
+    pub(super) async fn request(
         &self,
         by: Option<&str>,
         title: &str,
@@ -87,7 +87,7 @@ impl Asked {
 }
 
 /// A master with COMP-1, which has slappart0 to slappart2.
-fn asked(body: impl AsyncFnOnce(Asked)) {
+pub(super) fn asked(body: impl AsyncFnOnce(Asked)) {
     in_place(async |env, database| {
         let configuration = Configuration {
             log_file: Some(database.with_extension("log")),
@@ -95,10 +95,16 @@ fn asked(body: impl AsyncFnOnce(Asked)) {
             ..Configuration::default()
         };
         let asked = Asked(Master::open(&env, configuration).await.unwrap());
+        let address = |number: usize| {
+            Value::dictionary(
+                [("addr", format!("10.0.0.{number}")), ("netmask", String::new())]
+                    .map(|(key, value)| (key.to_owned(), Value::Text(value))),
+            )
+        };
         let partition = |number: usize| {
             Value::dictionary([
                 ("reference".to_owned(), Value::text(format!("slappart{number}"))),
-                ("address_list".to_owned(), Value::List(Vec::new())),
+                ("address_list".to_owned(), Value::List(vec![address(number)])),
             ])
         };
         let computer = Value::dictionary([
@@ -113,8 +119,8 @@ fn asked(body: impl AsyncFnOnce(Asked)) {
     });
 }
 
-const SHARED: (&str, &str) = ("shared_xml", "<marshal><bool>1</bool></marshal>");
-const DESTROYED: (&str, &str) = ("state", "<marshal><string>destroyed</string></marshal>");
+pub(super) const SHARED: (&str, &str) = ("shared_xml", "<marshal><bool>1</bool></marshal>");
+pub(super) const DESTROYED: (&str, &str) = ("state", "<marshal><string>destroyed</string></marshal>");
 
 #[test]
 fn a_tree_over_the_wire() {
@@ -207,6 +213,70 @@ fn a_shared_instance_over_the_wire() {
             ("", Some("destroyed"))
         );
         assert_eq!(master.titles().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn the_addresses_of_a_tree() {
+    asked(async |master| {
+        let pairs = async |partition: &str| {
+            let path =
+                format!("getHostingSubscriptionIpList?computer_id=COMP-1&computer_partition_id={partition}");
+            let (status, body) = master.get(&path).await;
+            assert_eq!(status, 200, "{body}");
+            let list = decode(body.as_bytes()).unwrap();
+            list.as_items().unwrap().iter().map(|pair| pair.to_python_text().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(pairs("slappart0").await, Vec::<String>::new(), "it is free");
+        master.request(None, "root", &[]).await.unwrap();
+        master.request(None, "other", &[]).await.unwrap();
+        master.request(Some("slappart0"), "child", &[]).await.unwrap();
+        let of_tree = ["('slappart0', '10.0.0.0')", "('slappart2', '10.0.0.2')"];
+        assert_eq!(pairs("slappart0").await, of_tree);
+        assert_eq!(pairs("slappart2").await, of_tree, "a child is told the same");
+        assert_eq!(pairs("slappart1").await, ["('slappart1', '10.0.0.1')"]);
+        master.request(Some("slappart0"), "child", &[DESTROYED]).await.unwrap();
+        assert_eq!(pairs("slappart0").await, of_tree[..1]);
+        assert_eq!(pairs("slappart2").await, Vec::<String>::new(), "it is to be destroyed");
+        let unknown = "getHostingSubscriptionIpList?computer_id=COMP-1&computer_partition_id=slappart9";
+        assert_eq!(master.get(unknown).await.0, 404);
+    });
+}
+
+#[test]
+fn a_search_leads_on_behind_a_reverse_proxy() {
+    asked(async |master| {
+        master.request(None, "a", &[]).await.unwrap();
+        let ask = async |prefix: &str, query: &str| {
+            let request = Request {
+                method: "GET".to_owned(),
+                path: "/hateoas/".to_owned(),
+                query: query.to_owned(),
+                headers: vec![("x-forwarded-prefix".to_owned(), prefix.to_owned())],
+                ..Request::default()
+            };
+            master.0.clone().handle(request).await
+        };
+        let search = "mode=search&query=portal_type%3A%22Instance+Tree%22+AND+validation_state%3Avalidated";
+        for (prefix, expected) in [
+            ("", "/hateoas/partitions/a"),
+            ("/slap", "/slap/hateoas/partitions/a"),
+            ("/hateoas", "/hateoas/hateoas/partitions/a"),
+        ] {
+            let found = ask(prefix, search).await;
+            let rows = parse_rows(&serde_json::from_slice(&found.body).unwrap()).unwrap();
+            assert_eq!(rows[0].relative_url, expected);
+            // Both what the search says and what it says to those who ask directly.
+            for target in [expected, "/hateoas/partitions/a"] {
+                let led = ask(prefix, &format!("mode=traverse&relative_url={target}")).await;
+                assert_eq!(led.status, 302);
+                assert!(
+                    led.headers.contains(&("location".to_owned(), expected.to_owned())),
+                    "{prefix} {target}"
+                );
+            }
+        }
+        assert_eq!(ask("/slap", "mode=traverse&relative_url=/slap/elsewhere").await.status, 400);
     });
 }
 

@@ -53,6 +53,8 @@ struct Agent {
     own_lock: RefCell<Box<dyn Lock>>,
     /// When it looks again whether all stands in its place.
     look_at: Cell<f64>,
+    /// A directory was gone that a root stands in, when it looked last.
+    was_uprooted: Cell<bool>,
     /// Held while a job works on releases, so that a pass by hand does not do the same.
     software_lock: RefCell<Option<Box<dyn Lock>>>,
     /// Held while a job works on partitions.
@@ -118,6 +120,7 @@ impl Agent {
             memory: RefCell::default(),
             own_lock: RefCell::new(own_lock),
             look_at: Cell::new(0.0),
+            was_uprooted: Cell::new(false),
             software_lock: RefCell::default(),
             instance_lock: RefCell::default(),
             is_formatted: Cell::new(is_formatted),
@@ -250,6 +253,11 @@ impl Agent {
     /// Looks what is to be done, begins it, and waits until something changed or it is time. Ends only when it must not go on.
     async fn schedule(self: &Rc<Self>) -> NodeError {
         loop {
+            if self.is_uprooted() {
+                let wake = self.site.env.sleep(Duration::from_secs_f64(upkeep::LOOK_SECONDS));
+                race(self.changed.notified(), wake).await;
+                continue;
+            }
             let look_at = match self.keep_places() {
                 Ok(look_at) => look_at,
                 Err(error) => return error,

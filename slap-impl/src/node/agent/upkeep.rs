@@ -12,6 +12,21 @@ use std::path::{Path, PathBuf};
 pub(super) const LOOK_SECONDS: f64 = 10.0;
 
 impl Agent {
+    /// Whether a directory is gone that a root stands in: it was moved away, or removed with all that belongs to it. Then nothing is made or
+    /// done in the old place, where whoever moves it back would find it.
+    pub(super) fn is_uprooted(&self) -> bool {
+        let settings = &self.site.settings;
+        let parents = [&settings.software_root, &settings.instance_root].map(|root| root.parent());
+        let gone = parents.into_iter().flatten().find(|parent| !self.site.files().is_directory(parent));
+        if let Some(gone) = gone
+            && !self.was_uprooted.get()
+        {
+            self.site.env.log(format_args!("{} is gone: nothing is done until it is back", gone.display()));
+        }
+        self.was_uprooted.set(gone.is_some());
+        gone.is_some()
+    }
+
     /// Looks, when it is time; gives the time of the next look.
     ///
     /// # Errors

@@ -37,13 +37,17 @@ pub(super) fn formatted(site: &Site, plan: &ComputerPlan) -> FormattedComputer {
         computer_id: settings.computer_id.clone(),
         address: plan.address.as_ref().map(|item| item.address.clone()),
         netmask: plan.address.as_ref().map(|item| item.netmask.clone()),
-        partitions: plan.partitions.iter().map(|partition| formatted_partition(site, partition)).collect(),
+        partitions: plan
+            .partitions
+            .iter()
+            .map(|partition| formatted_partition(site, partition, &plan.software_user))
+            .collect(),
         details: details.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
     }
 }
 
-fn formatted_partition(site: &Site, partition: &PartitionPlan) -> FormattedPartition {
-    let Value::Dictionary(mut details) = resource(site, partition) else {
+fn formatted_partition(site: &Site, partition: &PartitionPlan, software_user: &str) -> FormattedPartition {
+    let Value::Dictionary(mut details) = resource(site, partition, software_user) else {
         unreachable!("resource gives a dictionary")
     };
     details.retain(|key, _| key != "reference" && key != "address_list");
@@ -55,15 +59,16 @@ fn formatted_partition(site: &Site, partition: &PartitionPlan) -> FormattedParti
     }
 }
 
-/// Content of `.slapos-resource`.
-pub(super) fn resource(site: &Site, partition: &PartitionPlan) -> Value {
+/// Content of `.slapos-resource`. A partition's user belongs to the group of the releases' user, who is named so (slapos/format.py,
+/// `Computer.format`).
+pub(super) fn resource(site: &Site, partition: &PartitionPlan, software_user: &str) -> Value {
     let path = site.partition(&partition.id);
     let path = path.to_string_lossy();
     let user = Value::dictionary([
         ("name", Value::text(&partition.user)),
         ("path", Value::text(path.clone())),
         ("shell", Value::text("/bin/sh")),
-        ("additional_group_list", Value::None),
+        ("additional_group_list", Value::List(vec![Value::text(software_user)])),
     ]);
     let addresses = partition.addresses.iter().map(|item| {
         Value::dictionary([("addr", Value::text(&item.address)), ("netmask", Value::text(&item.netmask))])

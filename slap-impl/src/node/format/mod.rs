@@ -224,7 +224,7 @@ fn make(site: &Site, plan: &ComputerPlan, xml: &Path) -> Result<(), NodeError> {
     site.prepare()?;
     let _lock = site.lock(&site.settings.instance_root, "format")?;
     for partition in &plan.partitions {
-        make_partition(site, partition)?;
+        make_partition(site, partition, &plan.software_user)?;
     }
     let written = |path: &Path, content: &[u8]| {
         if files.read(path, FILE_BYTES_MAX).is_ok_and(|old| old == content) {
@@ -244,7 +244,7 @@ fn make(site: &Site, plan: &ComputerPlan, xml: &Path) -> Result<(), NodeError> {
     written(xml, marshal::encode(&computer.to_value()).as_bytes())
 }
 
-fn make_partition(site: &Site, partition: &PartitionPlan) -> Result<(), NodeError> {
+fn make_partition(site: &Site, partition: &PartitionPlan, software_user: &str) -> Result<(), NodeError> {
     let files = site.files();
     let path = site.partition(&partition.id);
     let failed = |error| {
@@ -272,7 +272,7 @@ fn make_partition(site: &Site, partition: &PartitionPlan) -> Result<(), NodeErro
         Ok(_) => {}
     }
     files.set_mode(&path, 0o750).map_err(failed)?;
-    let resource = files::json(&files::resource(site, partition), 4);
+    let resource = files::json(&files::resource(site, partition, software_user), 4);
     safe::put(files, &site.resource_copy(&partition.id), resource.as_bytes(), 0o600).map_err(failed)?;
     site.restore_resource(&partition.id).map_err(failed)
 }

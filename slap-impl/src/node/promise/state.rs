@@ -84,7 +84,8 @@ pub(super) struct State<'a> {
 impl<'a> State<'a> {
     /// Makes the directories where they are missing, following no link.
     pub(super) fn open(files: &'a dyn Files, partition: &Path) -> io::Result<State<'a>> {
-        let directory = |name| safe::directory(files, partition, &[".slapgrid", "promise", name], 0o755);
+        safe::directory(files, partition, &[".slapgrid", "promise"], 0o755)?;
+        let directory = |name| safe::directory(files, partition, &[".slapgrid", "promise", name], 0o700);
         Ok(State { files, result: directory("result")?, cache: directory("cache")?, log: directory("log")? })
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Somebody may remove the directory, or the lock, under a supervisor that runs. Its lock guards nothing then: another supervisor could
 //! begin there. So it looks whether its lock still has its name before it does anything, and takes it anew, or makes room for
-//! who has it now.
+//! who has it now. When the directory above is gone, too, it was moved away or removed with all that belongs to it: then nothing is made
+//! in the old place, where whoever moves it back would find it.
 
 use super::state;
 use crate::env::{Env, Lock, room};
@@ -64,7 +65,7 @@ impl Place {
             return Found::Whole;
         }
         let path = self.directory.join(state::LOCK);
-        let lock = make(&self.env, &self.directory).and_then(|()| {
+        let lock = self.check_parent().and_then(|()| make(&self.env, &self.directory)).and_then(|()| {
             self.env.files().lock(&path).map_err(|error| room::explain(self.env.files(), &path, &error))
         });
         match lock {
@@ -84,6 +85,15 @@ impl Place {
                 }
                 Found::Broken
             }
+        }
+    }
+
+    fn check_parent(&self) -> Result<(), String> {
+        match self.directory.parent() {
+            Some(parent) if !self.env.files().is_directory(parent) => {
+                Err(format!("{} is gone, and what stood in it: nothing is made there", parent.display()))
+            }
+            _ => Ok(()),
         }
     }
 }

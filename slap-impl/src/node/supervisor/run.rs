@@ -238,6 +238,10 @@ impl Supervisor {
         if is_taken {
             return Found::Taken;
         }
+        if found == Found::Broken {
+            // It is looked at again; the rest cannot be made without it.
+            return found;
+        }
         self.core.look();
         self.socket.notify_one();
         found

@@ -2,8 +2,7 @@
 //!
 //! [`send`] opens the connection, [`exchange`] writes the request and reads the answer, and a GET follows redirects.
 
-pub use super::url::Url;
-use super::url::UrlError;
+pub use super::url::{Url, UrlError};
 use crate::env::{BoxStream, Env};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};

@@ -44,11 +44,15 @@ const KNOWN: &[(&str, Use, &str)] = &[
          software_user instance_storage_home computer_model_id heating_sensor_id dry_run key_file cert_file root_check",
     ),
     ("slapformat", Use::Gone, "bridge_name no_bridge"),
-    ("slapproxy", Use::Served, "host port database_uri software_product_list server_names"),
+    (
+        "slapproxy",
+        Use::Served,
+        "host port database_uri software_product_list local_software_release_root server_names",
+    ),
     (
         "slapproxy",
         Use::Later,
-        "local_software_release_root public_directory_path log_file shacache_content_directory \
+        "public_directory_path log_file shacache_content_directory \
          shacache_metadata_directory shacache_signing_key_path shacache_upstream_cache_url shacache_upstream_dir_url \
          shacache-content-directory shacache-metadata-directory shacache-signing-key-path \
          shacache-upstream-cache-url shacache-upstream-dir-url",
@@ -76,7 +80,8 @@ const KNOWN: &[(&str, Use, &str)] = &[
          dbus_log_file testing",
     ),
     ("slap", Use::Served, "supervisor_directory poll_seconds wait_seconds log_bytes_max stop_seconds"),
-    ("multimaster/", Use::Later, "key cert software_release_list computer partition"),
+    ("multimaster/", Use::Served, "software_release_list computer partition"),
+    ("multimaster/", Use::Later, "key cert"),
     ("manager:", Use::Free, ""),
     ("disabled-", Use::Free, ""),
 ];
@@ -128,6 +133,7 @@ mod tests {
     #[test]
     fn sections_with_a_name() {
         assert_eq!(use_of("multimaster/https://a/", "cert"), Some(Use::Later));
+        assert_eq!(use_of("multimaster/https://a/", "computer"), Some(Use::Served));
         assert_eq!(use_of("manager:devperm", "anything"), Some(Use::Free));
         assert_eq!(use_of("slapformat", "bridge_name"), Some(Use::Gone));
         assert!(!is_section("manager"));

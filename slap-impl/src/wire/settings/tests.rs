@@ -41,11 +41,13 @@ fn a_node() {
 fn a_proxy() {
     let settings = parse(
         "[slapproxy]\nhost = ::1\nport = 0\ndatabase_uri = /p.db\nsoftware_product_list =\n  a http://a/\n  b /b.cfg\n\
-         server_names = slap.example.com\n  [2001:db8::1] 2001:db8::2\n",
+         server_names = slap.example.com\n  [2001:db8::1] 2001:db8::2\n\
+         local_software_release_root = ~/opt\n",
     )
     .unwrap();
     assert_eq!(settings.warnings, Vec::<String>::new());
     assert_eq!(settings.slapproxy.server_names, ["slap.example.com", "[2001:db8::1]", "2001:db8::2"]);
+    assert_eq!(settings.slapproxy.local_software_release_root.as_deref(), Some(Path::new("/home/ada/opt")));
     assert_eq!((settings.slapproxy.host.as_str(), settings.slapproxy.port), ("::1", 0));
     assert_eq!(settings.slapproxy.software_product_list[1], ("b".to_owned(), "/b.cfg".to_owned()));
     let error = settings.computer_id().unwrap_err().to_string();
@@ -53,6 +55,25 @@ fn a_proxy() {
         error,
         "/s.cfg: [slapos] computer_id is not set (hint: add a line `computer_id = ...` to section [slapos])"
     );
+}
+
+#[test]
+fn other_masters() {
+    let settings = parse(
+        "[multimaster/http://b:5000]\nsoftware_release_list =\n  http://a/software.cfg\n\n  /b.cfg\n\
+         [slapos]\n[multimaster/http://b:5000/]\ncomputer = COMP-1\npartition = slappart0\n",
+    )
+    .unwrap();
+    assert_eq!(settings.warnings, Vec::<String>::new());
+    let [first, second] = settings.multimaster.as_slice() else { panic!("{:?}", settings.multimaster) };
+    assert_eq!((first.url.as_str(), second.url.as_str()), ("http://b:5000", "http://b:5000/"));
+    assert_eq!(first.software_release_list, ["http://a/software.cfg", "/b.cfg"]);
+    assert_eq!((first.computer.as_ref(), second.section().as_str()), (None, "multimaster/http://b:5000/"));
+    assert_eq!(second.partition.as_ref().unwrap().as_str(), "slappart0");
+    let bad = parse("[multimaster/http://b]\ncomputer = a/b\n").unwrap_err().to_string();
+    assert!(bad.starts_with("/s.cfg:2: [multimaster/http://b] computer = \"a/b\""), "{bad}");
+    let warned = parse("[multimaster/https://b]\nkey = /k\ncert = /c\n").unwrap().warnings;
+    assert_eq!(warned, ["/s.cfg: [multimaster/https://b] key, cert are not served yet: no effect"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{ops::RangeInclusive, path::PathBuf, str::FromStr};
 pub(super) struct Reader<'a> {
     pub(super) env: &'a Env,
     pub(super) file: &'a ConfigFile,
-    pub(super) section: &'static str,
+    pub(super) section: &'a str,
 }
 
 impl Reader<'_> {
@@ -59,12 +59,13 @@ impl Reader<'_> {
 
     /// Paths, one on each line.
     pub(super) fn paths(&self, key: &str) -> Result<Vec<PathBuf>, ConfigError> {
+        self.lines(key)?.iter().map(|line| self.absolute(key, line)).collect()
+    }
+
+    /// The lines of a value that are not blank, without the blanks around them.
+    pub(super) fn lines(&self, key: &str) -> Result<Vec<String>, ConfigError> {
         let text = self.text(key)?.unwrap_or_default();
-        text.lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .map(|line| self.absolute(key, line))
-            .collect()
+        Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
     }
 
     fn absolute(&self, key: &str, text: &str) -> Result<PathBuf, ConfigError> {
@@ -81,10 +82,8 @@ impl Reader<'_> {
 
     /// Lines of `name url`, as software_product_list holds them (slapos/proxy/__init__.py).
     pub(super) fn pairs(&self, key: &str) -> Result<Vec<(String, String)>, ConfigError> {
-        let text = self.text(key)?.unwrap_or_default();
-        text.lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
+        self.lines(key)?
+            .iter()
             .map(|line| match line.split_once(' ') {
                 Some((name, url)) if !url.trim().contains(' ') => {
                     Ok((name.to_owned(), url.trim().to_owned()))

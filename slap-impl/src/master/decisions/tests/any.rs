@@ -1,7 +1,7 @@
 //! Whatever is asked, in whatever order.
 
 use super::*;
-use crate::store::Instance;
+use crate::{store::Instance, vocabulary::SoftwareUrl};
 use proptest::prelude::*;
 
 fn commands() -> impl Strategy<Value = Command> {
@@ -83,10 +83,37 @@ fn commands() -> impl Strategy<Value = Command> {
             }
         ),
         3 => on_instance(),
+        1 => away(),
         1 => computer.prop_map(|computer| {
             Command::BangComputer { computer: computer.parse().unwrap(), message: "b".into() }
         }),
     ]
+}
+
+/// What goes to another master, and releases that go to another place.
+fn away() -> impl Strategy<Value = Command> {
+    let release = |path: &str| path.parse::<SoftwareUrl>().unwrap();
+    let moved = |from: &str, to: &str| Command::Rebase {
+        root: to.to_owned(),
+        moved: [(release(&format!("{from}software.cfg")), release(&format!("{to}software.cfg")))].into(),
+    };
+    let forwarded = |computer: Option<&str>, gone| Command::Forwarded {
+        master: "http://a/".to_owned(),
+        title: "slappart0_a".parse().unwrap(),
+        requester: computer.map(|computer| Requester {
+            computer: computer.parse().unwrap(),
+            partition: "slappart0".parse().unwrap(),
+        }),
+        gone,
+    };
+    prop::sample::select(vec![
+        moved("/", "/new/"),
+        moved("/new/", "/"),
+        forwarded(Some("COMP-1"), false),
+        forwarded(Some("COMP-2"), false),
+        forwarded(Some("COMP-1"), true),
+        forwarded(None, false),
+    ])
 }
 
 /// The same about instances that are named by their guids.
