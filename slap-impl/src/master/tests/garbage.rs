@@ -88,7 +88,7 @@ const IDS: [&str; 5] =
     ["computer_id", "computer_partition_id", "computer_reference", "computer_partition_reference", "since"];
 
 /// Every endpoint that takes arguments, with arguments that mean something.
-const ENDPOINTS: [(&str, &str, &str); 26] = [
+const ENDPOINTS: [(&str, &str, &str); 28] = [
     ("POST", "availableSoftwareRelease", "url=/r&computer_id=COMP-1"),
     ("POST", "buildingSoftwareRelease", "url=/r&computer_id=COMP-1"),
     ("POST", "computerBang", "computer_id=COMP-1&message=m"),
@@ -104,8 +104,10 @@ const ENDPOINTS: [(&str, &str, &str); 26] = [
     ("GET", "getComputerPartitionStatus", "computer_id=COMP-1&computer_partition_id=slappart0"),
     ("GET", "getComputerStatus", "computer_id=COMP-1"),
     ("GET", "getFullComputerInformation", "computer_id=COMP-1"),
+    ("GET", "getHostingSubscriptionIpList", "computer_id=COMP-1&computer_partition_id=slappart0"),
     ("GET", "getSoftwareInstallationStatus", "url=/r&computer_id=COMP-1"),
     ("GET", "getSoftwareReleaseListFromSoftwareProduct", "software_product_reference=hello"),
+    ("GET", "getSoftwareReleaseListFromSoftwareProduct", "software_release_url=/hello.cfg"),
     ("POST", "loadComputerConfigurationFromXML", "xml="),
     ("GET", "registerComputerPartition", "computer_reference=COMP-1&computer_partition_reference=slappart0"),
     (
@@ -240,6 +242,7 @@ impl Asked {
 fn asked(body: impl AsyncFnOnce(Asked)) {
     in_place(async |env, database| {
         let configuration = Configuration {
+            log_file: Some(database.with_extension("log")),
             database,
             products: BTreeMap::from([("hello".to_owned(), "/hello.cfg".parse().unwrap())]),
             ..Configuration::default()
