@@ -95,10 +95,11 @@ impl Master {
     /// A computer's revision and the document that shows it.
     pub(super) fn information(&self, computer: &ComputerId) -> Result<(i64, Bytes), Refusal> {
         let commits = self.queue.commits();
-        if let Some(newest) = self.documents.newest(computer, commits) {
-            return Ok(newest);
-        }
+        // Also what is at hand is given inside a read, which fails when the database was removed.
         let found = self.read(|connection| {
+            if let Some(newest) = self.documents.newest(computer, commits) {
+                return Ok(Ok(newest));
+            }
             let revision = match store::computer(connection, computer)? {
                 Some(found) => found.revision,
                 // slapproxy knows its own computer before it was formatted (slap_tool.py, getFullComputerInformation).

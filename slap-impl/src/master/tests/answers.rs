@@ -290,3 +290,18 @@ fn a_repeated_request_needs_no_write() {
         assert_eq!(service.request("a", "started").await, first, "nothing of the other happened");
     });
 }
+
+/// What is kept in memory is no answer of a master whose database is gone.
+#[test]
+fn a_kept_document_is_not_given_without_its_database() {
+    in_place(async |env, database| {
+        let service = Service::start(&env, database.clone()).await;
+        service.format("COMP-1").await;
+        let (status, etag, _) = service.read("COMP-1", None, None).await;
+        assert_eq!(status, 200);
+        assert_eq!(service.read("COMP-1", None, None).await.0, 200);
+        env.files().rename(&database, &database.with_extension("away")).unwrap();
+        assert_eq!(service.read("COMP-1", None, None).await.0, 503);
+        assert_eq!(service.read("COMP-1", Some(&etag), None).await.0, 503);
+    });
+}
