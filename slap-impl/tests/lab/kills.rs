@@ -1,6 +1,6 @@
 //! kill -9 of everything, in any order, twice: `up` makes the lab green again, nothing acknowledged is lost, and no service runs twice.
 
-use crate::support::{TestLab, get, instances, software_profile, until};
+use crate::support::{TestLab, get, instances, software_profile, until, worker_profile};
 use std::{fs, process::Command};
 
 fn check_after(lab: &TestLab, order: &[&str]) {
@@ -36,7 +36,7 @@ fn killed_in_any_order_twice() {
 
 /// A service that does not hear that it shall end: it ends when there is a file, which it removes then.
 const STUBBORN: &str =
-    "sh -c 'trap \"\" TERM; echo started >> STARTS; until [ -e END ]; do sleep 0.05; done; rm END'";
+    "trap \"\" TERM; echo started >> STARTS; until [ -e END ]; do sleep 0.05; done; rm END";
 
 #[test]
 fn an_interrupted_down_is_undone_by_up_and_finished_by_down() {
@@ -44,11 +44,7 @@ fn an_interrupted_down_is_undone_by_up_and_finished_by_down() {
     let (starts, end) = (lab.beside("starts"), lab.beside("end"));
     let command =
         STUBBORN.replace("STARTS", &starts.display().to_string()).replace("END", &end.display().to_string());
-    let (_, instance) = WORKER.split_once('\n').unwrap();
-    let (before, _) = instance.split_once("command-line").unwrap();
-    let instance = format!(
-        "[buildout]\n{before}command-line = {command}\nwrapper-path = ${{directory:service}}/stubborn\n"
-    );
+    let instance = worker_profile(&command).replace("/worker", "/stubborn");
     let release =
         lab.release("stubborn", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
     lab.ok(&["supply", &release, "COMP-1"]);
@@ -84,7 +80,7 @@ fn an_interrupted_down_is_undone_by_up_and_finished_by_down() {
 fn a_service_without_a_port_is_started_once_whatever_is_killed() {
     let lab = TestLab::up_empty(1, 1);
     let starts = lab.beside("starts");
-    let instance = WORKER.replace("STARTS", &starts.display().to_string());
+    let instance = worker_profile(&format!("echo started >> {}; exec sleep 86399", starts.display()));
     let files = [("software.cfg", software_profile()), ("instance.cfg", &instance)];
     let release = lab.release("worker", &files);
     lab.ok(&["supply", &release, "COMP-1"]);
@@ -100,22 +96,6 @@ fn a_service_without_a_port_is_started_once_whatever_is_killed() {
         assert_eq!(fs::read_to_string(&starts).unwrap().lines().count(), 1, "from {}", targets[first]);
     }
 }
-
-const WORKER: &str = "\
-[buildout]
-parts = service
-eggs-directory = /nonexistent
-develop-eggs-directory = /nonexistent
-
-[directory]
-recipe = slapos.cookbook:mkdirectory
-service = ${buildout:directory}/etc/service
-
-[service]
-recipe = slapos.cookbook:wrapper
-command-line = sh -c 'echo started >> STARTS; exec sleep 86399'
-wrapper-path = ${directory:service}/worker
-";
 
 #[test]
 fn up_is_not_deceived_by_reports_from_before_the_kill() {
@@ -261,11 +241,8 @@ fn down_finds_what_hides_from_its_service() {
     let lab = TestLab::up_empty(1, 1);
     let note = lab.beside("hidden");
     // It has no session, no variables and no parent of the lab any more.
-    let hides =
-        format!("sh -c '(setsid env -i sleep 86396 & echo $! > {}); exec sleep 86395'\n", note.display());
-    let (before, after) = WORKER.split_once("sh -c 'echo").unwrap();
-    let (_, after) = after.split_once('\n').unwrap();
-    let instance = format!("{before}{hides}{after}");
+    let hides = format!("(setsid env -i sleep 86396 & echo $! > {}); exec sleep 86395", note.display());
+    let instance = worker_profile(&hides);
     let release = lab.release("hides", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
     lab.ok(&["supply", &release, "COMP-1"]);
     lab.ok(&["request", "hides", &release, "--node", "computer_guid=COMP-1"]);

@@ -1,33 +1,17 @@
 //! Pieces of a lab that runs are removed by hand: it makes them again, loses nothing that need not be lost, and runs no service twice.
 
-use crate::support::{TestLab, get, software_profile, until};
+use crate::support::{TestLab, get, software_profile, until, worker_profile};
 use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
 };
 
-const WORKER: &str = "\
-[buildout]
-parts = service
-eggs-directory = /nonexistent
-develop-eggs-directory = /nonexistent
-
-[directory]
-recipe = slapos.cookbook:mkdirectory
-service = ${buildout:directory}/etc/service
-
-[service]
-recipe = slapos.cookbook:wrapper
-command-line = sh -c 'COMMAND'
-wrapper-path = ${directory:service}/worker
-";
-
 /// A lab of one partition with the instance `worker`, whose service is this shell command.
 fn lab_with(command: &str) -> TestLab {
     let lab = TestLab::up_empty(1, 1);
     let command = command.replace("BESIDE", &lab.beside("").display().to_string());
-    let instance = WORKER.replace("COMMAND", &command);
+    let instance = worker_profile(&command);
     let release = lab.release("worker", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
     lab.ok(&["supply", &release, "COMP-1"]);
     lab.ok(&["request", "worker", &release, "--node", "computer_guid=COMP-1"]);
@@ -133,7 +117,7 @@ fn a_promise_for_which_a_partition_waits_is_looked_at_before_its_next_try() {
     let lab = TestLab::up_empty(1, 1);
     let (runs, witness) = (lab.beside("runs"), lab.beside("witness"));
     let command = format!("echo run >> {}; test -e {}", runs.display(), witness.display());
-    let instance = WORKER.replace("COMMAND", &command).replace("etc/service", "etc/promise");
+    let instance = worker_profile(&command).replace("etc/service", "etc/promise");
     let release = lab.release("worker", &[("software.cfg", software_profile()), ("instance.cfg", &instance)]);
     lab.ok(&["supply", &release, "COMP-1"]);
     lab.ok(&["request", "worker", &release, "--node", "computer_guid=COMP-1"]);

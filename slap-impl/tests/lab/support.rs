@@ -264,3 +264,13 @@ pub(crate) fn software_profile() -> &'static str {
     "[buildout]\nparts = instance-profile\n\n[instance-profile]\nrecipe = slapos.recipe.build:download\n\
      url = ${:_profile_base_location_}/instance.cfg\ndestination = ${buildout:directory}/instance.cfg\n"
 }
+
+/// The instance profile of one service, `worker`, which is this shell command, without single quotes in it.
+pub(crate) fn worker_profile(command: &str) -> String {
+    format!(
+        "[buildout]\nparts = service\neggs-directory = /nonexistent\ndevelop-eggs-directory = /nonexistent\n\n\
+         [directory]\nrecipe = slapos.cookbook:mkdirectory\nservice = ${{buildout:directory}}/etc/service\n\n\
+         [service]\nrecipe = slapos.cookbook:wrapper\ncommand-line = sh -c '{command}'\n\
+         wrapper-path = ${{directory:service}}/worker\n"
+    )
+}
