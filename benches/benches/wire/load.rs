@@ -46,10 +46,7 @@ impl Client {
             self.fill().await;
         };
         let head = String::from_utf8_lossy(&self.buffer[..head_length]).into_owned();
-        let length = head
-            .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok())
-            .unwrap_or(0usize);
+        let length = head.lines().find_map(length_of).unwrap_or(0);
         let mut body = Vec::new();
         let mut left = length;
         let mut begin = head_length;
@@ -78,8 +75,21 @@ impl Client {
     }
 }
 
+fn length_of(line: &str) -> Option<usize> {
+    let (name, value) = line.split_once(':')?;
+    if name.eq_ignore_ascii_case("content-length") { value.trim().parse().ok() } else { None }
+}
+
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|window| window == what)
+    let mut begin = 0;
+    while let Some(place) = text[begin..].iter().position(|byte| *byte == what[0]) {
+        begin += place;
+        if text[begin..].starts_with(what) {
+            return Some(begin);
+        }
+        begin += 1;
+    }
+    None
 }
 
 /// A GET request.

@@ -17,6 +17,15 @@ pub(super) async fn all(env: &Env, scratch: &Path) {
         .await
         .unwrap();
     assert_eq!(rows(&*store), [1, 3], "what is discarded is undone, and only that");
+    store
+        .commit(vec![
+            statement("create table u(x integer) strict", Verdict::Discard),
+            statement("insert into t select x from t where x > 100", Verdict::Discard),
+            statement("create table u(x integer) strict", Verdict::Keep),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(rows(&*store), [1, 3], "a table that is discarded is undone, too");
     let failed = store
         .commit(vec![
             statement("insert into t values (4)", Verdict::Keep),

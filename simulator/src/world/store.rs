@@ -2,7 +2,7 @@
 
 use super::{files::MemoryFiles, pause, random::Random};
 use rusqlite::Connection;
-use slap_impl::env::{Batch, Files, LocalFuture, Store, StoreError, Stores, Verdict};
+use slap_impl::env::{Batch, Files, LocalFuture, Store, StoreError, Stores, begin_batch};
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -95,25 +95,10 @@ impl Store for MemoryStore {
     }
 }
 
-fn apply(connection: &Connection, batch: Batch) -> Result<(), StoreError> {
-    connection.execute_batch("begin immediate")?;
-    let result = run(connection, batch).and_then(|()| connection.execute_batch("commit"));
-    if let Err(error) = result {
-        if !connection.is_autocommit() {
-            connection.execute_batch("rollback")?;
-        }
-        return Err(error.into());
+fn apply(connection: &Connection, mut batch: Batch) -> Result<(), StoreError> {
+    let result = begin_batch(connection, &mut batch).and_then(|()| Ok(connection.execute_batch("commit")?));
+    if result.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("rollback")?;
     }
-    Ok(())
-}
-
-fn run(connection: &Connection, batch: Batch) -> rusqlite::Result<()> {
-    for write in batch {
-        connection.execute_batch("savepoint one_write")?;
-        match write(connection)? {
-            Verdict::Keep => connection.execute_batch("release one_write")?,
-            Verdict::Discard => connection.execute_batch("rollback to one_write; release one_write")?,
-        }
-    }
-    Ok(())
+    result
 }

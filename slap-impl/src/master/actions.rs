@@ -5,6 +5,7 @@ use super::{
     decisions::{Answer, Command, FormattedPartition, InstanceReport, Refusal, ReleaseReport, Requester},
     form::Form,
     render,
+    wishes::Granted,
 };
 use crate::{
     vocabulary::{ComputerId, PartitionId, RequestedState, SharedReference},
@@ -28,7 +29,11 @@ impl Master {
         let command = match endpoint {
             "requestComputerPartition" => {
                 let granted = self.wish(request(form)?, asked).await?;
-                return Ok(document(&render::granted(&granted)));
+                let response = document(&render::granted(&granted));
+                if let Granted::Given(_, commits) = granted {
+                    self.keep_answer(commits, asked, &response);
+                }
+                return Ok(response);
             }
             "supplySupply" => Command::Supply {
                 computer: form.parsed("computer_id")?,

@@ -106,7 +106,7 @@ impl CommitQueue {
     /// [`Refused`]; nothing of the write happened then.
     pub async fn submit<T: Clone + Send + 'static>(
         &self,
-        write: impl FnOnce(&Connection) -> rusqlite::Result<Written<T>> + Send + 'static,
+        mut write: impl FnMut(&Connection) -> rusqlite::Result<Written<T>> + Send + 'static,
         publish: impl FnOnce(&T) + 'static,
     ) -> Result<T, Refused> {
         if self.shared.closed.get() {

@@ -6,6 +6,7 @@
 //! * `events`: the journal, for users
 //! * `information`: a computer's full information, with long polls, and `documents`, where it is kept; `render`: rows as the wire's documents
 //! * `hateoas`: the JSON documents for users' clients; `rpc`: the JSON-RPC methods
+//! * `repeated`: the answers to requests that came before, to the letter
 //! * `door`: under which names it is asked over its socket
 //! * `rebase`: local releases follow their root when a master starts
 //! * `log`: the master's log, bounded
@@ -27,6 +28,7 @@ mod information;
 mod log;
 mod rebase;
 mod render;
+mod repeated;
 mod router;
 mod rpc;
 #[cfg(test)]
@@ -42,10 +44,11 @@ use crate::{
 pub use forward::OtherMaster;
 
 use commit_queue::{CommitQueue, Refused};
-use decisions::{Answer, Command, Decided, Refusal, decide};
+use decisions::{Answer, Command, Decided, Refusal, decide, decide_repeated};
 use documents::Documents;
 use door::Door;
 use information::Watchers;
+use repeated::Repeated;
 use rusqlite::Connection;
 use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc};
 use tokio::sync::{Notify, watch};
@@ -90,6 +93,7 @@ pub struct Master {
     errands: Rc<forward::Errands>,
     watchers: Rc<Watchers>,
     documents: Documents,
+    repeated: Repeated,
     /// When each computer was last heard of. The real master keeps this in memory too.
     contacts: RefCell<BTreeMap<ComputerId, AccessStatus>>,
     closing: watch::Sender<bool>,
@@ -120,6 +124,7 @@ impl Master {
             errands: Rc::default(),
             watchers: Rc::default(),
             documents: Documents::default(),
+            repeated: Repeated::default(),
             contacts: RefCell::default(),
             closing: watch::Sender::new(false),
             committed: Notify::new(),
@@ -154,9 +159,6 @@ impl Master {
 
     /// Decides on a command, and gives its answer once it is durable.
     async fn submit(self: &Rc<Self>, command: Command) -> Result<Answer, Refusal> {
-        if let Some(answer) = self.repeated(&command) {
-            return answer;
-        }
         let now = self.now();
         let default = self.default_computer.clone();
         let master = Rc::downgrade(self);
@@ -188,19 +190,14 @@ impl Master {
 
     /// The answer to a request that changes nothing, decided on the last durable state: most requests only ask again. A decision that
     /// would change something cannot write there, fails, and so gives none.
-    fn repeated(&self, command: &Command) -> Option<Result<Answer, Refusal>> {
-        if !matches!(command, Command::Request { .. }) {
-            return None;
-        }
+    fn decide_by_reading(&self, command: &Command) -> Option<Result<Answer, Refusal>> {
         let default = self.default_computer.as_ref();
-        let decided = store::snapshot(&*self.store, |connection| {
-            decide(connection, self.now(), default, command).map(|written| written.answer)
-        });
-        let decided = decided.ok().filter(|decided| decided.sequence.is_none())?;
-        if let Err(refusal) = &decided.answer {
+        let found = store::snapshot(&*self.store, |connection| decide_repeated(connection, default, command));
+        let answer = found.ok().flatten()?;
+        if let Err(refusal) = &answer {
             self.log.line(format_args!("{}: refused with {}: {refusal}", command.describe(), refusal.status));
         }
-        Some(decided.answer)
+        Some(answer)
     }
 
     /// A change is durable: whoever waits for it is told.

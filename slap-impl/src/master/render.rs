@@ -83,7 +83,7 @@ fn entry(shared: &Instance) -> Option<objects::SharedInstance> {
 /// The answer to a request.
 pub(super) fn granted(granted: &Granted) -> Value {
     match granted {
-        Granted::Given(given) => self::given(given).to_value(),
+        Granted::Given(given, _) => self::given(given).to_value(),
         Granted::StandIn(StandIn { partition, connection }) => {
             let connection = connection.iter().map(|(key, value)| (key.clone(), Value::text(value)));
             objects::StandIn { partition_id: partition.clone(), connection: connection.collect() }.to_value()

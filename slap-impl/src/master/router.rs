@@ -47,6 +47,9 @@ const ENDPOINTS: [(&str, Method); 29] = [
     ("useComputer", Method::Post),
 ];
 
+/// The endpoint whose answers are kept.
+const REQUEST: &str = "requestComputerPartition";
+
 /// What other masters serve and this one does not.
 const ELSEWHERE: [(&str, &str); 7] = [
     ("generateComputerCertificate", "this master has no certificates: every node on its network is trusted"),
@@ -102,6 +105,11 @@ impl Master {
             let refusal =
                 Refusal::new(405, format!("{name} is asked with {expected}, not {}", request.method));
             return Ok(refused(&refusal).header("allow", expected));
+        }
+        if name == REQUEST
+            && let Some(response) = self.answered_before(request)
+        {
+            return Ok(response);
         }
         let form = Form::read(request, name)?;
         match method {

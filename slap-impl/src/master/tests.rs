@@ -291,7 +291,7 @@ impl Store for Failing {
         Box::pin(async move {
             self.batches.borrow_mut().push(batch.len());
             self.connection.execute_batch("BEGIN").unwrap();
-            for write in batch {
+            for mut write in batch {
                 self.connection.execute_batch("SAVEPOINT one").unwrap();
                 if write(&self.connection)? == Verdict::Discard {
                     self.connection.execute_batch("ROLLBACK TO one").unwrap();

@@ -19,8 +19,8 @@ const MASTER_URL: &str = "master_url";
 
 /// What a request for an instance is answered with.
 pub(super) enum Granted {
-    /// An instance of this master.
-    Given(Box<Given>),
+    /// An instance of this master; and after how many commits it was found to be so already, if nothing was changed for it.
+    Given(Box<Given>, Option<u64>),
     /// Nothing but what it would publish.
     StandIn(StandIn),
     /// An instance of another master.
@@ -41,8 +41,13 @@ impl Master {
             // It meant this master, or the instance is here already.
             filter.remove(MASTER_URL);
         }
-        match self.submit(command).await? {
-            Answer::Given(given) => Ok(Granted::Given(given)),
+        let commits = self.queue.commits();
+        let (answer, commits) = match self.decide_by_reading(&command) {
+            Some(answer) => (answer?, commits),
+            None => (self.submit(command).await?, None),
+        };
+        match answer {
+            Answer::Given(given) => Ok(Granted::Given(given, commits)),
             Answer::Text(text) => Err(Refusal::new(500, format!("a request was answered with {text:?}"))),
         }
     }

@@ -5,7 +5,7 @@ use super::{
     rows::{Address, Partition},
 };
 use crate::vocabulary::{ComputerId, PartitionId, SoftwareUrl, SupplyState};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, Row};
 
 /// Makes a computer known, or sets its address.
 pub fn upsert_computer(
@@ -24,27 +24,56 @@ pub fn upsert_computer(
         .map(drop)
 }
 
-/// Makes what was cached of a computer's full information worth nothing.
-pub fn bump_revision(connection: &Connection, computer: &ComputerId) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("UPDATE computer SET revision = revision + 1 WHERE reference = ?1")?
-        .execute([computer])
-        .map(drop)
+/// Gives a computer a new revision, because its full information changes, and so many vacancies fewer: its revision then, and the
+/// latest timestamp of the partitions that it lost. None when there is no such computer.
+pub fn revise_computer(
+    connection: &Connection,
+    computer: &ComputerId,
+    taken: usize,
+) -> rusqlite::Result<Option<(i64, i64)>> {
+    // A column that indices depend on is written only where it changes.
+    let sql = if taken == 0 {
+        "UPDATE computer SET revision = revision + 1 WHERE reference = ?1 RETURNING revision, floor"
+    } else {
+        "UPDATE computer SET revision = revision + 1, vacancies = vacancies - ?2 WHERE reference = ?1
+        RETURNING revision, floor"
+    };
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let mut update = connection.prepare_cached(sql)?;
+    match taken {
+        0 => update.query_row([computer], read),
+        taken => update.query_row((computer, i64::try_from(taken).unwrap_or(i64::MAX)), read),
+    }
+    .optional()
 }
 
-/// Notes that what is shown of a partition changed, at its computer's revision.
-pub fn touch_partition(
+/// How a partition changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Revised {
+    /// Its computer's revision.
+    pub revision: i64,
+    /// When the node has to process it again, if it has to: its timestamp becomes that, in microseconds since 1970, but always grows.
+    pub timestamp: Option<i64>,
+    /// Whether it was vacant and has an instance now.
+    pub is_taken: bool,
+}
+
+/// Notes that what is shown of a partition changed. Whoever renews it takes care that its timestamp is above those of the partitions that
+/// its computer had before, since it may have been one of them.
+pub fn revise_partition(
     connection: &Connection,
     computer: &ComputerId,
     partition: &PartitionId,
+    Revised { revision, timestamp, is_taken }: Revised,
 ) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "UPDATE partition SET revision = (SELECT revision FROM computer WHERE reference = ?1)
-            WHERE computer = ?1 AND reference = ?2",
-        )?
-        .execute((computer, partition))
-        .map(drop)
+    let sql = if is_taken {
+        "UPDATE partition SET revision = ?3, timestamp = ifnull(max(?4, timestamp + 1), timestamp), vacant = 0
+        WHERE computer = ?1 AND reference = ?2"
+    } else {
+        "UPDATE partition SET revision = ?3, timestamp = ifnull(max(?4, timestamp + 1), timestamp)
+        WHERE computer = ?1 AND reference = ?2"
+    };
+    connection.prepare_cached(sql)?.execute((computer, partition, revision, timestamp)).map(drop)
 }
 
 /// Makes a partition known, or sets its place and addresses.
@@ -106,24 +135,6 @@ pub fn delete_partition(
     connection
         .prepare_cached("DELETE FROM partition WHERE computer = ?1 AND reference = ?2")?
         .execute((computer, reference))
-        .map(drop)
-}
-
-/// Sets that the node has to process a partition again. Its timestamp becomes `now`, microseconds since 1970, but always grows:
-/// also above those of partitions that its computer had before, since it may have been one of them.
-pub fn renew_timestamp(
-    connection: &Connection,
-    computer: &ComputerId,
-    partition: &PartitionId,
-    now: i64,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "UPDATE partition
-            SET timestamp = max(?3, timestamp + 1, (SELECT floor + 1 FROM computer WHERE reference = ?1))
-            WHERE computer = ?1 AND reference = ?2",
-        )?
-        .execute((computer, partition, now))
         .map(drop)
 }
 

@@ -26,6 +26,16 @@ pub struct Wanted<'a> {
     pub state: RequestedState,
 }
 
+impl Wanted<'_> {
+    /// Whether an instance is as it is wanted, whoever requested it.
+    pub fn is_of(&self, instance: &Instance) -> bool {
+        self.state == instance.state
+            && self.release == &instance.release
+            && self.software_type == instance.software_type
+            && self.parameters == instance.parameters
+    }
+}
+
 fn select(condition: &str) -> String {
     format!("SELECT {} FROM instance {condition}", INSTANCE_COLUMNS.join(", "))
 }
@@ -170,7 +180,7 @@ pub fn first_host(
         .optional()
 }
 
-/// Makes an instance, and gives its number.
+/// Makes an instance. That its partition is not vacant any more, [`revise_partition`](super::revise_partition) notes.
 ///
 /// # Errors
 /// A constraint when its partition is not free, or its title or reference is taken.
@@ -178,10 +188,10 @@ pub fn insert_instance(
     connection: &Connection,
     title: &InstanceTitle,
     root: Option<i64>,
-    place: &Place,
+    place: Place,
     wanted: Wanted<'_>,
-) -> rusqlite::Result<i64> {
-    let (shared, own, reference, host) = match place {
+) -> rusqlite::Result<Instance> {
+    let (shared, own, reference, host) = match &place {
         Place::Partition(computer, partition) => (false, Some((computer, partition)), None, None),
         Place::Shared { reference, host } => (true, None, Some(reference), *host),
     };
@@ -205,29 +215,45 @@ pub fn insert_instance(
             wanted.parameters,
             wanted.state,
         ))?;
-    let number = connection.last_insert_rowid();
-    if let Some((computer, partition)) = own {
-        note_vacancy(connection, computer, partition)?;
-    }
-    Ok(number)
+    Ok(Instance {
+        number: connection.last_insert_rowid(),
+        title: title.clone(),
+        root,
+        requester: wanted.requester,
+        place,
+        release: wanted.release.clone(),
+        software_type: wanted.software_type.to_owned(),
+        parameters: wanted.parameters.to_owned(),
+        connection: String::new(),
+        state: wanted.state,
+    })
 }
 
 /// Sets what was asked for of an instance.
-pub fn update_instance(connection: &Connection, number: i64, wanted: Wanted<'_>) -> rusqlite::Result<()> {
+pub fn update_instance(
+    connection: &Connection,
+    instance: &mut Instance,
+    wanted: Wanted<'_>,
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE instance SET requester = ?2, release = ?3, software_type = ?4, parameters = ?5, state = ?6
             WHERE number = ?1",
         )?
         .execute((
-            number,
+            instance.number,
             wanted.requester,
             wanted.release,
             wanted.software_type,
             wanted.parameters,
             wanted.state,
-        ))
-        .map(drop)
+        ))?;
+    instance.requester = wanted.requester;
+    instance.release.clone_from(wanted.release);
+    wanted.software_type.clone_into(&mut instance.software_type);
+    wanted.parameters.clone_into(&mut instance.parameters);
+    instance.state = wanted.state;
+    Ok(())
 }
 
 /// Sets what is wanted of an instance.

@@ -3,8 +3,16 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-const ENTRIES_MAX: i64 = 100_000;
-const BYTES_MAX: i64 = 64 << 20;
+const KEPT: Bounds = Bounds { entries: 100_000, bytes: 64 << 20, step: 64 };
+
+/// How much is kept.
+#[derive(Clone, Copy)]
+struct Bounds {
+    entries: i64,
+    bytes: i64,
+    /// Looked at after so many changes, so there may be fewer than that many more.
+    step: i64,
+}
 
 /// A committed change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +34,7 @@ pub fn append_journal(
     command: &str,
     answer: &str,
 ) -> rusqlite::Result<i64> {
-    append_bounded(connection, at, command, answer, ENTRIES_MAX, BYTES_MAX)
+    append_bounded(connection, at, command, answer, KEPT)
 }
 
 fn append_bounded(
@@ -34,35 +42,41 @@ fn append_bounded(
     at: i64,
     command: &str,
     answer: &str,
-    entries_max: i64,
-    bytes_max: i64,
+    bounds: Bounds,
 ) -> rusqlite::Result<i64> {
-    let before: i64 = connection
-        .prepare_cached(
-            "SELECT bytes + octet_length(command) + octet_length(answer) FROM journal
-            ORDER BY sequence DESC LIMIT 1",
-        )?
-        .query_row([], |row| row.get(0))
-        .optional()?
-        .unwrap_or(0);
-    let after = before.saturating_add_unsigned((command.len() + answer.len()) as u64);
     connection
-        .prepare_cached("INSERT INTO journal (at, command, answer, bytes) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((at, command, answer, before))?;
+        .prepare_cached(
+            "INSERT INTO journal (at, command, answer, bytes) VALUES (?1, ?2, ?3, ifnull((
+                SELECT bytes + octet_length(command) + octet_length(answer) FROM journal
+                ORDER BY sequence DESC LIMIT 1), 0))",
+        )?
+        .execute((at, command, answer))?;
     let sequence = connection.last_insert_rowid();
-    // Entries go in their order; each entry that comes lets few go, so this never takes long.
+    if sequence % bounds.step == 0 {
+        drop_oldest(connection, sequence, bounds)?;
+    }
+    Ok(sequence)
+}
+
+/// Entries go in their order; each entry that comes lets few go, so this never takes long.
+fn drop_oldest(connection: &Connection, newest: i64, bounds: Bounds) -> rusqlite::Result<()> {
+    let end: i64 = connection
+        .prepare_cached(
+            "SELECT bytes + octet_length(command) + octet_length(answer) FROM journal WHERE sequence = ?1",
+        )?
+        .query_row([newest], |row| row.get(0))?;
+    let mut select = connection.prepare_cached(
+        "SELECT sequence, bytes FROM journal WHERE sequence < ?1 ORDER BY sequence LIMIT 1",
+    )?;
+    let mut delete = connection.prepare_cached("DELETE FROM journal WHERE sequence = ?1")?;
     loop {
-        let oldest: Option<(i64, i64)> = connection
-            .prepare_cached(
-                "SELECT sequence, bytes FROM journal WHERE sequence < ?1 ORDER BY sequence LIMIT 1",
-            )?
-            .query_row([sequence], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
+        let oldest: Option<(i64, i64)> =
+            select.query_row([newest], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         match oldest {
-            Some((old, start)) if old <= sequence - entries_max || after - start > bytes_max => {
-                connection.prepare_cached("DELETE FROM journal WHERE sequence = ?1")?.execute([old])?;
+            Some((old, start)) if old <= newest - bounds.entries || end - start > bounds.bytes => {
+                delete.execute([old])?;
             }
-            _ => return Ok(sequence),
+            _ => return Ok(()),
         }
     }
 }
@@ -107,15 +121,24 @@ mod tests {
         let sequences = |connection: &Connection| -> Vec<i64> {
             journal_after(connection, 0, 100).unwrap().iter().map(|entry| entry.sequence).collect()
         };
+        let bounds = Bounds { entries: 3, bytes: 1000, step: 1 };
+        let append =
+            |command: &str, bounds| append_bounded(&connection, 1, command, "answer", bounds).unwrap();
         for _ in 0..5 {
-            append_bounded(&connection, 1, "command", "answer", 3, 1000).unwrap();
+            append("command", bounds);
         }
         assert_eq!(sequences(&connection), [3, 4, 5]);
         assert_eq!(journal_ends(&connection).unwrap(), Some((3, 5)));
-        append_bounded(&connection, 1, &"x".repeat(990), "", 3, 1000).unwrap();
+        append(&"x".repeat(984), bounds);
         assert_eq!(sequences(&connection), [6], "with 5 they would be 1003 bytes");
-        append_bounded(&connection, 1, &"x".repeat(5000), "", 3, 1000).unwrap();
+        append(&"x".repeat(5000), bounds);
         assert_eq!(sequences(&connection), [7], "the newest always stays");
         assert_eq!(journal_after(&connection, 7, 100).unwrap(), []);
+        for _ in 8..16 {
+            append("command", Bounds { step: 8, ..bounds });
+        }
+        assert_eq!(sequences(&connection), [8, 9, 10, 11, 12, 13, 14, 15], "looked at with 8, then with 16");
+        append("command", Bounds { step: 8, ..bounds });
+        assert_eq!(sequences(&connection), [14, 15, 16]);
     }
 }

@@ -24,7 +24,7 @@ mod schema;
 mod status;
 
 pub use changes::{
-    bump_revision, delete_partition, delete_supply, renew_timestamp, touch_partition, unlist_partition,
+    Revised, delete_partition, delete_supply, revise_computer, revise_partition, unlist_partition,
     upsert_computer, upsert_partition, upsert_supply,
 };
 pub use computers::{
@@ -38,7 +38,9 @@ pub use instances::{
     set_state, set_title, shared_instance, update_instance,
 };
 pub use journal::{JournalEntry, append_journal, journal_after, journal_ends};
-pub use queries::{count_supplies, partition, partition_revisions, partitions, supplies, supply};
+pub use queries::{
+    count_supplies, partition, partition_of, partition_revisions, partitions, supplies, supply,
+};
 pub use releases::{
     instances_of, local_releases, move_supply, set_release, set_setting, setting, supplies_of,
 };

@@ -67,6 +67,38 @@ pub fn partition(
     Ok(select_partitions(connection, computer, Some(reference))?.pop())
 }
 
+/// The partition of an instance; none of a shared one.
+pub fn partition_of(connection: &Connection, instance: &Instance) -> rusqlite::Result<Option<Partition>> {
+    let Some((computer, reference)) = instance.partition() else { return Ok(None) };
+    let found = connection
+        .prepare_cached("SELECT listed, timestamp FROM partition WHERE computer = ?1 AND reference = ?2")?
+        .query_row((computer, reference), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((listed, timestamp)) = found else { return Ok(None) };
+    let root_title = match instance.root {
+        Some(root) => connection
+            .prepare_cached("SELECT title FROM instance WHERE number = ?1")?
+            .query_row([root], |row| row.get(0))?,
+        None => instance.title.clone(),
+    };
+    let sql = "SELECT interface, address, netmask FROM partition_address
+        WHERE computer = ?1 AND partition = ?2 ORDER BY position";
+    let addresses = list(connection, sql, (computer, reference), |row| read_address(row, 0))?;
+    Ok(Some(Partition {
+        computer: computer.clone(),
+        reference: reference.clone(),
+        listed,
+        timestamp,
+        addresses,
+        instance: Some(instance.clone()),
+        root_title: Some(root_title),
+    }))
+}
+
+fn read_address(row: &Row<'_>, first: usize) -> rusqlite::Result<Address> {
+    Ok(Address { interface: row.get(first)?, address: row.get(first + 1)?, netmask: row.get(first + 2)? })
+}
+
 fn select_partitions(
     connection: &Connection,
     computer: &ComputerId,
@@ -100,8 +132,7 @@ fn select_partitions(
         WHERE computer = ?1 AND {condition} ORDER BY partition, position"
     );
     let addresses = list(connection, &sql, (computer, only), |row| {
-        let partition: PartitionId = row.get(0)?;
-        Ok((partition, Address { interface: row.get(1)?, address: row.get(2)?, netmask: row.get(3)? }))
+        Ok((row.get::<_, PartitionId>(0)?, read_address(row, 1)?))
     })?;
     for partition in &mut partitions {
         let begin = addresses.partition_point(|(reference, _)| *reference < partition.reference);

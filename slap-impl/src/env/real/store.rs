@@ -9,7 +9,7 @@
 //! removed or replaced while it is open takes no batch any more.
 
 use super::files::{self, FileLock};
-use crate::env::{Batch, LocalFuture, Store, StoreError, Stores, Verdict, Write};
+use crate::env::{Batch, LocalFuture, Store, StoreError, Stores, begin_batch};
 use rusqlite::{Connection, OpenFlags};
 use std::{
     fs::{self, OpenOptions, Permissions},
@@ -241,35 +241,17 @@ fn execute(connection: &Connection, jobs: &mpsc::Receiver<Job>, place: &Place, i
     }
 }
 
-fn execute_batch(connection: &Connection, places: &mut Places, batch: Batch) -> Result<(), StoreError> {
+fn execute_batch(connection: &Connection, places: &mut Places, mut batch: Batch) -> Result<(), StoreError> {
     if !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }
-    connection.execute_batch("BEGIN IMMEDIATE")?;
+    catch_unwind(AssertUnwindSafe(|| begin_batch(connection, &mut batch))).map_err(|panic| {
+        StoreError { message: format!("a write panicked: {}", describe(&*panic)), full: false }
+    })??;
     places.look_for_log();
-    for write in batch {
-        execute_write(connection, write)?;
-    }
     // Last of all: an error here undoes the batch.
     places.check()?;
     Ok(connection.execute_batch("COMMIT")?)
-}
-
-fn execute_write(connection: &Connection, write: Write) -> Result<(), StoreError> {
-    connection.prepare_cached("SAVEPOINT slap_write")?.execute([])?;
-    let verdict = catch_unwind(AssertUnwindSafe(|| write(connection))).map_err(|panic| StoreError {
-        message: format!("a write panicked: {}", describe(&*panic)),
-        full: false,
-    })??;
-    if connection.is_autocommit() {
-        let message = "a write ended the batch's transaction".to_owned();
-        return Err(StoreError { message, full: false });
-    }
-    if verdict == Verdict::Discard {
-        connection.prepare_cached("ROLLBACK TO slap_write")?.execute([])?;
-    }
-    connection.prepare_cached("RELEASE slap_write")?.execute([])?;
-    Ok(())
 }
 
 fn describe(panic: &(dyn std::any::Any + Send)) -> String {
@@ -283,7 +265,7 @@ fn describe(panic: &(dyn std::any::Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::{Env, real};
+    use crate::env::{Env, Verdict, Write, real};
 
     fn sql(text: &'static str) -> Write {
         Box::new(move |connection| connection.execute_batch(text).map(|()| Verdict::Keep))

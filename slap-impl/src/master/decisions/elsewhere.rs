@@ -10,7 +10,6 @@ use crate::{
     vocabulary::{BadId, ComputerId, InstanceTitle, RequestedState},
 };
 use rusqlite::Connection;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Instances that are passed on at most, to all other masters together.
 pub const FORWARDED_MAX: u32 = 10_000;
@@ -69,10 +68,10 @@ fn judge<T>(
     default_computer: Option<&ComputerId>,
     judge: impl FnOnce(&Desk<'_>) -> Decision<T>,
 ) -> rusqlite::Result<Result<T, Refusal>> {
-    let (touched, renewed) = (BTreeMap::new(), BTreeSet::new());
-    match judge(&Desk { connection, now: 0, default_computer, touched, renewed }) {
+    match judge(&Desk::at(connection, 0, default_computer)) {
         Ok(found) => Ok(Ok(found)),
         Err(Stop::Refused(refusal)) => Ok(Err(refusal)),
+        Err(Stop::Changes) => unreachable!("nothing is looked for but what is there"),
         Err(Stop::Sql(error)) => Err(error),
     }
 }
@@ -140,11 +139,11 @@ mod tests {
             Errand { master: "http://a/", title, requester }
         }
         let run = |requester: Option<&Requester>, gone| {
-            let (touched, renewed) = (BTreeMap::new(), BTreeSet::new());
-            let mut desk = Desk { connection: &connection, now: 1, default_computer: None, touched, renewed };
+            let mut desk = Desk::at(&connection, 1, None);
             match desk.forwarded(errand(&title, requester), gone) {
                 Ok(_) => 200,
                 Err(Stop::Refused(refusal)) => refusal.status,
+                Err(Stop::Changes) => panic!("it may change something"),
                 Err(Stop::Sql(error)) => panic!("{error}"),
             }
         };

@@ -100,7 +100,7 @@ impl Desk<'_> {
             let old = before.get(&partition.reference);
             if old.is_some_and(|old| old.instance.is_some() && old.addresses != addresses) {
                 // The instance stands in its configuration with the old addresses.
-                self.renew(computer, &partition.reference)?;
+                self.renew(computer, &partition.reference);
             }
         }
         self.touch(computer);

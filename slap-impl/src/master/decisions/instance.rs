@@ -93,7 +93,7 @@ impl Desk<'_> {
             let root = self.linked(root)?;
             if root.state == RequestedState::Destroyed {
                 // It may have been reported destroyed already, and was told to wait for this one.
-                self.renew_instance(&root)?;
+                self.renew_instance(&root);
             }
         }
         Ok(Answer::Text("OK".to_owned()))
@@ -122,7 +122,7 @@ impl Desk<'_> {
                 self.bang_tree(shared.tree())?;
                 let host = require_instance(&found)?;
                 if host.state != RequestedState::Destroyed {
-                    self.renew_instance(host)?;
+                    self.renew_instance(host);
                 }
                 (bang_text(message), "")
             }

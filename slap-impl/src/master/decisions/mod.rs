@@ -47,10 +47,7 @@ use crate::{
 };
 use rusqlite::Connection;
 use serde::Serialize;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 /// The software type of a request that names none (slapos/slap/slap.py, `DEFAULT_SOFTWARE_TYPE`).
 pub const DEFAULT_SOFTWARE_TYPE: &str = "default";
@@ -137,22 +134,16 @@ pub fn decide(
     command: &Command,
 ) -> rusqlite::Result<Written<Decided>> {
     let before = connection.total_changes();
-    let mut desk =
-        Desk { connection, now, default_computer, touched: BTreeMap::new(), renewed: BTreeSet::new() };
-    let answer = match desk.decide(command) {
+    let mut desk = Desk::at(connection, now, default_computer);
+    let answer = match desk.answer(command) {
         Ok(answer) => answer,
         Err(Stop::Refused(refusal)) => {
             let decided = Decided { answer: Err(refusal), touched: Vec::new(), sequence: None };
             return Ok(Written { verdict: Verdict::Discard, answer: decided });
         }
+        Err(Stop::Changes) => unreachable!("only a repetition stops there"),
         Err(Stop::Sql(error)) => return Err(error),
     };
-    for (computer, partitions) in &desk.touched {
-        store::bump_revision(connection, computer)?;
-        for partition in partitions {
-            store::touch_partition(connection, computer, partition)?;
-        }
-    }
     let touched: Vec<ComputerId> = desk.touched.into_keys().collect();
     if connection.total_changes() == before {
         let decided = Decided { answer: Ok(answer), touched, sequence: None };
@@ -161,6 +152,27 @@ pub fn decide(
     let sequence = store::append_journal(connection, now, &to_json(command), &answer_json(&answer))?;
     let decided = Decided { answer: Ok(answer), touched, sequence: Some(sequence) };
     Ok(Written { verdict: Verdict::Keep, answer: decided })
+}
+
+/// The answer to a command that changes nothing, found by reading; none when it would change something, or when it takes a decision
+/// of its own to tell.
+///
+/// # Errors
+/// Those of SQLite, also for a change that was tried on a connection that cannot write.
+pub fn decide_repeated(
+    connection: &Connection,
+    default_computer: Option<&ComputerId>,
+    command: &Command,
+) -> rusqlite::Result<Option<Result<Answer, Refusal>>> {
+    let before = connection.total_changes();
+    let mut desk = Desk { is_repeated: true, ..Desk::at(connection, 0, default_computer) };
+    let answer = match desk.answer(command) {
+        Ok(answer) => Ok(answer),
+        Err(Stop::Refused(refusal)) => Err(refusal),
+        Err(Stop::Changes) => return Ok(None),
+        Err(Stop::Sql(error)) => return Err(error),
+    };
+    Ok((connection.total_changes() == before).then_some(answer))
 }
 
 fn to_json(value: &impl Serialize) -> String {
@@ -185,6 +197,8 @@ fn answer_json(answer: &Answer) -> String {
 /// Why a decision ended early.
 enum Stop {
     Refused(Refusal),
+    /// Something would be changed, where only a repetition is looked for.
+    Changes,
     Sql(rusqlite::Error),
 }
 
@@ -207,10 +221,51 @@ struct Desk<'a> {
     connection: &'a Connection,
     now: i64,
     default_computer: Option<&'a ComputerId>,
-    /// The computers whose full information changed, and of which partitions.
-    touched: BTreeMap<ComputerId, BTreeSet<PartitionId>>,
-    /// The partitions that were renewed: in one decision each is renewed once.
-    renewed: BTreeSet<(ComputerId, PartitionId)>,
+    /// The computers whose full information changed, and how that of their partitions did: written once, at the end.
+    touched: BTreeMap<ComputerId, BTreeMap<PartitionId, Touch>>,
+    /// Whether nothing may be changed.
+    is_repeated: bool,
+}
+
+/// What happened to a partition.
+#[derive(Clone, Copy, Debug, Default)]
+struct Touch {
+    /// The node has to process it again.
+    is_renewed: bool,
+    /// It was vacant, and was given away.
+    is_taken: bool,
+}
+
+impl<'a> Desk<'a> {
+    fn at(connection: &'a Connection, now: i64, default_computer: Option<&'a ComputerId>) -> Desk<'a> {
+        Desk { connection, now, default_computer, touched: BTreeMap::new(), is_repeated: false }
+    }
+
+    /// Decides, and writes what that does to computers and partitions.
+    fn answer(&mut self, command: &Command) -> Decision {
+        let mut answer = self.decide(command)?;
+        self.settle()?;
+        if let Answer::Given(given) = &mut answer {
+            given.partition = self.partition_of(&given.instance)?;
+        }
+        Ok(answer)
+    }
+
+    /// Each computer that was touched has a new revision, and so have its partitions that were.
+    fn settle(&self) -> rusqlite::Result<()> {
+        for (computer, partitions) in &self.touched {
+            let taken = partitions.values().filter(|touch| touch.is_taken).count();
+            let Some((revision, floor)) = store::revise_computer(self.connection, computer, taken)? else {
+                continue;
+            };
+            for (partition, touch) in partitions {
+                let timestamp = touch.is_renewed.then(|| self.now.max(floor + 1));
+                let change = store::Revised { revision, timestamp, is_taken: touch.is_taken };
+                store::revise_partition(self.connection, computer, partition, change)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Desk<'_> {
@@ -258,30 +313,34 @@ impl Desk<'_> {
         }
     }
 
+    /// Here something is about to be changed: a repetition ends, before SQLite has to refuse it.
+    fn begin_change(&self) -> Decision<()> {
+        if self.is_repeated { Err(Stop::Changes) } else { Ok(()) }
+    }
+
     /// A computer's full information changed: its releases, or which partitions it has.
     fn touch(&mut self, computer: &ComputerId) {
         self.touched.entry(computer.clone()).or_default();
     }
 
     /// A computer's full information changed, in what it says of a partition.
-    fn touch_partition(&mut self, computer: &ComputerId, partition: &PartitionId) {
-        self.touched.entry(computer.clone()).or_default().insert(partition.clone());
+    fn touch_partition(&mut self, computer: &ComputerId, partition: &PartitionId) -> &mut Touch {
+        if !self.touched.contains_key(computer) {
+            self.touched.insert(computer.clone(), BTreeMap::new());
+        }
+        let partitions = self.touched.get_mut(computer).expect("it was put there");
+        partitions.entry(partition.clone()).or_default()
     }
 
     /// The node has to process a partition again. Its timestamp grows, even where the clock went back; once in a decision.
-    fn renew(&mut self, computer: &ComputerId, partition: &PartitionId) -> rusqlite::Result<()> {
-        if self.renewed.insert((computer.clone(), partition.clone())) {
-            store::renew_timestamp(self.connection, computer, partition, self.now)?;
-            self.touch_partition(computer, partition);
-        }
-        Ok(())
+    fn renew(&mut self, computer: &ComputerId, partition: &PartitionId) {
+        self.touch_partition(computer, partition).is_renewed = true;
     }
 
     /// The node has to process an instance again; a shared one has no partition, and nothing happens.
-    fn renew_instance(&mut self, instance: &Instance) -> rusqlite::Result<()> {
-        match instance.partition() {
-            Some((computer, partition)) => self.renew(computer, partition),
-            None => Ok(()),
+    fn renew_instance(&mut self, instance: &Instance) {
+        if let Some((computer, partition)) = instance.partition() {
+            self.renew(computer, partition);
         }
     }
 

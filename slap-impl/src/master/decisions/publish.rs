@@ -28,7 +28,7 @@ impl Desk<'_> {
         if let Some(requester) = instance.requester {
             let requester = self.linked(requester)?;
             if requester.state != RequestedState::Destroyed {
-                self.renew_instance(&requester)?;
+                self.renew_instance(&requester);
             }
         }
         Ok(Answer::Text("done".to_owned()))

@@ -28,7 +28,7 @@ impl Desk<'_> {
             }
             for instance in store::instances_of(self.connection, from)? {
                 store::set_release(self.connection, instance.number, to)?;
-                self.renew_instance(&instance)?;
+                self.renew_instance(&instance);
             }
         }
         Ok(Answer::Text("done".to_owned()))

@@ -6,7 +6,7 @@
 
 use super::{Answer, Decision, Desk, Given, Refusal, Requester, SHOWN, enumerate_first, tree::Asker};
 use crate::{
-    store::{self, Instance, Place, Subject, Wanted},
+    store::{self, Instance, Partition, Place, Subject, Wanted},
     vocabulary::{ComputerId, InstanceTitle, PartitionId, RequestedState, SoftwareUrl},
 };
 use std::collections::BTreeMap;
@@ -27,16 +27,16 @@ impl Desk<'_> {
     pub(super) fn request(&mut self, wish: &Wish<'_>, requester: Option<&Requester>) -> Decision {
         let asker = self.asker(requester)?;
         self.refuse_root_title(&asker, wish)?;
-        let given = match store::instance_titled(self.connection, asker.root_number(), wish.title)? {
+        let instance = match store::instance_titled(self.connection, asker.root_number(), wish.title)? {
             Some(before) => {
                 if before.is_shared() != wish.shared {
                     return Err(other_kind(wish).into());
                 }
                 self.refuse_cycle(&asker, &before)?;
                 if wish.shared {
-                    self.update_shared(&before, wish, &asker)?
+                    self.update_shared(before, wish, &asker)?
                 } else {
-                    self.update(&before, wish, &asker)?
+                    self.update(before, wish, &asker)?
                 }
             }
             None => {
@@ -52,39 +52,37 @@ impl Desk<'_> {
                 }
             }
         };
-        Ok(Answer::Given(Box::new(given)))
+        Ok(Answer::Given(Box::new(Given { instance, partition: None })))
     }
 
-    fn update(&mut self, before: &Instance, wish: &Wish<'_>, asker: &Asker) -> Decision<Given> {
-        let state = asker.effective_state(wish.state, Some(before.state));
-        let is_same = state == before.state
-            && wish.release == &before.release
-            && wish.software_type == before.software_type
-            && wish.parameters == before.parameters;
-        if !is_same || asker.number() != before.requester {
-            store::update_instance(self.connection, before.number, wish.wanted(asker, state))?;
+    fn update(&mut self, mut instance: Instance, wish: &Wish<'_>, asker: &Asker) -> Decision<Instance> {
+        let wanted = wish.wanted(asker, asker.effective_state(wish.state, Some(instance.state)));
+        let is_same = wanted.is_of(&instance);
+        let is_other_state = wanted.state != instance.state;
+        if !is_same || wanted.requester != instance.requester {
+            store::update_instance(self.connection, &mut instance, wanted)?;
         }
         if !is_same {
-            self.renew_instance(before)?;
+            self.renew_instance(&instance);
         }
-        if before.root.is_none() && state != before.state {
-            self.propagate(before.number, state)?;
+        if instance.root.is_none() && is_other_state {
+            self.propagate(instance.number, instance.state)?;
         }
-        self.given(before.number)
+        Ok(instance)
     }
 
-    fn allocate(&mut self, wish: &Wish<'_>, asker: &Asker, state: RequestedState) -> Decision<Given> {
+    fn allocate(&mut self, wish: &Wish<'_>, asker: &Asker, state: RequestedState) -> Decision<Instance> {
         let only = self.only_computer(wish)?;
         let Some((computer, partition)) = self.free_partition(only.as_ref())? else {
             return Err(self.nothing_free(wish, only)?.into());
         };
-        let place = Place::Partition(computer.clone(), partition.clone());
-        let wanted = wish.wanted(asker, state);
-        let number =
-            store::insert_instance(self.connection, wish.title, asker.root_number(), &place, wanted)?;
+        self.begin_change()?;
         store::clear_access_status(self.connection, Subject::Partition(&computer, &partition))?;
-        self.renew(&computer, &partition)?;
-        self.given(number)
+        let touch = self.touch_partition(&computer, &partition);
+        (touch.is_renewed, touch.is_taken) = (true, true);
+        let place = Place::Partition(computer, partition);
+        let wanted = wish.wanted(asker, state);
+        Ok(store::insert_instance(self.connection, wish.title, asker.root_number(), place, wanted)?)
     }
 
     /// The first free partition, of one computer or of all.
@@ -97,18 +95,10 @@ impl Desk<'_> {
         Ok(if only.is_some() { None } else { store::first_free_partition(self.connection)? })
     }
 
-    /// An instance and its partition, or its host's.
-    pub(super) fn given(&self, number: i64) -> Decision<Given> {
-        let instance = self.linked(number)?;
-        let holder = match instance.host() {
-            Some(host) => Some(self.linked(host)?),
-            None => Some(instance.clone()),
-        };
-        let partition = match holder.as_ref().and_then(Instance::partition) {
-            Some((computer, partition)) => Some(self.require_partition(computer, partition)?),
-            None => None,
-        };
-        Ok(Given { instance, partition })
+    /// The partition of an instance, or of its host.
+    pub(super) fn partition_of(&self, instance: &Instance) -> Decision<Option<Partition>> {
+        let host = instance.host().map(|host| self.linked(host)).transpose()?;
+        Ok(store::partition_of(self.connection, host.as_ref().unwrap_or(instance))?)
     }
 
     /// The only computer to look at, if the filter names one.

@@ -4,7 +4,7 @@
 //! keeps shared instances in a list of the host (slapos/proxy/db.py, `requestSlave`): whoever asks with another release there is
 //! given another host in silence, and the state is not looked at. Here a stopped one is not in the list.
 
-use super::{Decision, Desk, Given, Refusal, enumerate_first, request::Wish, tree::Asker};
+use super::{Decision, Desk, Refusal, enumerate_first, request::Wish, tree::Asker};
 use crate::{
     store::{self, Instance, Place, Subject},
     vocabulary::{ComputerId, PartitionId, RequestedState, SharedReference, SoftwareUrl},
@@ -22,7 +22,7 @@ impl Desk<'_> {
         wish: &Wish<'_>,
         asker: &Asker,
         state: RequestedState,
-    ) -> Decision<Given> {
+    ) -> Decision<Instance> {
         let reference = reference_of(wish, asker)?;
         if let Some(other) = store::shared_instance(self.connection, &reference)? {
             return Err(Refusal::new(
@@ -37,58 +37,50 @@ impl Desk<'_> {
             .into());
         }
         let host = self.find_host(wish)?;
+        self.begin_change()?;
         let place = Place::Shared { reference, host: Some(host.number) };
         let mut wanted = wish.wanted(asker, state);
         wanted.software_type = type_of(wish, &host.software_type);
-        let number =
-            store::insert_instance(self.connection, wish.title, asker.root_number(), &place, wanted)?;
-        let given = self.given(number)?;
-        if given.instance.is_listed() {
-            self.renew_host(&given.instance)?;
+        let shared = store::insert_instance(self.connection, wish.title, asker.root_number(), place, wanted)?;
+        if shared.is_listed() {
+            self.renew_host(&shared)?;
         }
-        self.given(number)
+        Ok(shared)
     }
 
     pub(super) fn update_shared(
         &mut self,
-        before: &Instance,
+        mut before: Instance,
         wish: &Wish<'_>,
         asker: &Asker,
-    ) -> Decision<Given> {
+    ) -> Decision<Instance> {
         let state = asker.effective_state(wish.state, Some(before.state));
         if state == RequestedState::Destroyed {
-            let mut given = self.given(before.number)?;
-            given.instance.state = state;
-            self.remove_shared(before)?;
-            // Its host was renewed when it left the list.
-            if let Some(holder) = given.partition.take() {
-                given.partition = Some(self.require_partition(&holder.computer, &holder.reference)?);
-            }
-            return Ok(given);
+            self.remove_shared(&before)?;
+            before.state = state;
+            return Ok(before);
         }
-        self.refuse_other_service(before, wish)?;
+        self.refuse_other_service(&before, wish)?;
         let mut wanted = wish.wanted(asker, state);
         let found = if before.host().is_none() { Some(self.find_host(wish)?) } else { None };
         if let Some(host) = &found {
             store::set_host(self.connection, before.number, host.number)?;
         }
         // Where it is served, its type stays; a new host is one of the type that is asked for now.
-        let host_type = found.as_ref().map_or(&before.software_type, |host| &host.software_type);
-        wanted.software_type = type_of(wish, host_type);
-        let is_same = state == before.state
-            && wish.release == &before.release
-            && wanted.software_type == before.software_type
-            && wish.parameters == before.parameters
-            && asker.number() == before.requester;
-        if !is_same {
-            store::update_instance(self.connection, before.number, wanted)?;
+        let host_type = found.as_ref().map_or(&before.software_type, |host| &host.software_type).clone();
+        wanted.software_type = type_of(wish, &host_type);
+        let mut after = before.clone();
+        if let (Some(host), Place::Shared { host: place, .. }) = (&found, &mut after.place) {
+            *place = Some(host.number);
         }
-        let after = self.given(before.number)?;
+        if !wanted.is_of(&before) || wanted.requester != before.requester {
+            store::update_instance(self.connection, &mut after, wanted)?;
+        }
         let entry = |instance: &Instance| instance.is_listed().then(|| instance.parameters.clone());
-        if entry(before) != entry(&after.instance) {
-            self.renew_host(&after.instance)?;
+        if entry(&before) != entry(&after) {
+            self.renew_host(&after)?;
         }
-        self.given(before.number)
+        Ok(after)
     }
 
     /// Forgets a shared instance. There is nothing to wait for: its host sees that it is gone.
@@ -106,7 +98,7 @@ impl Desk<'_> {
     pub(super) fn renew_host(&mut self, shared: &Instance) -> Decision<()> {
         if let Some(host) = shared.host() {
             let host = self.linked(host)?;
-            self.renew_instance(&host)?;
+            self.renew_instance(&host);
         }
         Ok(())
     }

@@ -110,7 +110,7 @@ impl Desk<'_> {
             let follows = child.state != RequestedState::Destroyed && child.state != state;
             if follows {
                 store::set_state(self.connection, child.number, state)?;
-                self.renew_instance(&child)?;
+                self.renew_instance(&child);
             }
         }
         for shared in store::descendants(self.connection, root, true)? {
@@ -130,7 +130,7 @@ impl Desk<'_> {
         all.push(self.linked(root)?);
         for instance in all {
             if instance.state != RequestedState::Destroyed {
-                self.renew_instance(&instance)?;
+                self.renew_instance(&instance);
             }
         }
         Ok(())
@@ -143,7 +143,7 @@ impl Desk<'_> {
         for partition in store::partitions(self.connection, computer)? {
             let instance = partition.instance.as_ref();
             if instance.is_some_and(|instance| instance.state != RequestedState::Destroyed) {
-                self.renew(computer, &partition.reference)?;
+                self.renew(computer, &partition.reference);
             }
         }
         let text = format!("#error bang: {}", last_line_of(message, MESSAGE_CHARACTERS));

@@ -100,7 +100,7 @@ impl Master {
     /// read later has the other way round.
     pub(super) fn posted(&self, wish: &Command, granted: &Granted) -> Json {
         let given = match granted {
-            Granted::Given(given) => given,
+            Granted::Given(given, _) => given,
             Granted::StandIn(found) => {
                 return elsewhere(wish, ("", &found.partition), json!(found.connection));
             }

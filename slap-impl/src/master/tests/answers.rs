@@ -291,6 +291,36 @@ fn a_repeated_request_needs_no_write() {
     });
 }
 
+/// The same request, to the letter, is answered from memory only as long as nothing was committed.
+#[test]
+fn an_answer_is_kept_until_something_changes() {
+    in_place(async |env, database| {
+        let service = Service::start(&env, database.clone()).await;
+        service.format("COMP-1").await;
+        let started = service.request("a", "started").await;
+        for _ in 0..3 {
+            assert_eq!(service.request("a", "started").await, started);
+        }
+        assert_eq!(service.request("b", "started").await.0, 404, "another one is not answered with it");
+        let fields = [
+            ("computer_id", "COMP-1"),
+            ("computer_partition_id", "slappart0"),
+            (
+                "connection_xml",
+                "<marshal><dictionary id=\"i2\"><string>url</string><string>x</string></dictionary></marshal>",
+            ),
+        ];
+        assert_eq!(service.post("setComputerPartitionConnectionXml", &fields).await.0, 200);
+        let published = service.request("a", "started").await;
+        assert_eq!(published.0, 200);
+        assert_ne!(published, started, "what was published since stands in it");
+        assert!(published.1.contains("<string>url</string>"), "{}", published.1);
+        assert_eq!(service.request("a", "started").await, published);
+        env.files().rename(&database, &database.with_extension("away")).unwrap();
+        assert_eq!(service.request("a", "started").await.0, 503, "its database is gone");
+    });
+}
+
 /// What is kept in memory is no answer of a master whose database is gone.
 #[test]
 fn a_kept_document_is_not_given_without_its_database() {

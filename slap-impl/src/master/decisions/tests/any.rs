@@ -3,6 +3,7 @@
 use super::*;
 use crate::{store::Instance, vocabulary::SoftwareUrl};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 fn commands() -> impl Strategy<Value = Command> {
     let computer = prop::sample::select(vec!["COMP-1", "COMP-2"]);
