@@ -50,14 +50,16 @@ pub fn is_new_or_prepared(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(pages == 0 || mode.eq_ignore_ascii_case("wal"))
 }
 
-/// Gives a database its write-ahead log.
+/// Gives a database its write-ahead log. What a log holds already is made durable, and moved into the database: where only the last
+/// process was killed, SQLite recovers what that had written and not yet synced, and shows it to readers, which the next loss of power
+/// would prove wrong.
 ///
 /// # Errors
 /// When the file system allows none, and those of SQLite.
 pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode.eq_ignore_ascii_case("wal") {
-        return Ok(());
+        return connection.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()));
     }
     Err(rusqlite::Error::SqliteFailure(
         rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),

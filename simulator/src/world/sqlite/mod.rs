@@ -55,7 +55,7 @@ struct Handle {
     inode: Rc<Inode>,
     share: Rc<Share>,
     number: u64,
-    /// Its name is new: the next sync makes that durable, too.
+    /// Its name may be new: the next sync makes that durable, too.
     is_new: Cell<bool>,
     /// It has no name, or loses it when it is closed.
     is_temporary: bool,
@@ -92,7 +92,9 @@ impl Session {
     fn open(self: &Rc<Session>, name: Option<&Path>, flags: i32) -> Result<Handle, Code> {
         self.begin(ffi::SQLITE_CANTOPEN)?;
         let is_temporary = name.is_none() || flags & ffi::SQLITE_OPEN_DELETEONCLOSE != 0;
-        let mut is_new = false;
+        // As SQLite's own: whoever might have made a journal syncs its name, too, for it cannot know who did.
+        let is_journal = flags & (ffi::SQLITE_OPEN_WAL | ffi::SQLITE_OPEN_MAIN_JOURNAL) != 0;
+        let is_new = is_journal && flags & ffi::SQLITE_OPEN_CREATE != 0;
         let (path, inode) = match name {
             None => (PathBuf::new(), self.files.new_file(0o600)),
             Some(name) => match self.files.file(name) {
@@ -100,7 +102,6 @@ impl Session {
                 Err(_) if flags & ffi::SQLITE_OPEN_CREATE != 0 && !self.files.exists(name) => {
                     let inode = self.files.new_file(self.mode_beside(name));
                     self.files.put(name, inode.clone()).map_err(|_| ffi::SQLITE_CANTOPEN)?;
-                    is_new = flags & (ffi::SQLITE_OPEN_WAL | ffi::SQLITE_OPEN_MAIN_JOURNAL) != 0;
                     (name.to_owned(), inode)
                 }
                 Err(_) => return Err(ffi::SQLITE_CANTOPEN),
