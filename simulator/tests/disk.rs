@@ -1,4 +1,5 @@
 //! What is left of files and databases when a process is killed or the power is lost, at every operation of the disk.
+#![allow(clippy::unwrap_used, reason = "a test panics with what was expected")]
 
 use rusqlite::Connection;
 use simulator::world::{

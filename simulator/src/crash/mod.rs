@@ -51,17 +51,17 @@ pub struct Plan {
 /// What was done, and what was wrong with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
-    /// How often the machine lost power, and how often the master alone was killed.
+    /// How often the machine lost power.
     pub power_losses: u32,
-    /// See there.
+    /// How often the master alone was killed.
     pub kills: u32,
-    /// How many of these struck within an operation of the disk, and how many within a recovery.
+    /// How many of these struck within an operation of the disk, while clients wrote.
     pub within_operations: u32,
-    /// See there.
+    /// How many struck within an operation of a recovery.
     pub within_recoveries: u32,
-    /// Changes that clients were told of, and refusals because of the disk.
+    /// Changes that clients were told of.
     pub acknowledged: u64,
-    /// See there.
+    /// Refusals because of the disk.
     pub refused: u64,
     /// Entries of the journal at the end.
     pub entries: i64,
@@ -113,7 +113,7 @@ impl Life {
                 return false;
             }
         };
-        let is_thorough = cycle % THOROUGH == 0 || cycle == self.plan.cycles;
+        let is_thorough = cycle.is_multiple_of(THOROUGH) || cycle == self.plan.cycles;
         let found = judge::judge(&master, &mut self.book.borrow_mut(), is_thorough);
         self.outcomes.violations.extend(found.into_iter().map(|what| format!("{what} (cycle {cycle})")));
         if !self.outcomes.violations.is_empty() || cycle == self.plan.cycles {
