@@ -6,6 +6,8 @@
 //! whatever differs from run to run replaced by a name in brackets. [`conformance`] compares slap with the real SlapOS, step by
 //! step; [`python`] makes the environment that it runs in.
 
+#![forbid(unsafe_code)]
+
 pub mod conformance;
 mod listing;
 mod observe;

@@ -1,5 +1,6 @@
 //! The program `golden`: `slap` under another name, which the observations of this package start; with one command more,
 //! `conformance`.
+#![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "the one place where a program's arguments are read")]
 
 use slap_impl::env::real;

@@ -4,6 +4,7 @@
 //! * [`canaries`]: planted bugs, and whether the tiers see them
 //! * [`command`]: the program `simulator`
 //! * [`contract`]: what any `Env` must do; the same suite runs on the world and on the real system
+//! * [`crash`]: the real master on a disk that fails, and what it must have kept
 //! * [`differential`]: the model and the real master, event by event
 //! * [`histories`]: many clients against a real master, and whether what they saw can be
 //! * [`explore`]: the worlds of slap-model, explored: every state, every rule, every order of steps
@@ -12,6 +13,7 @@
 pub mod canaries;
 pub mod command;
 pub mod contract;
+pub mod crash;
 pub mod differential;
 pub mod explore;
 pub mod histories;

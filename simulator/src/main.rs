@@ -1,4 +1,5 @@
 //! The program `simulator`.
+#![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "the one place where a program's arguments are read")]
 
 use slap_impl::{cli, env::Exit, env::real, programs::exec};

@@ -1,18 +1,23 @@
-//! The contract of `env`, on the world in memory and on the real system.
+//! The contract of `env`, on worlds in memory of both tiers and on the real system.
 #![allow(clippy::disallowed_methods, reason = "a test makes its own directory")]
 
-use simulator::{contract, world::World};
+use simulator::{
+    contract,
+    world::{Tier, World},
+};
 use slap_impl::env::real;
 use std::{collections::BTreeMap, path::Path};
 
 #[test]
-fn the_world_in_memory_keeps_the_contract() {
-    World::run(1, async |world| {
-        let env = world.user("/root", BTreeMap::new());
-        let scratch = Path::new("/tmp/contract");
-        env.files().create_directory(scratch, 0o700).unwrap();
-        contract::all(&env, scratch).await;
-    });
+fn worlds_in_memory_keep_the_contract() {
+    for tier in [Tier::Fast, Tier::Crash] {
+        World::run_in(tier, 1, async |world| {
+            let env = world.user("/root", BTreeMap::new());
+            let scratch = Path::new("/tmp/contract");
+            env.files().create_directory(scratch, 0o700).unwrap();
+            contract::all(&env, scratch).await;
+        });
+    }
 }
 
 #[test]

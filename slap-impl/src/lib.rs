@@ -9,6 +9,8 @@
 //! 5. [`node`]: agent and supervisor; [`programs`]: what runs inside partitions
 //! 6. [`cli`]: commands; [`lab`]: a master and nodes in one directory
 
+#![forbid(unsafe_code)]
+
 mod arguments;
 pub mod cli;
 pub mod client;

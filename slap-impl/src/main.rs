@@ -1,4 +1,5 @@
 //! The program `slap`.
+#![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "the one place where a program's arguments are read")]
 
 fn main() -> std::process::ExitCode {

@@ -14,6 +14,8 @@
 //! Written from the facts of the real master and of slapproxy (RULES.md names files and tests), not from slap-impl.
 //! No clock, no randomness, no I/O. Time is an event; timestamps are ranks, which only compare.
 
+#![forbid(unsafe_code)]
+
 pub mod canonical;
 pub mod choose;
 pub mod decisions;

@@ -1,4 +1,5 @@
 //! A thin door: builds the owning package's program and passes the arguments on. No logic lives here.
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it has no door of its own, and prints")]
 
 use std::{

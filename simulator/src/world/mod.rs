@@ -4,10 +4,12 @@
 //! all tasks wait, the clock jumps to the next timer. Everything random is drawn from the seed by name, so a new
 //! draw does not shift the others. Every event is a line of the [`Trace`]: the same seed gives the same lines.
 //!
-//! * `files.rs`: directories and files; `network.rs`: listeners and streams; `store.rs`: SQLite in memory
+//! * `files/`: directories and files; `network.rs`: listeners and streams; `store.rs`: databases, in memory or on the disk
+//! * [`disk`]: faults, and what is left when the power is lost; `sqlite/`: SQLite on that disk
 //! * `processes.rs`: the process table; `programs.rs`: what a path runs; `shell.rs`: as much of `/bin/sh` as wrappers use
 //! * `random.rs`: named draws; `trace.rs`: what happened, in order
 
+pub mod disk;
 mod files;
 mod network;
 mod pipe;
@@ -15,11 +17,13 @@ mod processes;
 mod programs;
 pub(crate) mod random;
 mod shell;
+pub(crate) mod sqlite;
 mod store;
 mod trace;
 
 pub use trace::Trace;
 
+use disk::{Disk, Strike};
 use files::MemoryFiles;
 use network::MemoryNetwork;
 use processes::Table;
@@ -32,7 +36,7 @@ use std::{
     rc::Rc,
     time::Duration,
 };
-use store::MemoryStores;
+use store::WorldStores;
 use tokio::time::Instant;
 
 /// Where the program `slap` stands in a world.
@@ -52,10 +56,22 @@ pub(crate) struct Shared {
     random: Random,
     files: Rc<MemoryFiles>,
     network: Rc<MemoryNetwork>,
-    stores: Rc<MemoryStores>,
+    stores: Rc<WorldStores>,
+    disk: Rc<Disk>,
+    /// How often the machine was started.
+    boots: Cell<u32>,
     table: RefCell<Table>,
     trace: Trace,
     start: Instant,
+}
+
+/// What a world is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Long lives of many programs: databases in memory; everything is durable at once, and the disk has no faults.
+    Fast,
+    /// Crashes: databases on the disk, with all of SQLite's files and locks; what was not synced may be lost.
+    Crash,
 }
 
 /// The world's clock: the paused runtime's, from a fixed epoch.
@@ -66,6 +82,11 @@ pub(crate) struct WorldClock {
 impl World {
     /// Makes a world of this seed, runs `body` in it until it ends, and ends all that still runs.
     pub fn run<T: 'static>(seed: u64, body: impl AsyncFnOnce(World) -> T + 'static) -> T {
+        World::run_in(Tier::Fast, seed, body)
+    }
+
+    /// As [`World::run`], in a world of that tier.
+    pub fn run_in<T: 'static>(tier: Tier, seed: u64, body: impl AsyncFnOnce(World) -> T + 'static) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -73,22 +94,25 @@ impl World {
             .expect("a runtime without I/O needs nothing of the system");
         let tasks = tokio::task::LocalSet::new();
         tasks.block_on(&runtime, async move {
-            let world = World::new(seed);
+            let world = World::new(tier, seed);
             let result = body(world.clone()).await;
             world.end();
             result
         })
     }
 
-    fn new(seed: u64) -> World {
+    fn new(tier: Tier, seed: u64) -> World {
         let start = now_instant();
         let trace = Trace::new(start);
         let random = Random::new(seed);
-        let files = Rc::new(MemoryFiles::new(start));
+        let disk = Rc::new(Disk::new(tier == Tier::Crash, random.child("disk")));
+        let files = Rc::new(MemoryFiles::new(start, disk.clone()));
         let world = World {
             shared: Rc::new(Shared {
                 network: Rc::new(MemoryNetwork::new(random.child("network"))),
-                stores: Rc::new(MemoryStores::new(files.clone(), random.child("store"))),
+                stores: Rc::new(WorldStores::new(files.clone(), disk.clone(), random.child("store"))),
+                disk,
+                boots: Cell::new(1),
                 table: RefCell::new(Table::new()),
                 random,
                 files,
@@ -97,6 +121,7 @@ impl World {
             }),
         };
         programs::install(&world.shared.files);
+        world.shared.files.sync_all();
         world
     }
 
@@ -147,6 +172,37 @@ impl World {
     /// The processes that run now: identity, program and arguments.
     pub fn processes(&self) -> Vec<(Identity, String)> {
         self.shared.table.borrow().running()
+    }
+
+    /// The disk, whose faults can be planned in a world of [`Tier::Crash`].
+    pub fn disk(&self) -> &Disk {
+        &self.shared.disk
+    }
+
+    /// Kills a process between two of its steps. One that has ended already is left alone.
+    pub fn kill(&self, identity: Identity) {
+        processes::kill(&self.shared, identity);
+    }
+
+    /// Takes the machine's power, and gives it back: every process ends where it stands, and of what was not synced only what the seed
+    /// says is left. The machine starts again with the same clock, and without processes.
+    pub fn cut_power(&self) {
+        self.shared.trace.event("machine", "loses power");
+        processes::end_all(&self.shared);
+        let boots = self.shared.boots.get();
+        self.shared.files.lose(&self.shared.random.child(&format!("power loss {boots}")));
+        self.shared.boots.set(boots + 1);
+        self.shared.disk.power_on();
+    }
+
+    /// Waits until a planned fault ends a process or takes the machine's power, and does the rest of it.
+    pub async fn struck(&self) -> Strike {
+        let strike = self.shared.disk.next_strike().await;
+        match strike {
+            Strike::Process(identity) => self.kill(identity),
+            Strike::Machine => self.cut_power(),
+        }
+        strike
     }
 
     fn end(&self) {

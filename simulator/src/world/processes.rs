@@ -2,12 +2,14 @@
 
 use super::{
     Shared,
+    disk::Disk,
     files::{ProcessFiles, USER},
     network::ProcessNetwork,
     pause,
     pipe::{MemoryPipe, Reader},
     programs::{self, Program},
     random::Random,
+    store::ProcessStores,
 };
 use slap_impl::env::{
     Child, Clock, Command, Console, Context, Ended, Env, EnvParts, Exit, Identity, LocalFuture, Output, Pipe,
@@ -72,8 +74,9 @@ enum Sink {
     Capture { bytes: Rc<RefCell<Vec<u8>>>, limit: usize, inherited: bool },
 }
 
-/// A future of a process: it is not polled while the process stands still, and never after its end.
+/// A future of a process: it is not polled while the process stands still, and never after its end, or after a fault that is its end.
 struct Confined {
+    disk: Rc<Disk>,
     record: Rc<Record>,
     future: LocalFuture<'static, ()>,
 }
@@ -141,6 +144,14 @@ pub(crate) fn user_with_clock(
     ProcessEnv { shared: shared.clone(), record }.env_of(context, clock)
 }
 
+/// Kills a process.
+pub(crate) fn kill(shared: &Rc<Shared>, identity: Identity) {
+    let found = shared.table.borrow().find(identity);
+    if let Some(record) = found {
+        finish(shared, &record, Ended { code: None, signal: Some(9), output: Vec::new() });
+    }
+}
+
 /// Ends every process.
 pub(crate) fn end_all(shared: &Rc<Shared>) {
     let records: Vec<Rc<Record>> = shared.table.borrow().records.values().cloned().collect();
@@ -161,6 +172,7 @@ fn finish(shared: &Rc<Shared>, record: &Rc<Record>, mut ended: Ended) {
     shared.table.borrow_mut().records.remove(&record.identity.pid);
     shared.network.close_all(record.identity);
     shared.files.unlock_all(record.identity);
+    shared.stores.end(record.identity);
     for task in record.tasks.take() {
         task.abort();
     }
@@ -263,6 +275,9 @@ impl Future for Confined {
         if self.record.ended.borrow().is_some() {
             return Poll::Ready(());
         }
+        if self.disk.is_gone(self.record.identity) {
+            return Poll::Pending;
+        }
         if self.record.stopped.get() {
             self.record.waiting.borrow_mut().push(context.waker().clone());
             return Poll::Pending;
@@ -295,7 +310,7 @@ impl ProcessEnv {
             }),
             files: Rc::new(ProcessFiles { files: self.shared.files.clone(), owner, serial: Cell::new(0) }),
             processes: Rc::new(self.clone()),
-            stores: self.shared.stores.clone(),
+            stores: Rc::new(ProcessStores { stores: self.shared.stores.clone(), process: self.clone() }),
             tasks: Rc::new(self.clone()),
             console: Rc::new(self.clone()),
             context,
@@ -306,11 +321,19 @@ impl ProcessEnv {
         &self.shared.files
     }
 
-    fn add_task(&self, future: LocalFuture<'static, ()>) {
+    pub(crate) fn identity(&self) -> Identity {
+        self.record.identity
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.record.ended.borrow().is_some()
+    }
+
+    pub(crate) fn add_task(&self, future: LocalFuture<'static, ()>) {
         if self.record.ended.borrow().is_some() {
             return;
         }
-        let confined = Confined { record: self.record.clone(), future };
+        let confined = Confined { disk: self.shared.disk.clone(), record: self.record.clone(), future };
         #[allow(clippy::disallowed_methods, reason = "this is the implementation behind env.spawn()")]
         let task = tokio::task::spawn_local(confined);
         let mut tasks = self.record.tasks.borrow_mut();
@@ -553,7 +576,7 @@ impl Processes for ProcessEnv {
     }
 
     fn boot(&self) -> String {
-        "boot 1".to_owned()
+        format!("boot {}", self.shared.boots.get())
     }
 
     fn termination(&self) -> LocalFuture<'static, ()> {

@@ -1,104 +1,172 @@
-//! SQLite in memory: the real SQL, with a commit that takes a drawn time and happens at one point.
+//! SQLite databases of a world: the real SQL, with a commit that takes a drawn time and happens at one point of it.
+//!
+//! * `store/memory.rs`: the fast tier: databases in memory, durable at once
+//! * `store/crash.rs`: the crash tier: production's two connections on the world's disk, which faults and losses of power meet
+//! * this file: what both are behind [`Stores`], for one process: batches in order, each answered when it is durable
+//!
+//! A kill before a batch's point loses the batch, one after it the answers only. In the crash tier a fault may end the process or the
+//! machine within it, too.
 
-use super::{files::MemoryFiles, pause, random::Random};
+mod crash;
+mod memory;
+
+use super::{disk::Disk, files::MemoryFiles, pause, processes::ProcessEnv, random::Random, sqlite::Session};
 use rusqlite::Connection;
-use slap_impl::env::{Batch, Files, LocalFuture, Store, StoreError, Stores, begin_batch};
+use slap_impl::env::{Batch, Identity, LocalFuture, Store, StoreError, Stores};
 use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    io,
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, VecDeque},
+    fmt::Display,
+    future,
     path::{Path, PathBuf},
-    rc::Rc,
+    rc::{Rc, Weak},
     time::Duration,
 };
+use tokio::sync::{Notify, oneshot};
 
-/// The databases of a world. A database lives as long as the file that stands for it.
-pub(crate) struct MemoryStores {
+/// The databases of a world.
+pub(crate) struct WorldStores {
     files: Rc<MemoryFiles>,
+    disk: Rc<Disk>,
     random: Random,
+    /// Those in memory. One lives as long as the file that stands for it.
     databases: RefCell<BTreeMap<PathBuf, Rc<RefCell<Connection>>>>,
+    /// Who has databases on the disk open.
+    sessions: RefCell<Vec<(Identity, Weak<Session>)>>,
+    opened: Cell<u64>,
 }
 
-/// One database, open.
-struct MemoryStore {
-    connection: Rc<RefCell<Connection>>,
+/// The databases as one process sees them.
+pub(crate) struct ProcessStores {
+    pub(crate) stores: Rc<WorldStores>,
+    pub(crate) process: ProcessEnv,
+}
+
+/// One open database. Dropping it closes it.
+trait Engine {
+    fn read(&self, query: &mut dyn FnMut(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError>;
+    fn execute(&self, batch: Batch) -> Result<(), StoreError>;
+    /// Whether a fault ended the process: nobody is answered any more.
+    fn is_gone(&self) -> bool;
+}
+
+/// A database, open.
+struct WorldStore {
+    shared: Rc<Shared>,
     random: Random,
+    process: ProcessEnv,
 }
 
-impl MemoryStores {
-    pub(crate) fn new(files: Rc<MemoryFiles>, random: Random) -> MemoryStores {
-        MemoryStores { files, random, databases: RefCell::default() }
+/// What the store and the task that executes its batches share.
+struct Shared {
+    /// None when it was closed.
+    engine: RefCell<Option<Box<dyn Engine>>>,
+    jobs: RefCell<VecDeque<Job>>,
+    changed: Notify,
+}
+
+struct Job {
+    batch: Batch,
+    delay: Duration,
+    answer: oneshot::Sender<Result<(), StoreError>>,
+}
+
+impl WorldStores {
+    pub(crate) fn new(files: Rc<MemoryFiles>, disk: Rc<Disk>, random: Random) -> WorldStores {
+        let (databases, sessions, opened) = (RefCell::default(), RefCell::default(), Cell::new(0));
+        WorldStores { files, disk, random, databases, sessions, opened }
     }
-}
 
-impl Stores for MemoryStores {
-    fn open(&self, path: &Path) -> Result<Box<dyn Store>, StoreError> {
-        let mut databases = self.databases.borrow_mut();
-        if !self.files.exists(path) {
-            databases.remove(path);
-            self.files.write(path, b"SQLite format 3\0", 0o600).map_err(|error| failure(path, &error))?;
-        }
-        let connection = match databases.get(path) {
-            Some(connection) => connection.clone(),
-            None => {
-                let content = self.files.read(path, 1 << 20).map_err(|error| failure(path, &error))?;
-                if content != b"SQLite format 3\0" {
-                    return Err(StoreError {
-                        message: format!("{}: file is not a database", path.display()),
-                        full: false,
-                    });
-                }
-                let connection = Connection::open_in_memory()?;
-                connection.execute_batch("pragma foreign_keys = on;")?;
-                connection.set_prepared_statement_cache_capacity(128);
-                let connection = Rc::new(RefCell::new(connection));
-                databases.insert(path.to_owned(), connection.clone());
-                connection
+    /// A process has ended: what it had open has no effect any more.
+    pub(crate) fn end(&self, owner: Identity) {
+        self.sessions.borrow_mut().retain(|(other, session)| {
+            let Some(session) = session.upgrade() else { return false };
+            if *other == owner {
+                session.end();
             }
+            *other != owner
+        });
+    }
+}
+
+impl Stores for ProcessStores {
+    fn open(&self, path: &Path) -> Result<Box<dyn Store>, StoreError> {
+        let engine: Box<dyn Engine> = if self.stores.disk.remembers() {
+            Box::new(crash::CrashStore::open(&self.stores, path, self.process.identity())?)
+        } else {
+            Box::new(memory::MemoryStore::open(&self.stores, path)?)
         };
-        // The list and the open store hold it: a third holder would be another opening.
-        if Rc::strong_count(&connection) > 2 {
-            return Err(StoreError {
-                message: format!("{}: another process has it open", path.display()),
-                full: false,
-            });
-        }
-        Ok(Box::new(MemoryStore { connection, random: self.random.clone() }))
+        let shared = Rc::new(Shared {
+            engine: RefCell::new(Some(engine)),
+            jobs: RefCell::default(),
+            changed: Notify::new(),
+        });
+        self.process.add_task(Box::pin(work(shared.clone())));
+        Ok(Box::new(WorldStore { shared, random: self.stores.random.clone(), process: self.process.clone() }))
     }
 }
 
-fn failure(path: &Path, error: &io::Error) -> StoreError {
-    StoreError {
-        message: format!("{}: {error}", path.display()),
-        full: error.kind() == io::ErrorKind::StorageFull,
-    }
-}
-
-impl Store for MemoryStore {
+impl Store for WorldStore {
     fn read(&self, query: &mut dyn FnMut(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError> {
-        let connection = self.connection.borrow();
-        connection.pragma_update(None, "query_only", true)?;
-        let result = query(&connection);
-        connection.pragma_update(None, "query_only", false)?;
-        Ok(result?)
+        match &*self.shared.engine.borrow() {
+            Some(engine) => engine.read(query),
+            None => unreachable!("it is closed when it is dropped"),
+        }
     }
 
     fn commit(&self, batch: Batch) -> LocalFuture<'_, Result<(), StoreError>> {
         let delay = self.random.duration(Duration::from_micros(200), Duration::from_millis(3));
+        let (answer, result) = oneshot::channel();
+        // Put there at once, so that batches are executed in the order of the calls, awaited or not.
+        self.shared.jobs.borrow_mut().push_back(Job { batch, delay, answer });
+        self.shared.changed.notify_one();
         Box::pin(async move {
-            // A kill before this point loses the batch, one after it loses the answers only.
-            pause(delay / 2).await;
-            apply(&self.connection.borrow(), batch)?;
-            pause(delay / 2).await;
-            Ok(())
+            match result.await {
+                Ok(result) => result,
+                // The process is gone, and with it the task.
+                Err(_) => future::pending().await,
+            }
         })
     }
 }
 
-fn apply(connection: &Connection, mut batch: Batch) -> Result<(), StoreError> {
-    let result = begin_batch(connection, &mut batch).and_then(|()| Ok(connection.execute_batch("commit")?));
-    if result.is_err() && !connection.is_autocommit() {
-        connection.execute_batch("rollback")?;
+impl Drop for WorldStore {
+    fn drop(&mut self) {
+        let engine = self.shared.engine.take();
+        // As in reality, who closes a store waits for the batches that it was given. A process that has ended does not.
+        while let Some(job) = self.shared.jobs.borrow_mut().pop_front() {
+            if let Some(engine) =
+                engine.as_ref().filter(|engine| !self.process.has_ended() && !engine.is_gone())
+            {
+                let _ = job.answer.send(engine.execute(job.batch));
+            }
+        }
+        self.shared.changed.notify_one();
     }
-    result
+}
+
+/// Executes batches, one after the other, until the store is closed.
+async fn work(shared: Rc<Shared>) {
+    while shared.engine.borrow().is_some() {
+        let Some(delay) = shared.jobs.borrow().front().map(|job| job.delay) else {
+            shared.changed.notified().await;
+            continue;
+        };
+        pause(delay / 2).await;
+        // It stays in the queue until now, because who closes the store executes what is there.
+        let Some(job) = shared.jobs.borrow_mut().pop_front() else { return };
+        let Some(result) = shared.engine.borrow().as_ref().map(|engine| engine.execute(job.batch)) else {
+            return;
+        };
+        if shared.engine.borrow().as_ref().is_none_or(|engine| engine.is_gone()) {
+            return future::pending().await;
+        }
+        pause(delay / 2).await;
+        // Whoever asked may be gone; the batch counts all the same.
+        let _ = job.answer.send(result);
+    }
+}
+
+fn failure(path: &Path, what: impl Display, full: bool) -> StoreError {
+    StoreError { message: format!("{}: {what}", path.display()), full }
 }

@@ -6,7 +6,8 @@
 //! contract tests runs on both.
 //!
 //! * [`Clock`], [`Entropy`], [`Tasks`], [`Console`]: this file
-//! * [`Files`]: `files.rs`; [`Network`]: `network.rs`; [`Processes`]: `processes.rs`; [`Stores`]: `store.rs`
+//! * [`Files`]: `files.rs`; [`Network`]: `network.rs`; [`Processes`]: `processes.rs`; [`Stores`]: `store.rs`, and
+//!   [`sqlite`], of which every kind of store is made
 //! * `room.rs`: what is said when a disk is full
 //!
 //! A *program* is `async fn run(env: Env, arguments: Vec<String>) -> Exit`. In reality it is a process; in
@@ -17,6 +18,7 @@ mod network;
 mod processes;
 pub mod real;
 pub mod room;
+pub mod sqlite;
 mod store;
 
 pub use files::{FileKind, Files, Lock, Metadata, Pipe};
@@ -24,7 +26,7 @@ pub use network::{Address, BoxListener, BoxStream, Listener, Network, Stream};
 pub use processes::{
     Child, Command, Ended, Identity, Output, Process, Processes, RUN_VARIABLE, Signal, Spawned, Start,
 };
-pub use store::{Batch, Store, StoreError, Stores, Verdict, Write, begin_batch};
+pub use store::{Batch, Store, StoreError, Stores, Verdict, Write};
 
 use std::{
     cell::RefCell,

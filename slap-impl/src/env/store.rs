@@ -20,54 +20,6 @@ pub type Write = Box<dyn FnMut(&Connection) -> rusqlite::Result<Verdict> + Send>
 /// Writes that become durable together, in order.
 pub type Batch = Vec<Write>;
 
-/// Begins a transaction, and runs the writes in it; the caller commits, or undoes it after an error.
-///
-/// A savepoint for each write would cost as much as the write, for SQLite copies each page that is changed in one. So first they run
-/// without; only when one has to be undone after it changed something, they run again, each in a savepoint.
-///
-/// # Errors
-/// Those of SQLite, those of writes, and of a write that ended the transaction.
-pub fn begin_batch(connection: &Connection, batch: &mut Batch) -> Result<(), StoreError> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    let before = schema_version(connection)?;
-    for write in batch.iter_mut() {
-        let changes = connection.total_changes();
-        let verdict = run(connection, write)?;
-        if verdict == Verdict::Discard
-            && (connection.total_changes() != changes || schema_version(connection)? != before)
-        {
-            connection.execute_batch("ROLLBACK; BEGIN IMMEDIATE")?;
-            return run_apart(connection, batch);
-        }
-    }
-    Ok(())
-}
-
-fn run_apart(connection: &Connection, batch: &mut Batch) -> Result<(), StoreError> {
-    for write in batch {
-        connection.prepare_cached("SAVEPOINT slap_write")?.execute([])?;
-        if run(connection, write)? == Verdict::Discard {
-            connection.prepare_cached("ROLLBACK TO slap_write")?.execute([])?;
-        }
-        connection.prepare_cached("RELEASE slap_write")?.execute([])?;
-    }
-    Ok(())
-}
-
-fn run(connection: &Connection, write: &mut Write) -> Result<Verdict, StoreError> {
-    let verdict = write(connection)?;
-    if connection.is_autocommit() {
-        let message = "a write ended the batch's transaction".to_owned();
-        return Err(StoreError { message, full: false });
-    }
-    Ok(verdict)
-}
-
-/// Changes of tables are not counted as changes of rows.
-fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.prepare_cached("PRAGMA schema_version")?.query_row([], |row| row.get(0))
-}
-
 /// Why a store could not be opened, read or written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreError {

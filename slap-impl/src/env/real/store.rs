@@ -1,7 +1,7 @@
 //! Real SQLite databases.
 //!
-//! A reading connection stands on the loop's thread. A thread of its own executes the batches, so that an fsync does not stop the loop. Another process
-//! is kept out by an flock beside the database (`<name>.lock`): SQLite's own locks would let two masters alternate.
+//! A reading connection stands on the loop's thread. A thread of its own executes the batches, so that an fsync does not stop the loop. What
+//! both do with SQLite is `env/sqlite.rs`. Another process is kept out by an flock beside the database (`<name>.lock`): SQLite's own locks would let two masters alternate.
 //!
 //! What the contract tests check, here and in the world in memory: a batch is there whole after `commit`, and not at all after
 //! an error or a panic in one write; a discarded write undoes only itself; reads see the last commit and cannot write; a second
@@ -9,25 +9,18 @@
 //! removed or replaced while it is open takes no batch any more.
 
 use super::files::{self, FileLock};
-use crate::env::{Batch, LocalFuture, Store, StoreError, Stores, begin_batch};
-use rusqlite::{Connection, OpenFlags};
+use crate::env::{Batch, LocalFuture, Store, StoreError, Stores, sqlite};
+use rusqlite::Connection;
 use std::{
+    cell::RefCell,
     fs::{self, OpenOptions, Permissions},
     io::ErrorKind,
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
-    time::Duration,
 };
 use tokio::sync::oneshot;
-
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// KiB of pages that the reading connection keeps.
-const READER_CACHE_KIB: i64 = 512;
-/// Prepared statements that a connection keeps: all that the program has. With fewer, each would be prepared again and again.
-const STATEMENTS_KEPT: usize = 128;
 
 /// What is said of a database that is not where it was opened any more.
 const GONE: &str = "the database's file was removed or replaced while it was in use (hint: nothing is read from it or written to it any more; put \
@@ -66,17 +59,17 @@ impl Stores for RealStores {
             let error = StoreError::from(error);
             StoreError { message: format!("{}: {error}", path.display()), ..error }
         };
-        let connection = connect(path).map_err(named)?;
+        let connect = || Connection::open_with_flags(path, sqlite::FLAGS);
+        let connection = connect().map_err(named)?;
+        sqlite::configure(&connection).map_err(named)?;
         // Who opens it looks whether it is its own before the first batch. Only what is certainly nobody else's is prepared at once.
-        let is_prepared = is_new_or_prepared(&connection).map_err(named)?;
+        let is_prepared = sqlite::is_new_or_prepared(&connection).map_err(named)?;
         if is_prepared {
-            prepare(&connection).map_err(named)?;
+            sqlite::prepare(&connection).map_err(named)?;
         }
         let place = Place::of(path).map_err(|error| fail("cannot be looked at", &error))?;
-        let reader = connect(path).map_err(named)?;
-        reader.pragma_update(None, "query_only", true).map_err(named)?;
-        // What it reads again and again stands in the system's cache, too.
-        reader.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(named)?;
+        let reader = connect().map_err(named)?;
+        sqlite::configure_reader(&reader).map_err(named)?;
         let (sender, jobs) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("slap-store".to_owned())
@@ -91,18 +84,8 @@ impl Stores for RealStores {
 
 impl Store for RealStore {
     fn read(&self, query: &mut dyn FnMut(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError> {
-        if !self.reader.is_autocommit() {
-            // Left by a query that panicked.
-            self.reader.execute_batch("ROLLBACK")?;
-        }
         self.place.check()?;
-        // One transaction, so that all statements of a query see the same state.
-        self.reader.prepare_cached("BEGIN")?.execute([])?;
-        let result = query(&self.reader);
-        if !self.reader.is_autocommit() {
-            self.reader.prepare_cached("ROLLBACK")?.execute([])?;
-        }
-        Ok(result?)
+        sqlite::read(&self.reader, query)
     }
 
     fn commit(&self, batch: Batch) -> LocalFuture<'_, Result<(), StoreError>> {
@@ -183,25 +166,6 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Whether a database is empty, or has a write-ahead log already.
-fn is_new_or_prepared(connection: &Connection) -> rusqlite::Result<bool> {
-    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-    let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-    Ok(pages == 0 || mode.eq_ignore_ascii_case("wal"))
-}
-
-/// Gives a database its write-ahead log.
-fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-    if mode.eq_ignore_ascii_case("wal") {
-        return Ok(());
-    }
-    Err(rusqlite::Error::SqliteFailure(
-        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
-        Some(format!("the file system allows no write-ahead log (journal mode stays {mode})")),
-    ))
-}
-
 /// What is done before the first batch: from then on the database is ours.
 fn take_over(connection: &Connection, path: &Path, is_prepared: bool) -> Result<(), StoreError> {
     // By path: closing a descriptor of the file would drop SQLite's locks on it.
@@ -209,19 +173,7 @@ fn take_over(connection: &Connection, path: &Path, is_prepared: bool) -> Result<
         message: format!("{}: cannot be made private: {error}", path.display()),
         full: false,
     })?;
-    if is_prepared { Ok(()) } else { Ok(prepare(connection)?) }
-}
-
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    Ok(connection)
+    if is_prepared { Ok(()) } else { Ok(sqlite::prepare(connection)?) }
 }
 
 /// The writing thread: executes batches until the store is dropped.
@@ -233,33 +185,15 @@ fn execute(connection: &Connection, jobs: &mpsc::Receiver<Job>, place: &Place, i
         let taken = if is_ours { Ok(()) } else { take_over(connection, &place.path, is_prepared) };
         is_ours |= taken.is_ok();
         let result = taken.and_then(|()| execute_batch(connection, &mut places, batch));
-        if result.is_err() && !connection.is_autocommit() {
-            let _ = connection.execute_batch("ROLLBACK");
-        }
         // Whoever asked may be gone; the batch counts all the same.
         let _ = answer.send(result);
     }
 }
 
-fn execute_batch(connection: &Connection, places: &mut Places, mut batch: Batch) -> Result<(), StoreError> {
-    if !connection.is_autocommit() {
-        connection.execute_batch("ROLLBACK")?;
-    }
-    catch_unwind(AssertUnwindSafe(|| begin_batch(connection, &mut batch))).map_err(|panic| {
-        StoreError { message: format!("a write panicked: {}", describe(&*panic)), full: false }
-    })??;
-    places.look_for_log();
-    // Last of all: an error here undoes the batch.
-    places.check()?;
-    Ok(connection.execute_batch("COMMIT")?)
-}
-
-fn describe(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "without a message".to_owned())
+fn execute_batch(connection: &Connection, places: &mut Places, batch: Batch) -> Result<(), StoreError> {
+    let places = RefCell::new(places);
+    let look = &mut || places.borrow_mut().look_for_log();
+    sqlite::execute_batch(connection, batch, look, &mut || places.borrow().check())
 }
 
 #[cfg(test)]

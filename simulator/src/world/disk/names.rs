@@ -1,0 +1,313 @@
+//! The names of all files of a disk: those that programs see, those that were synced, and the changes between, in order.
+//!
+//! The sync of a directory makes its own names durable, and those that lead to it; nothing else. When power is lost, changes that were
+//! not synced are drawn; in each directory they are lost from some point on, as a file system with a journal does it.
+
+use super::bytes::{Bytes, Luck, WRITE_BACK};
+use crate::world::{pipe::MemoryPipe, random::Random, sqlite::Share};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    rc::{Rc, Weak},
+};
+use tokio::time::Instant;
+
+/// What a name stands for. It lives on without a name as long as somebody has it open.
+pub(crate) struct Inode {
+    pub(crate) mode: Cell<u32>,
+    pub(crate) modified_seconds: Cell<i64>,
+    pub(crate) content: Content,
+    /// What the connections to a database share.
+    pub(crate) share: RefCell<Weak<Share>>,
+}
+
+pub(crate) enum Content {
+    File(RefCell<Bytes>),
+    Directory,
+    Symlink(PathBuf),
+    Pipe(Rc<MemoryPipe>),
+}
+
+type Map = BTreeMap<PathBuf, Rc<Inode>>;
+
+/// The names of a disk, absolute and without symbolic links.
+pub(crate) struct Names {
+    seen: Map,
+    /// None where everything is durable at once.
+    kept: Option<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    synced: Map,
+    changes: Vec<(Instant, Change)>,
+}
+
+#[derive(Clone)]
+enum Change {
+    Put(PathBuf, Rc<Inode>),
+    Remove(PathBuf),
+    Rename(PathBuf, PathBuf),
+}
+
+impl Inode {
+    pub(crate) fn is_directory(&self) -> bool {
+        matches!(self.content, Content::Directory)
+    }
+}
+
+impl Names {
+    pub(crate) fn new(remembers: bool) -> Names {
+        Names { seen: Map::new(), kept: remembers.then(Kept::default) }
+    }
+
+    pub(crate) fn get(&self, path: &Path) -> Option<&Rc<Inode>> {
+        self.seen.get(path)
+    }
+
+    pub(crate) fn contains(&self, path: &Path) -> bool {
+        self.seen.contains_key(path)
+    }
+
+    /// All names below a directory, in order.
+    pub(crate) fn below(&self, path: &Path) -> Vec<PathBuf> {
+        below(&self.seen, path)
+    }
+
+    pub(crate) fn put(&mut self, path: &Path, inode: Rc<Inode>, now: Instant) {
+        self.change(Change::Put(path.to_owned(), inode), now);
+    }
+
+    /// Takes away one name.
+    pub(crate) fn remove(&mut self, path: &Path, now: Instant) {
+        self.change(Change::Remove(path.to_owned()), now);
+    }
+
+    /// Moves a name, with all below it.
+    pub(crate) fn rename(&mut self, from: &Path, to: &Path, now: Instant) {
+        self.change(Change::Rename(from.to_owned(), to.to_owned()), now);
+    }
+
+    /// Makes durable what was done in a directory, and the names that lead to it.
+    pub(crate) fn sync(&mut self, directory: &Path) {
+        let Some(Kept { synced, changes }) = &mut self.kept else { return };
+        // From the last to the first, because a rename leads to where something was before.
+        let mut inside = BTreeSet::from([directory.to_owned()]);
+        let mut leading = inside.clone();
+        let mut is_chosen = vec![false; changes.len()];
+        for (position, (_, change)) in changes.iter().enumerate().rev() {
+            let is_in = |path: &&Path| path.parent().is_some_and(|parent| inside.contains(parent));
+            let leads = |path: &&Path| leading.iter().any(|other| other.starts_with(path));
+            if !change.paths().iter().any(|path| is_in(path) || leads(path)) {
+                continue;
+            }
+            is_chosen[position] = true;
+            leading.extend(change.paths().into_iter().filter_map(Path::parent).map(Path::to_owned));
+            if let Change::Rename(from, to) = change {
+                leading.insert(from.clone());
+                let rests = inside.iter().filter_map(|path| path.strip_prefix(to).ok());
+                let before: Vec<PathBuf> = rests.map(|rest| from.join(rest)).collect();
+                inside.extend(before);
+            }
+        }
+        let mut chosen = is_chosen.into_iter();
+        changes.retain(|(_, change)| {
+            let is_chosen = chosen.next().unwrap_or_default();
+            if is_chosen {
+                apply(synced, change);
+            }
+            !is_chosen
+        });
+    }
+
+    /// Makes everything durable, as an installer does.
+    pub(crate) fn sync_all(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.changes.clear();
+            kept.synced.clone_from(&self.seen);
+            for inode in self.seen.values() {
+                if let Content::File(bytes) = &inode.content {
+                    bytes.borrow_mut().sync();
+                }
+            }
+        }
+    }
+
+    /// The power is lost: from now on what is left is seen, and it is durable.
+    pub(crate) fn lose(&mut self, random: &Random, luck: Luck) {
+        let Some(Kept { synced, changes }) = &mut self.kept else { return };
+        let names = random.child("names");
+        let mut behind: BTreeSet<PathBuf> = BTreeSet::new();
+        for (_, change) in changes.drain(..) {
+            let parents = || change.paths().into_iter().filter_map(Path::parent);
+            let is_lost = match luck {
+                Luck::Nothing => true,
+                Luck::Everything => false,
+                Luck::Mixed => parents().any(|parent| behind.contains(parent)) || names.below(4) == 0,
+            };
+            if is_lost {
+                behind.extend(parents().map(Path::to_owned));
+            } else {
+                apply(synced, &change);
+            }
+        }
+        for (path, inode) in synced.iter_mut() {
+            match &inode.content {
+                Content::File(bytes) => {
+                    let random = random.child(&path.display().to_string());
+                    bytes.borrow_mut().lose(&random, luck);
+                }
+                Content::Pipe(_) => {
+                    *inode = Rc::new(Inode {
+                        mode: inode.mode.clone(),
+                        modified_seconds: inode.modified_seconds.clone(),
+                        content: Content::Pipe(Rc::default()),
+                        share: RefCell::default(),
+                    });
+                }
+                Content::Directory | Content::Symlink(_) => {}
+            }
+            inode.share.replace(Weak::new());
+        }
+        self.seen.clone_from(synced);
+    }
+
+    fn change(&mut self, change: Change, now: Instant) {
+        apply(&mut self.seen, &change);
+        let Some(Kept { synced, changes }) = &mut self.kept else { return };
+        let old = changes.iter().take_while(|(at, _)| now.duration_since(*at) > WRITE_BACK).count();
+        changes.drain(..old).for_each(|(_, old)| apply(synced, &old));
+        changes.push((now, change));
+    }
+}
+
+impl Change {
+    fn paths(&self) -> Vec<&Path> {
+        match self {
+            Change::Put(path, _) | Change::Remove(path) => vec![path],
+            Change::Rename(from, to) => vec![from, to],
+        }
+    }
+}
+
+/// Does a change as far as it can be done where what came before it may have been lost.
+fn apply(names: &mut Map, change: &Change) {
+    let has_parent = |names: &Map, path: &Path| {
+        path.parent().is_none_or(|parent| names.get(parent).is_some_and(|inode| inode.is_directory()))
+    };
+    match change {
+        Change::Put(path, inode) => {
+            if has_parent(names, path) {
+                names.insert(path.clone(), inode.clone());
+            }
+        }
+        Change::Remove(path) => {
+            if below(names, path).is_empty() {
+                names.remove(path);
+            }
+        }
+        Change::Rename(from, to) => {
+            if !has_parent(names, to) || from == to {
+                return;
+            }
+            let Some(inode) = names.remove(from) else { return };
+            let moved = below(names, from);
+            names.insert(to.clone(), inode);
+            for name in moved {
+                if let (Ok(rest), Some(inode)) = (name.strip_prefix(from), names.remove(&name)) {
+                    names.insert(to.join(rest), inode);
+                }
+            }
+        }
+    }
+}
+
+fn below(names: &Map, path: &Path) -> Vec<PathBuf> {
+    names
+        .range(path.to_owned()..)
+        .map(|(name, _)| name)
+        .take_while(|name| name.starts_with(path))
+        .filter(|name| *name != path)
+        .cloned()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::now_instant;
+
+    fn inode(content: Content) -> Rc<Inode> {
+        let (mode, modified_seconds) = (Cell::new(0o755), Cell::new(0));
+        Rc::new(Inode { mode, modified_seconds, content, share: RefCell::default() })
+    }
+
+    fn disk() -> Names {
+        let mut names = Names::new(true);
+        names.put(Path::new("/"), inode(Content::Directory), now_instant());
+        names.sync_all();
+        names
+    }
+
+    /// Does what the words say: `dir PATH`, `file PATH`, `rm PATH`, `mv FROM TO`, `sync PATH`.
+    fn run(names: &mut Names, script: &str) {
+        for line in script.split("; ") {
+            let words: Vec<&str> = line.split(' ').collect();
+            let (path, now) = (Path::new(words[1]), now_instant());
+            match words[0] {
+                "dir" => names.put(path, inode(Content::Directory), now),
+                "file" => names.put(path, inode(Content::File(RefCell::new(Bytes::new(true)))), now),
+                "rm" => names.remove(path, now),
+                "mv" => names.rename(path, Path::new(words[2]), now),
+                "sync" => names.sync(path),
+                other => panic!("{other}"),
+            }
+        }
+    }
+
+    fn shown(names: &Names) -> String {
+        names
+            .below(Path::new("/"))
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn a_sync_keeps_its_directory_and_the_way_to_it() {
+        for (script, kept) in [
+            ("dir /a; file /a/x", ""),
+            ("dir /a; file /a/x; sync /", "/a"),
+            ("dir /a; file /a/x; dir /b; sync /a", "/a /a/x"),
+            ("dir /a; dir /a/b; file /a/other; file /a/b/x; sync /a/b", "/a /a/b /a/b/x"),
+            ("dir /a; file /a/x; dir /b; file /b/y; sync /a", "/a /a/x"),
+            ("file /x; sync /; rm /x", "/x"),
+            ("file /x; sync /; rm /x; sync /", ""),
+            ("file /x; sync /; mv /x /y", "/x"),
+            ("file /x; sync /; mv /x /y; sync /", "/y"),
+            // Both directories of a rename are synced by either.
+            ("dir /a; dir /b; file /a/x; sync /a; sync /b; mv /a/x /b/x; sync /b", "/a /b /b/x"),
+            // A directory that came by a rename, from one that is new.
+            ("dir /a; dir /a/b; file /a/b/y; mv /a/b /c; file /c/x; sync /c", "/a /c /c/x /c/y"),
+        ] {
+            let mut names = disk();
+            run(&mut names, script);
+            names.lose(&Random::new(1), Luck::Nothing);
+            assert_eq!(shown(&names), kept, "{script}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_synced_is_lost_from_some_point_on() {
+        let mut found = BTreeSet::new();
+        for seed in 0..100 {
+            let mut names = disk();
+            run(&mut names, "file /x; file /y; mv /x /z");
+            names.lose(&Random::new(seed), Luck::Mixed);
+            found.insert(shown(&names));
+        }
+        assert_eq!(found, ["", "/x", "/x /y", "/y /z"].map(str::to_owned).into());
+    }
+}

@@ -1,0 +1,249 @@
+//! Directories and files in memory, with POSIX's errors. Modes are kept and shown, but one user owns everything.
+//!
+//! * this file: names, links, and what is done with them; `operations.rs`: the same as [`slap_impl::env::Files`]
+//! * `process.rs`: the files as one process sees them; `lock.rs`: locks
+//!
+//! Every change goes through the world's [`Disk`], which knows what of it survives.
+
+mod lock;
+mod operations;
+mod process;
+
+pub(crate) use lock::{LockHolder, MemoryLock};
+pub(crate) use process::ProcessFiles;
+
+use super::{
+    disk::{
+        Disk, Operation, Part,
+        bytes::{Bytes, Luck},
+        names::{Content, Inode, Names},
+    },
+    now_instant,
+    pipe::MemoryPipe,
+    random::Random,
+};
+use slap_impl::env::Identity;
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    io,
+    path::{Component, Path, PathBuf},
+    rc::{Rc, Weak},
+};
+use tokio::time::Instant;
+
+/// Symbolic links that may be followed for one path, as Linux's ELOOP limit.
+const LINKS_MAX: usize = 40;
+/// The number of the world's only user.
+pub(crate) const USER: u32 = 1000;
+/// No process.
+const NOBODY: Identity = Identity { pid: 0, start_time: 0 };
+
+/// All files of a world, by absolute path.
+pub(crate) struct MemoryFiles {
+    start: Instant,
+    disk: Rc<Disk>,
+    names: RefCell<Names>,
+    locks: RefCell<BTreeMap<PathBuf, LockHolder>>,
+    /// Which process is at it.
+    actor: Cell<Identity>,
+    /// The number of the next temporary file.
+    temporary: Cell<u64>,
+}
+
+pub(crate) fn error(kind: io::ErrorKind, path: &Path) -> io::Error {
+    io::Error::new(kind, format!("{}: {kind}", path.display()))
+}
+
+impl MemoryFiles {
+    pub(crate) fn new(start: Instant, disk: Rc<Disk>) -> MemoryFiles {
+        let names = RefCell::new(Names::new(disk.remembers()));
+        let (actor, temporary) = (Cell::new(NOBODY), Cell::new(0));
+        let files = MemoryFiles { start, disk, names, locks: RefCell::default(), actor, temporary };
+        let root = files.inode(Content::Directory, 0o755);
+        files.names.borrow_mut().put(Path::new("/"), root, now_instant());
+        files
+    }
+
+    /// From now on it is this process that reads and writes.
+    pub(crate) fn act_for(&self, who: Identity) {
+        self.actor.set(who);
+    }
+
+    /// Makes everything durable, as an installer does.
+    pub(crate) fn sync_all(&self) {
+        self.names.borrow_mut().sync_all();
+    }
+
+    /// What a loss of power does. All processes have ended.
+    pub(crate) fn lose(&self, random: &Random) {
+        self.names.borrow_mut().lose(random, Luck::draw(random));
+        self.locks.borrow_mut().clear();
+        self.actor.set(NOBODY);
+    }
+
+    /// The named pipe of that path, made if it is missing.
+    pub(crate) fn pipe(&self, path: &Path) -> io::Result<Rc<MemoryPipe>> {
+        let path = self.resolve(path, false)?;
+        self.parent_of(&path)?;
+        match self.get(&path) {
+            Ok(inode) => match &inode.content {
+                Content::Pipe(pipe) => Ok(pipe.clone()),
+                _ => Err(error(io::ErrorKind::InvalidInput, &path)),
+            },
+            Err(_) => {
+                let pipe = Rc::<MemoryPipe>::default();
+                self.put(&path, self.inode(Content::Pipe(pipe.clone()), 0o600))?;
+                Ok(pipe)
+            }
+        }
+    }
+
+    /// A file, and its path without symbolic links.
+    pub(crate) fn file(&self, path: &Path) -> io::Result<(PathBuf, Rc<Inode>)> {
+        let path = self.resolve(path, true)?;
+        let inode = self.get(&path)?;
+        match inode.content {
+            Content::File(_) => Ok((path, inode)),
+            Content::Pipe(_) => Err(error(io::ErrorKind::InvalidInput, &path)),
+            _ => Err(error(io::ErrorKind::IsADirectory, &path)),
+        }
+    }
+
+    /// A new file that is empty, and has no name.
+    pub(crate) fn new_file(&self, mode: u32) -> Rc<Inode> {
+        self.inode(Content::File(RefCell::new(Bytes::new(self.disk.remembers()))), mode)
+    }
+
+    /// Gives an inode a name.
+    pub(crate) fn put(&self, path: &Path, inode: Rc<Inode>) -> io::Result<()> {
+        self.change(path, |names, now| names.put(path, inode.clone(), now))
+    }
+
+    /// Takes a name away.
+    pub(crate) fn unlink(&self, path: &Path) -> io::Result<()> {
+        self.change(path, |names, now| names.remove(path, now))
+    }
+
+    /// Does what the sync of a directory does.
+    pub(crate) fn sync_directory(&self, who: Identity, path: &Path) -> io::Result<()> {
+        let synced = self.disk.perform(who, Operation::Sync, |part| {
+            if part == Part::Whole {
+                self.names.borrow_mut().sync(path);
+            }
+        });
+        synced.map_err(|trouble| trouble.error(path))
+    }
+
+    pub(crate) fn now_seconds(&self) -> i64 {
+        super::EPOCH_SECONDS + now_instant().duration_since(self.start).as_secs() as i64
+    }
+
+    /// Changes names, which a directory does whole or not at all.
+    fn change(&self, path: &Path, mut change: impl FnMut(&mut Names, Instant)) -> io::Result<()> {
+        let done = self.disk.perform(self.actor.get(), Operation::Write, |part| {
+            if part == Part::Whole {
+                change(&mut self.names.borrow_mut(), now_instant());
+            }
+        });
+        done.map_err(|trouble| trouble.error(path))
+    }
+
+    fn inode(&self, content: Content, mode: u32) -> Rc<Inode> {
+        let (mode, modified_seconds) = (Cell::new(mode), Cell::new(self.now_seconds()));
+        Rc::new(Inode { mode, modified_seconds, content, share: RefCell::new(Weak::new()) })
+    }
+
+    pub(crate) fn get(&self, path: &Path) -> io::Result<Rc<Inode>> {
+        self.names.borrow().get(path).cloned().ok_or_else(|| error(io::ErrorKind::NotFound, path))
+    }
+
+    /// The path without symbolic links; the last component too if `follow`.
+    pub(crate) fn resolve(&self, path: &Path, follow: bool) -> io::Result<PathBuf> {
+        if !path.is_absolute() {
+            return Err(error(io::ErrorKind::InvalidInput, path));
+        }
+        let names = self.names.borrow();
+        let mut waiting: Vec<PathBuf> = vec![path.to_owned()];
+        let mut real = PathBuf::from("/");
+        let mut links = 0;
+        while let Some(rest) = waiting.pop() {
+            let mut components = rest.components();
+            let Some(first) = components.next() else { continue };
+            let tail = components.as_path().to_owned();
+            if !tail.as_os_str().is_empty() {
+                waiting.push(tail);
+            }
+            match first {
+                Component::RootDir => real = PathBuf::from("/"),
+                Component::ParentDir => {
+                    real.pop();
+                }
+                Component::Normal(name) => real.push(name),
+                _ => {}
+            }
+            let Some(inode) = names.get(&real) else { continue };
+            match &inode.content {
+                Content::Symlink(target) if follow || !waiting.is_empty() => {
+                    links += 1;
+                    if links > LINKS_MAX {
+                        return Err(error(io::ErrorKind::InvalidInput, path));
+                    }
+                    real.pop();
+                    waiting.push(target.clone());
+                }
+                Content::File(_) | Content::Pipe(_) if !waiting.is_empty() => {
+                    return Err(error(io::ErrorKind::NotADirectory, path));
+                }
+                _ => {}
+            }
+        }
+        Ok(real)
+    }
+
+    pub(crate) fn parent_of(&self, path: &Path) -> io::Result<()> {
+        let Some(parent) = path.parent() else { return Ok(()) };
+        if self.get(parent)?.is_directory() {
+            Ok(())
+        } else {
+            Err(error(io::ErrorKind::NotADirectory, parent))
+        }
+    }
+
+    /// Changes a file's bytes. `change` is told how much of it happens.
+    fn with_bytes<T>(
+        &self,
+        path: &Path,
+        inode: &Inode,
+        mut change: impl FnMut(&mut Bytes, Part) -> T,
+    ) -> io::Result<T> {
+        let Content::File(bytes) = &inode.content else {
+            let kind =
+                if inode.is_directory() { io::ErrorKind::IsADirectory } else { io::ErrorKind::InvalidInput };
+            return Err(error(kind, path));
+        };
+        inode.modified_seconds.set(self.now_seconds());
+        let effect = |part| change(&mut bytes.borrow_mut(), part);
+        self.disk.perform(self.actor.get(), Operation::Write, effect).map_err(|trouble| trouble.error(path))
+    }
+
+    /// Changes the bytes of a file, which is made with `mode` if it is missing.
+    fn with_file<T>(
+        &self,
+        path: &Path,
+        mode: u32,
+        change: impl FnMut(&mut Bytes, Part) -> T,
+    ) -> io::Result<T> {
+        let path = self.resolve(path, false)?;
+        self.parent_of(&path)?;
+        let inode = match self.get(&path) {
+            Ok(inode) => inode,
+            Err(_) => {
+                let inode = self.new_file(mode);
+                self.put(&path, inode.clone())?;
+                inode
+            }
+        };
+        self.with_bytes(&path, &inode, change)
+    }
+}

@@ -1,0 +1,61 @@
+//! The fast tier: a database in memory, which is durable at once. A file stands for it.
+
+use super::{Engine, WorldStores, failure};
+use rusqlite::Connection;
+use slap_impl::env::{Batch, Files, StoreError, sqlite};
+use std::{cell::RefCell, io, path::Path, rc::Rc};
+
+/// What stands in the file of a database.
+const CONTENT: &[u8] = b"SQLite format 3\0";
+
+/// A database in memory, open.
+pub(super) struct MemoryStore {
+    connection: Rc<RefCell<Connection>>,
+}
+
+impl MemoryStore {
+    pub(super) fn open(stores: &WorldStores, path: &Path) -> Result<MemoryStore, StoreError> {
+        let failed = |error: io::Error| failure(path, &error, error.kind() == io::ErrorKind::StorageFull);
+        let mut databases = stores.databases.borrow_mut();
+        if !stores.files.exists(path) {
+            databases.remove(path);
+            stores.files.write(path, CONTENT, 0o600).map_err(failed)?;
+        }
+        let connection = match databases.get(path) {
+            Some(connection) => connection.clone(),
+            None => {
+                if stores.files.read(path, 1 << 20).map_err(failed)? != CONTENT {
+                    return Err(failure(path, "file is not a database", false));
+                }
+                let connection = Connection::open_in_memory()?;
+                sqlite::configure(&connection)?;
+                let connection = Rc::new(RefCell::new(connection));
+                databases.insert(path.to_owned(), connection.clone());
+                connection
+            }
+        };
+        // The list and the open store hold it: a third holder would be another opening.
+        if Rc::strong_count(&connection) > 2 {
+            return Err(failure(path, "is in use: another process has it open", false));
+        }
+        Ok(MemoryStore { connection })
+    }
+}
+
+impl Engine for MemoryStore {
+    fn read(&self, query: &mut dyn FnMut(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError> {
+        let connection = self.connection.borrow();
+        connection.pragma_update(None, "query_only", true)?;
+        let result = query(&connection);
+        connection.pragma_update(None, "query_only", false)?;
+        Ok(result?)
+    }
+
+    fn execute(&self, batch: Batch) -> Result<(), StoreError> {
+        sqlite::execute_batch(&self.connection.borrow(), batch, &mut || (), &mut || Ok(()))
+    }
+
+    fn is_gone(&self) -> bool {
+        false
+    }
+}
