@@ -61,6 +61,7 @@ impl Master {
         master
     }
 
+    /// A new connection, with [`BOUND`] for each read and write.
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(BOUND)).unwrap();
@@ -142,7 +143,8 @@ impl Drop for Master {
 fn rest(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     if let Err(error) = stream.read_to_end(&mut answer) {
-        assert_ne!(error.kind(), ErrorKind::WouldBlock, "it is not closed within {BOUND:?}");
+        let bound = stream.read_timeout().unwrap().unwrap();
+        assert_ne!(error.kind(), ErrorKind::WouldBlock, "it is not closed within {bound:?}");
     }
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -238,6 +240,44 @@ fn strangers_do_not_lock_others_out() {
     master.serves();
     assert!(stands(&held), "who waits for a change was closed");
     assert!(master.connections() <= 31, "{}", master.connections());
+}
+
+#[test]
+fn who_waits_leaves_room_for_others() {
+    // Room for 30 connections, 27 of which may be held.
+    let master = Master::start("-n 60", "");
+    let mut held: Vec<TcpStream> = (0..27).map(|_| master.sent(HELD)).collect();
+    // It is heard after all of these.
+    master.serves();
+    for _ in 0..100 {
+        let one_more = master.sent(&HELD.replace("prefer", "connection: close\r\nprefer"));
+        one_more.set_read_timeout(Some(BOUND / 10)).unwrap();
+        let answer = rest(one_more);
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"events\":[]"), "{answer}");
+        // So it does not ask again at once.
+        assert!(!answer.contains("preference-applied"), "{answer}");
+    }
+    let document = |etag: &str| {
+        let path = "GET /getFullComputerInformation?computer_id=COMP-1 HTTP/1.1\r\nhost: localhost\r\n";
+        master.exchange(&format!("{path}connection: close\r\nprefer: wait=300\r\n{etag}\r\n"))
+    };
+    assert!(held.iter().all(stands), "one was closed that waits for a change");
+    // A change ends no wait for what comes later, and takes nobody's place.
+    master.change("COMP-1");
+    assert!(document("").starts_with("HTTP/1.1 200"));
+    let answer = document("if-none-match: *\r\n");
+    assert!(answer.starts_with("HTTP/1.1 304") && !answer.contains("preference-applied"), "{answer}");
+    assert!(held.iter().all(stands), "one was closed that waits for a change");
+    // Who goes away leaves a place.
+    drop(held.pop());
+    wait_until("one more waits", || {
+        let next = master.sent(HELD);
+        next.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let waits = next.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        held.extend(waits.then_some(next));
+        waits
+    });
+    master.serves();
 }
 
 #[test]

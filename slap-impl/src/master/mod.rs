@@ -138,6 +138,7 @@ impl Master {
         if let Address::Tcp(address) = &address {
             *self.address.borrow_mut() = address.to_string();
         }
+        self.watchers.limit(&limits);
         let door = Rc::new(Door::new(self.clone(), &address, &self.server_names));
         let stop = async {
             stop.await;
