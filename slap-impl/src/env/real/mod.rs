@@ -25,6 +25,7 @@ mod proc;
 mod processes;
 mod store;
 mod tree;
+mod wal;
 
 use super::{Clock, Console, Context, Entropy, Env, EnvParts, Exit, Identity, LocalFuture, Tasks};
 use std::{
