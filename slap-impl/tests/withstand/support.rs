@@ -21,7 +21,7 @@ pub(crate) const DATABASE: &str = "proxy.db";
 /// A master that runs.
 pub(crate) struct Master {
     pub(crate) child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(crate) said: Arc<Mutex<String>>,
     /// Sockets that it has without any connection.
     quiet: usize,
@@ -117,7 +117,15 @@ impl Master {
 
     /// Others are served: a new one is.
     pub(crate) fn serves(&self) {
-        let answer = self.exchange("GET /getRunId HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        self.serves_within(BOUND);
+    }
+
+    /// A new one is served so soon.
+    #[track_caller]
+    pub(crate) fn serves_within(&self, bound: Duration) {
+        let stream = self.sent("GET /getRunId HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.set_read_timeout(Some(bound)).unwrap();
+        let answer = rest(stream);
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
@@ -198,7 +206,8 @@ impl Drop for Master {
     }
 }
 
-/// What comes until the end; a reset is an end.
+/// What comes until the end, for which there is as much time as for a read; a reset is an end.
+#[track_caller]
 pub(crate) fn rest(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     if let Err(error) = stream.read_to_end(&mut answer) {
