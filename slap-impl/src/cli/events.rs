@@ -96,6 +96,10 @@ async fn show(env: &Env, client: &SlapClient, arguments: &Arguments) -> Result<(
         if env.has_lost_output() || (!arguments.follow && since >= events.newest) {
             return Ok(());
         }
+        // It does not wait, or has no room for one more who does: it is asked now and then.
+        if events.events.is_empty() && !events.waits {
+            env.sleep(PAUSE).await;
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     vocabulary::{ComputerId, PartitionId, SoftwareUrl},
     wire::{
         configuration::FormattedComputer,
+        http::client::Response,
         instance_xml::Parameters,
         marshal::{Value, encode},
         objects::{Computer, ComputerPartition},
@@ -32,6 +33,12 @@ pub enum Poll {
     },
 }
 
+/// Whether the master says that it waits as it was asked to (RFC 7240, 3).
+pub(super) fn waits(response: &Response) -> bool {
+    let applied = response.header("preference-applied").unwrap_or_default();
+    applied.split(',').any(|item| item.trim_start().starts_with("wait"))
+}
+
 impl SlapClient {
     /// All that a computer shall do. With the `etag` of the last answer the master may say that nothing changed; with `wait` it
     /// may hold such an answer back for so long, until something changes (RFC 9110, 13.1.2; RFC 7240, 4.3).
@@ -54,9 +61,7 @@ impl SlapClient {
             request.deadline += wait;
         }
         let response = self.send(request).await?;
-        let waits = response
-            .header("preference-applied")
-            .is_some_and(|applied| applied.split(',').any(|item| item.trim_start().starts_with("wait")));
+        let waits = waits(&response);
         if response.status == 304 {
             return match etag {
                 Some(_) => Ok(Poll::Unchanged { waits }),

@@ -77,6 +77,23 @@ fn a_conditional_question() {
 }
 
 #[test]
+fn events_say_whether_the_master_waits() {
+    let answer = |request: &Asked| {
+        let document = r#"{"database": "a", "oldest": 0, "newest": 0, "events": []}"#;
+        match request.header("prefer") {
+            Some("wait=9") => Answer::text(200, document).header("preference-applied", "foo, wait=9"),
+            _ => Answer::text(200, document),
+        }
+    };
+    with(answer, |client| async move {
+        for (wait, expected) in [(None, false), (Some(8), false), (Some(9), true)] {
+            let events = client.events(0, wait.map(Duration::from_secs)).await.unwrap();
+            assert_eq!(events.waits, expected, "{wait:?}");
+        }
+    });
+}
+
+#[test]
 fn a_master_that_tells_of_another_computer() {
     with(
         |_| Answer::text(200, empty_computer()),

@@ -45,6 +45,9 @@ pub struct Events {
     pub newest: i64,
     /// Those that were asked for, or the first of them: `sequence`, `time`, `who`, `what`, `command`, `answer`.
     pub events: Vec<Json>,
+    /// Whether the master waits for a change when it is asked to.
+    #[serde(skip)]
+    pub waits: bool,
 }
 
 impl SlapClient {
@@ -60,7 +63,9 @@ impl SlapClient {
             request.deadline += wait;
         }
         let response = self.send(request).await?;
-        serde_json::from_slice(&response.body).map_err(protocol)
+        let waits = super::node::waits(&response);
+        let events: Events = serde_json::from_slice(&response.body).map_err(protocol)?;
+        Ok(Events { waits, ..events })
     }
 
     /// Wants a software release built on a computer, or removed from it.

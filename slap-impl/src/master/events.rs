@@ -1,13 +1,13 @@
 //! The journal, as users read it: GET `/events`. Only our master has it.
 //!
 //! The answer's entries come after `since`, in commit order, some hundred at a time; `Prefer: wait=N` holds an answer
-//! that would be empty until something is committed.
+//! that would be empty until something is committed, if there is room among those that wait.
 
 use super::{
     Master,
     decisions::{Command, Refusal, Requester},
     form::Form,
-    information::preferred_wait,
+    information::{applied, preferred_wait},
 };
 use crate::{
     store::{self, JournalEntry},
@@ -25,7 +25,7 @@ impl Master {
             None | Some("") => 0,
             Some(_) => form.parsed("since")?,
         };
-        let wait = preferred_wait(&request.header_list("prefer"));
+        let mut wait = preferred_wait(&request.header_list("prefer"));
         let deadline = self.env.clock().elapsed() + wait.unwrap_or_default();
         loop {
             let committed = self.committed.notified();
@@ -33,7 +33,7 @@ impl Master {
                 Ok((store::journal_ends(connection)?, store::journal_after(connection, since, ENTRIES_MAX)?))
             })?;
             let left = deadline.saturating_sub(self.env.clock().elapsed());
-            if !entries.is_empty() || left.is_zero() || *self.closing.borrow() {
+            if !entries.is_empty() || wait.is_none() || left.is_zero() || *self.closing.borrow() {
                 let (oldest, newest) = ends.unwrap_or_default();
                 let document = json!({
                     "database": self.identity,
@@ -42,12 +42,11 @@ impl Master {
                     "events": entries.iter().map(shown).collect::<Vec<Json>>(),
                 });
                 let response = Response::new(200, "application/json", document.to_string());
-                return Ok(match wait {
-                    Some(wait) => response.header("preference-applied", format!("wait={}", wait.as_secs())),
-                    None => response,
-                });
+                return Ok(applied(response, wait));
             }
-            self.hold(committed, left).await;
+            if !self.hold(committed, left).await {
+                wait = None;
+            }
         }
     }
 }

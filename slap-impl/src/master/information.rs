@@ -4,6 +4,9 @@
 //! back as `If-None-Match` is told 304 while nothing changed (RFC 9110, 13.1.2); with `Prefer: wait=N` (RFC 7240, 4.3)
 //! the answer is held until something changed or N seconds passed. Documents are kept by revision (`documents`), so no stale document is
 //! ever given for a newer ETag.
+//!
+//! Who waits keeps its connection, and nobody sends it away: so fewer may wait than there are connections. One more is answered as
+//! if its wait were over, and without `Preference-Applied`: it shall not ask again at once.
 
 use super::{
     Master,
@@ -13,19 +16,46 @@ use crate::{
     env::{Either, race},
     store,
     vocabulary::ComputerId,
-    wire::http::server::{Request, Response},
+    wire::http::server::{Limits, Request, Response},
 };
 use bytes::Bytes;
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    time::Duration,
+};
 use tokio::sync::Notify;
 
 /// How long an answer is held at most, whatever is preferred.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// Who waits for changes of which computer.
-#[derive(Default)]
+/// Who waits for changes of which computer, and how many wait for anything.
 pub(super) struct Watchers {
     computers: RefCell<BTreeMap<ComputerId, Rc<Notify>>>,
+    waiting: Cell<usize>,
+    waiting_max: Cell<usize>,
+}
+
+impl Default for Watchers {
+    fn default() -> Watchers {
+        let waiting_max = Cell::new(waiting_max(&Limits::default()));
+        Watchers { computers: RefCell::default(), waiting: Cell::new(0), waiting_max }
+    }
+}
+
+/// How many may wait: one connection of eight, and one at least, is for those who do not.
+fn waiting_max(limits: &Limits) -> usize {
+    limits.connections_max - (limits.connections_max / 8).max(1)
+}
+
+/// A place among those that may wait, given back when it is dropped.
+struct Waiting<'a>(&'a Cell<usize>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl Watchers {
@@ -42,6 +72,19 @@ impl Watchers {
         Rc::strong_count(&self.of(computer)) > 2
     }
 
+    /// As many may wait as these limits of connections allow.
+    pub(super) fn limit(&self, limits: &Limits) {
+        self.waiting_max.set(waiting_max(limits));
+    }
+
+    fn place(&self) -> Option<Waiting<'_>> {
+        let waiting = self.waiting.get();
+        (waiting < self.waiting_max.get()).then(|| {
+            self.waiting.set(waiting + 1);
+            Waiting(&self.waiting)
+        })
+    }
+
     fn of(&self, computer: &ComputerId) -> Rc<Notify> {
         self.computers.borrow_mut().entry(computer.clone()).or_default().clone()
     }
@@ -55,41 +98,43 @@ impl Master {
         request: &Request,
     ) -> Result<Response, Refusal> {
         let known = request.header_list("if-none-match");
-        let wait = preferred_wait(&request.header_list("prefer"));
+        let mut wait = preferred_wait(&request.header_list("prefer"));
         let deadline = self.env.clock().elapsed() + wait.unwrap_or_default();
-        let finish = |response: Response, etag: String| {
-            let response = response.header("etag", etag).header("cache-control", "no-cache");
-            match wait {
-                Some(wait) => response.header("preference-applied", format!("wait={}", wait.as_secs())),
-                None => response,
-            }
+        let finish = |response: Response, etag: String, wait: Option<Duration>| {
+            applied(response.header("etag", etag).header("cache-control", "no-cache"), wait)
         };
         loop {
             let (revision, document) = self.information(computer)?;
             self.contact(computer);
             let etag = self.etag(revision);
             if !matches_etag(&known, &etag) {
-                return Ok(finish(Response::new(200, "text/xml; charset=utf-8", document), etag));
+                return Ok(finish(Response::new(200, "text/xml; charset=utf-8", document), etag, wait));
             }
             let left = deadline.saturating_sub(self.env.clock().elapsed());
-            if left.is_zero() || *self.closing.borrow() {
+            if wait.is_none() || left.is_zero() || *self.closing.borrow() {
                 let response = Response { status: 304, headers: Vec::new(), body: Bytes::new() };
-                return Ok(finish(response, etag));
+                return Ok(finish(response, etag, wait));
             }
             let notify = self.watchers.of(computer);
             // It listens from here on. A change between the read above and this line would be missed on many threads;
             // here both happen without an await between them, and changes are announced by another task.
-            self.hold(notify.notified(), left).await;
+            if !self.hold(notify.notified(), left).await {
+                wait = None;
+            }
         }
     }
 
-    /// Holds an answer until `changed`, until the master ends, or so long.
-    pub(super) async fn hold(&self, changed: impl Future<Output = ()>, left: Duration) {
+    /// Holds an answer until `changed`, until the master ends, or so long. False when as many wait already as may: then it is not
+    /// held at all.
+    pub(super) async fn hold(&self, changed: impl Future<Output = ()>, left: Duration) -> bool {
+        // Who goes on waiting has its place again before anybody else can ask: nothing is awaited between two calls.
+        let Some(_place) = self.watchers.place() else { return false };
         let mut closing = self.closing.subscribe();
         let closed = async { closing.wait_for(|closing| *closing).await.is_ok() };
         match race(changed, race(closed, self.env.sleep(left))).await {
             Either::First(()) | Either::Second(Either::First(_) | Either::Second(())) => {}
         }
+        true
     }
 
     /// A computer's revision and the document that shows it.
@@ -113,6 +158,14 @@ impl Master {
 
     fn etag(&self, revision: i64) -> String {
         format!("\"{}.{revision}.{}\"", self.identity, env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// Says in an answer for how long it would have been held (RFC 7240, 3).
+pub(super) fn applied(response: Response, wait: Option<Duration>) -> Response {
+    match wait {
+        Some(wait) => response.header("preference-applied", format!("wait={}", wait.as_secs())),
+        None => response,
     }
 }
 
@@ -150,6 +203,14 @@ mod tests {
             ("\"a.10\"", false),
         ] {
             assert_eq!(matches_etag(known, "\"a.1.0\""), expected, "{known}");
+        }
+    }
+
+    #[test]
+    fn some_connections_are_not_for_who_waits() {
+        for (connections_max, expected) in [(1, 0), (2, 1), (8, 7), (30, 27), (1024, 896), (16_384, 14_336)] {
+            let limits = Limits { connections_max, ..Limits::default() };
+            assert_eq!(waiting_max(&limits), expected, "{connections_max}");
         }
     }
 

@@ -143,6 +143,7 @@ impl Master {
         if let Address::Tcp(address) = &address {
             *self.address.borrow_mut() = address.to_string();
         }
+        self.watchers.limit(&limits);
         let door = Rc::new(Door::new(self.clone(), &address, &self.server_names));
         let stop = async {
             stop.await;
@@ -179,8 +180,10 @@ impl Master {
                 }
                 decided.answer
             }
-            Err(error @ Refused::Store(_)) => Err(Refusal::new(503, error.to_string())
-                .hint("nothing of it happened: repeat the request when the master can write again")),
+            Err(Refused::Store(error)) => {
+                let hint = format!("nothing of it happened; {}", store::advice(&error));
+                Err(Refusal::new(503, Refused::Store(error).to_string()).hint(hint))
+            }
             Err(error @ (Refused::Full | Refused::Closed)) => {
                 Err(Refusal::new(503, error.to_string()).hint("repeat the request"))
             }
@@ -220,8 +223,9 @@ impl Master {
     /// # Errors
     /// 503 when the database cannot be read.
     pub fn read<T>(&self, query: impl FnMut(&Connection) -> rusqlite::Result<T>) -> Result<T, Refusal> {
-        store::snapshot(&*self.store, query)
-            .map_err(|error| Refusal::new(503, format!("the database could not be read: {error}")))
+        store::snapshot(&*self.store, query).map_err(|error| {
+            Refusal::new(503, format!("the database could not be read: {error}")).hint(store::advice(&error))
+        })
     }
 
     /// Microseconds since 1970, by this machine's clock.

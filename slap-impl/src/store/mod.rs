@@ -1,6 +1,6 @@
 //! The master's database: schema, migrations, typed rows and queries. All SQL of the master stands here.
 //!
-//! * `schema`: numbered migrations, and whose database a file is: [`open`]
+//! * `schema`: numbered migrations, and whose database a file is: [`open`]; `damage`: whether it is whole, and what to do when not
 //! * `rows`: what a row is, typed
 //! * `computers`: reading computers, and where there is room; `queries`: reading partitions and supplies; `changes`: writing all
 //!   three. Every SELECT of several rows is ordered
@@ -14,6 +14,7 @@
 
 mod changes;
 mod computers;
+mod damage;
 mod forwarded;
 mod instances;
 mod journal;
@@ -31,6 +32,7 @@ pub use computers::{
     computer, computers, count_computers, first_computers, first_free_partition, free_partition, occupancy,
     sort_key,
 };
+pub use damage::advice;
 pub use forwarded::{ForwardedFor, count_forwarded, delete_forwarded, forwarded, insert_forwarded};
 pub use instances::{
     Wanted, count_hosted, delete_instance, descendants, first_host, has_children, host_for, hosted,

@@ -1,5 +1,6 @@
 //! Whose database a file is, and how an older one becomes a new one.
 
+use super::damage::{self, check_whole};
 use crate::env::{Env, Store, StoreError, Verdict};
 use rusqlite::{Connection, OptionalExtension};
 use std::{fmt, path::Path, rc::Rc};
@@ -52,6 +53,10 @@ pub async fn open(env: &Env, path: &Path) -> Result<Opened, OpenError> {
     let unusable = |error: StoreError| explain(path, &error);
     let store: Rc<dyn Store> = Rc::from(env.stores().open(path).map_err(unusable)?);
     let kind = super::snapshot(&*store, inspect).map_err(unusable)?;
+    if matches!(kind, Kind::Ours(_)) {
+        // A master that begins on what is damaged would give wrong answers of what it can read, and damage the rest.
+        super::snapshot(&*store, check_whole).map_err(unusable)?;
+    }
     match kind {
         Kind::Ours(version) if version == SCHEMA_VERSION => {}
         Kind::Fresh | Kind::Ours(_) => {
@@ -92,8 +97,11 @@ fn explain(path: &Path, error: &StoreError) -> OpenError {
     let has = |words: &[&str]| words.iter().any(|word| message.to_lowercase().contains(word));
     let hint = if error.full {
         "the disk is full: make room and start again; nothing was lost"
-    } else if has(&["not a database", "malformed"]) {
-        "the file is no SQLite database: name another file in [slapproxy] database_uri, or move this one away"
+    } else if has(&["not a database"]) {
+        "the file is no SQLite database, or its beginning is damaged: name another file in [slapproxy] database_uri, or put a good \
+         copy in its place"
+    } else if damage::is_damage(&message.to_lowercase()) {
+        damage::DAMAGED
     } else if has(&["in use", "busy", "database is locked"]) {
         "another master uses it: one database belongs to one master at a time"
     } else if has(&["readonly", "read-only", "permission", "cannot be locked", "cannot be created"]) {

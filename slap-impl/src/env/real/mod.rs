@@ -25,6 +25,7 @@ mod proc;
 mod processes;
 mod store;
 mod tree;
+mod wal;
 
 use super::{Clock, Console, Context, Entropy, Env, EnvParts, Exit, Identity, LocalFuture, Tasks};
 use std::{
@@ -130,12 +131,15 @@ struct RealTasks;
 
 impl Tasks for RealTasks {
     fn spawn(&self, future: LocalFuture<'static, ()>) {
-        tokio::task::spawn_local(async move {
-            // A task that panicked may hold what others wait for: the process ends, and whoever keeps it starts it again.
+        let mut future = future;
+        tokio::task::spawn_local(std::future::poll_fn(move |context| {
+            // A task that panicked may hold what others wait for: the process ends, and whoever keeps it starts it again. One that is only
+            // dropped, because somebody else panicked, says nothing of itself.
             let guard = EndOnPanic;
-            future.await;
+            let poll = future.as_mut().poll(context);
             std::mem::forget(guard);
-        });
+            poll
+        }));
     }
 }
 

@@ -8,7 +8,10 @@
 //! opening is refused; opening alone changes nothing, because the file may be somebody else's; what was committed is there after opening again; a file that is no database is an error and stays as it is. Of real files only: one that was
 //! removed or replaced while it is open takes no batch any more.
 
-use super::files::{self, FileLock};
+use super::{
+    files::{self, FileLock},
+    wal,
+};
 use crate::env::{Batch, LocalFuture, Store, StoreError, Stores, sqlite};
 use rusqlite::Connection;
 use std::{
@@ -17,7 +20,11 @@ use std::{
     io::ErrorKind,
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
 };
 use tokio::sync::oneshot;
@@ -27,6 +34,9 @@ const GONE: &str = "the database's file was removed or replaced while it was in 
      a copy back if there is one, and start this program again: in a lab by `slap lab down` and `slap lab up`; without a copy \
      it starts empty, and all that was in it is lost)";
 
+/// What is said of a log of which SQLite would drop a part that was acknowledged.
+const LOG_DAMAGED: &str = "the database's log is malformed: changes that were acknowledged stand behind what cannot be read any more";
+
 /// Real SQLite databases.
 pub(super) struct RealStores;
 
@@ -35,6 +45,7 @@ type Job = (Batch, oneshot::Sender<Result<(), StoreError>>);
 struct RealStore {
     reader: Connection,
     place: Place,
+    damage: Damage,
     /// `None` only while it is dropped.
     writer: Option<(mpsc::Sender<Job>, thread::JoinHandle<()>)>,
     // The last one: released only when both connections are closed.
@@ -54,6 +65,11 @@ impl Stores for RealStores {
             .ok_or_else(|| {
                 fail("is in use", &"another process has it open; stop that one, or choose another file")
             })?;
+        let log = wal::path_of(path);
+        if wal::is_damaged(&log).map_err(|error| fail("its log cannot be read", &error))? {
+            let message = format!("{}: {LOG_DAMAGED}", log.display());
+            return Err(StoreError { message, full: false });
+        }
         create_private(path).map_err(|error| fail("cannot be created", &error))?;
         let named = |error: rusqlite::Error| {
             let error = StoreError::from(error);
@@ -70,22 +86,25 @@ impl Stores for RealStores {
         let place = Place::of(path).map_err(|error| fail("cannot be looked at", &error))?;
         let reader = connect().map_err(named)?;
         sqlite::configure_reader(&reader).map_err(named)?;
+        let damage = Damage::default();
         let (sender, jobs) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("slap-store".to_owned())
             .spawn({
-                let place = place.clone();
-                move || execute(&connection, &jobs, &place, is_prepared)
+                let (place, damage) = (place.clone(), damage.clone());
+                move || execute(&connection, &jobs, &place, &damage, is_prepared)
             })
             .map_err(|error| fail("no thread to write it", &error))?;
-        Ok(Box::new(RealStore { reader, place, writer: Some((sender, thread)), _lock: lock }))
+        Ok(Box::new(RealStore { reader, place, damage, writer: Some((sender, thread)), _lock: lock }))
     }
 }
 
 impl Store for RealStore {
     fn read(&self, query: &mut dyn FnMut(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError> {
         self.place.check()?;
-        sqlite::read(&self.reader, query)
+        let result = sqlite::read(&self.reader, query);
+        self.damage.see(&result);
+        result
     }
 
     fn commit(&self, batch: Batch) -> LocalFuture<'_, Result<(), StoreError>> {
@@ -136,6 +155,29 @@ impl Place {
     }
 }
 
+/// Whether damage was seen. From then on nothing is written: what would be acknowledged now is gone when the file is replaced by a good
+/// copy, and more of it may be damaged by what is written.
+#[derive(Clone, Default)]
+struct Damage(Arc<AtomicBool>);
+
+impl Damage {
+    fn see<T>(&self, result: &Result<T, StoreError>) {
+        let words = ["malformed", "not a database"];
+        if result.as_ref().is_err_and(|error| words.iter().any(|word| error.message.contains(word))) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.0.load(Ordering::Relaxed) {
+            let message =
+                "the database disk image is malformed; since that was seen, nothing is written any more";
+            return Err(StoreError { message: message.to_owned(), full: false });
+        }
+        Ok(())
+    }
+}
+
 /// A database and its write-ahead log, in which a batch stands first.
 struct Places {
     database: Place,
@@ -146,9 +188,7 @@ struct Places {
 impl Places {
     fn look_for_log(&mut self) {
         if self.log.is_none() {
-            let mut path = self.database.path.clone().into_os_string();
-            path.push("-wal");
-            self.log = Place::of(Path::new(&path)).ok();
+            self.log = Place::of(&wal::path_of(&self.database.path)).ok();
         }
     }
 
@@ -168,8 +208,13 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 
 /// What is done before the first batch: from then on the database is ours.
 fn take_over(connection: &Connection, path: &Path, is_prepared: bool) -> Result<(), StoreError> {
-    // By path: closing a descriptor of the file would drop SQLite's locks on it.
-    fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(|error| StoreError {
+    // By path: closing a descriptor of the file would drop SQLite's locks on it. Rights are taken, and none given: one that its owner
+    // may not write stays so.
+    let make_private = || {
+        let mode = fs::metadata(path)?.permissions().mode();
+        fs::set_permissions(path, Permissions::from_mode(mode & 0o700))
+    };
+    make_private().map_err(|error| StoreError {
         message: format!("{}: cannot be made private: {error}", path.display()),
         full: false,
     })?;
@@ -177,14 +222,23 @@ fn take_over(connection: &Connection, path: &Path, is_prepared: bool) -> Result<
 }
 
 /// The writing thread: executes batches until the store is dropped.
-fn execute(connection: &Connection, jobs: &mpsc::Receiver<Job>, place: &Place, is_prepared: bool) {
+fn execute(
+    connection: &Connection,
+    jobs: &mpsc::Receiver<Job>,
+    place: &Place,
+    damage: &Damage,
+    is_prepared: bool,
+) {
     let mut is_ours = false;
     let mut places = Places { database: place.clone(), log: None };
     places.look_for_log();
     while let Ok((batch, answer)) = jobs.recv() {
-        let taken = if is_ours { Ok(()) } else { take_over(connection, &place.path, is_prepared) };
+        let taken = damage.check();
+        let taken =
+            if is_ours || taken.is_err() { taken } else { take_over(connection, &place.path, is_prepared) };
         is_ours |= taken.is_ok();
         let result = taken.and_then(|()| execute_batch(connection, &mut places, batch));
+        damage.see(&result);
         // Whoever asked may be gone; the batch counts all the same.
         let _ = answer.send(result);
     }

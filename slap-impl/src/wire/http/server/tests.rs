@@ -20,13 +20,16 @@ impl Handler for Echo {
                     self.held.notify_one();
                     std::future::pending().await
                 }
-                "/large" => Response::new(200, "text/plain", vec![b'x'; 64 << 20]),
+                "/large" => Response::new(200, "text/plain", vec![b'x'; LARGE]),
                 "/forged" => Response::text(200, "").header("location", "/\r\nset-cookie: a"),
                 path => Response::text(200, format!("{} {path} {}", request.method, request.body.len())),
             }
         })
     }
 }
+
+/// Bytes of the answer to `/large`.
+const LARGE: usize = 64 << 20;
 
 struct Server {
     env: Env,
@@ -36,9 +39,32 @@ struct Server {
     ended: Rc<Notify>,
 }
 
+/// What takes longer hangs: nothing here is to take more than a tenth of a second.
+const SOON: Duration = Duration::from_secs(10);
+
 impl Server {
     async fn connect(&self) -> BoxStream {
         self.env.network().connect(&self.address).await.unwrap()
+    }
+
+    /// Waits for what must happen soon.
+    async fn soon<T>(&self, what: &str, happens: impl Future<Output = T>) -> T {
+        let happened = self.env.timeout(SOON, happens).await;
+        happened.unwrap_or_else(|_| panic!("{what}: not within {SOON:?}"))
+    }
+
+    /// Whether a stream comes to its end, with nothing more to read.
+    async fn closes(&self, stream: &mut BoxStream) -> bool {
+        let mut rest = Vec::new();
+        let end = self.soon("a connection is closed", stream.read_to_end(&mut rest)).await;
+        end.is_err() || rest.is_empty()
+    }
+
+    /// Whether a stream ends before all of `/large` was read.
+    async fn is_cut(&self, stream: &mut BoxStream) -> bool {
+        let mut rest = Vec::new();
+        let end = self.soon("an answer that nobody takes is given up", stream.read_to_end(&mut rest)).await;
+        end.is_err() || rest.len() < LARGE
     }
 
     /// Sends bytes and reads until the server closes.
@@ -46,7 +72,8 @@ impl Server {
         let mut stream = self.connect().await;
         stream.write_all(bytes.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
+        let what: String = bytes.chars().take(100).collect();
+        let _ = self.soon(&format!("the end after {what:?}"), stream.read_to_end(&mut answer)).await;
         String::from_utf8(answer).unwrap()
     }
 }
@@ -68,8 +95,8 @@ fn with_server(limits: Limits, test: impl AsyncFnOnce(Server)) {
             serve_until(&inner, listener, limits, echo, async { end.notified().await }).await;
             ended.notify_one();
         });
-        let limit = Duration::from_secs(60);
-        assert!(env.timeout(limit, test(server)).await.is_ok(), "it took {limit:?}");
+        let limit = SOON * 6;
+        assert!(env.timeout(limit, test(server)).await.is_ok(), "the whole test: not within {limit:?}");
     });
 }
 
@@ -130,21 +157,78 @@ fn nobody_holds_a_connection_for_ever() {
         assert_eq!(server.exchange("").await, "");
         let mut stream = server.connect().await;
         let mut drops = 0;
-        while stream.write_all(b"G").await.is_ok() && drops < 10_000 {
+        while stream.write_all(b"G").await.is_ok() && drops < 2000 {
             drops += 1;
             server.env.sleep(Duration::from_millis(5)).await;
         }
-        assert!(drops < 10_000);
+        assert!(drops < 2000, "drop by drop, it has all the time in the world");
         // One that does not read: its answer is given up, so the server can end.
         let mut lazy = server.connect().await;
         lazy.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         let mut first = [0];
         lazy.read_exact(&mut first).await.unwrap();
         server.end.notify_one();
-        server.ended.notified().await;
-        let mut rest = Vec::new();
-        let ended = lazy.read_to_end(&mut rest).await;
-        assert!(ended.is_err() || rest.len() < 64 << 20, "{} bytes", rest.len());
+        server.soon("the server ends although one does not read", server.ended.notified()).await;
+        assert!(server.is_cut(&mut lazy).await);
+    });
+}
+
+/// One connection after the other, each of which the server sees through a buffer of so many bytes.
+struct Pipes(tokio::sync::mpsc::UnboundedReceiver<tokio::io::DuplexStream>);
+
+impl crate::env::Listener for Pipes {
+    fn accept(&mut self) -> LocalFuture<'_, io::Result<(BoxStream, Option<SocketAddr>)>> {
+        Box::pin(async {
+            match self.0.recv().await {
+                Some(stream) => Ok((Box::new(stream) as BoxStream, None)),
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    fn address(&self) -> Address {
+        Address::Unix("pipes".into())
+    }
+}
+
+#[test]
+fn who_takes_an_answer_drop_by_drop_is_given_up() {
+    real::block_on_env(real::env(), async |env: Env| {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let limits = Limits { write_timeout: Duration::from_millis(500), ..patient(9) };
+        let echo = Rc::new(Echo { held: Notify::new() });
+        let inner = env.clone();
+        env.spawn(async move { serve(&inner, Box::new(Pipes(receiver)), limits, echo).await });
+        let connect = || {
+            // A socket's buffer grows as it likes; of this one each drop makes room that the server sees.
+            let (near, far) = tokio::io::duplex(1 << 10);
+            sender.send(far).unwrap();
+            near
+        };
+        for (drop_bytes, pause, is_cut) in [
+            // A drop each ten milliseconds: at most 25 KiB in the time in which 64 are to be taken.
+            (512, Duration::from_millis(10), true),
+            (64 << 10, Duration::ZERO, false),
+        ] {
+            let mut stream = connect();
+            stream.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+            let start = env.clock().elapsed();
+            let mut drop = vec![0; drop_bytes];
+            let mut taken = 0;
+            let is_going_on = loop {
+                match stream.read(&mut drop).await {
+                    Ok(read) if read > 0 => taken += read,
+                    _ => break false,
+                }
+                if taken > 2 << 20 {
+                    break true;
+                }
+                let took = env.clock().elapsed() - start;
+                assert!(took < SOON, "after {SOON:?} it goes on: {taken} bytes were taken");
+                env.sleep(pause).await;
+            };
+            assert_eq!(is_going_on, !is_cut, "{drop_bytes} bytes at a time: {taken} bytes");
+        }
     });
 }
 
@@ -162,7 +246,7 @@ fn connections_beyond_the_limit_wait() {
         assert!(early.is_err(), "answered beside the first");
         drop(first);
         let mut answer = String::new();
-        second.read_to_string(&mut answer).await.unwrap();
+        server.soon("the second has its turn", second.read_to_string(&mut answer)).await.unwrap();
         assert!(answer.contains("GET /b 0"), "{answer}");
     });
 }
@@ -171,27 +255,23 @@ fn connections_beyond_the_limit_wait() {
 async fn held(server: &Server) -> BoxStream {
     let mut stream = server.connect().await;
     stream.write_all(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    server.echo.held.notified().await;
+    server.soon("it is worked at", server.echo.held.notified()).await;
     stream
 }
 
 /// The answer to a request on a stream that stays open.
-async fn ask(stream: &mut BoxStream, path: &str) -> String {
+async fn ask(server: &Server, stream: &mut BoxStream, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = vec![0; 4096];
     let mut length = 0;
     while !String::from_utf8_lossy(&answer[..length]).contains(&format!("GET {path} 0")) {
-        let read = stream.read(&mut answer[length..]).await.unwrap();
+        let read = stream.read(&mut answer[length..]);
+        let read = server.soon(&format!("an answer to {path}"), read).await.unwrap();
         assert!(read > 0, "{}", String::from_utf8_lossy(&answer[..length]));
         length += read;
     }
     String::from_utf8(answer[..length].to_vec()).unwrap()
-}
-
-async fn is_closed(stream: &mut BoxStream) -> bool {
-    let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).await.is_err() || rest.is_empty()
 }
 
 const LONG: Duration = Duration::from_secs(600);
@@ -217,13 +297,13 @@ fn who_is_waited_for_makes_room_and_who_is_worked_for_stays() {
         let silent = server.connect().await;
         let mut idle = server.connect().await;
         for _ in 0..3 {
-            ask(&mut idle, "/idle").await;
+            ask(&server, &mut idle, "/idle").await;
         }
         let mut newcomers = Vec::new();
         for mut oldest in [half, silent, idle] {
             let mut newcomer = server.connect().await;
-            ask(&mut newcomer, "/new").await;
-            assert!(is_closed(&mut oldest).await);
+            ask(&server, &mut newcomer, "/new").await;
+            assert!(server.closes(&mut oldest).await);
             newcomers.push(newcomer);
         }
         // Half a body is worth more than a wait for a head, and less than an answer that is made.
@@ -231,17 +311,17 @@ fn who_is_waited_for_makes_room_and_who_is_worked_for_stays() {
         body.write_all(b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nabc").await.unwrap();
         let mut second = newcomers.pop().unwrap();
         second.write_all(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        server.echo.held.notified().await;
+        server.soon("the second is worked at", server.echo.held.notified()).await;
         let mut third = newcomers.pop().unwrap();
-        ask(&mut third, "/third").await;
+        ask(&server, &mut third, "/third").await;
         let mut newcomer = server.connect().await;
-        ask(&mut newcomer, "/newer").await;
-        assert!(is_closed(&mut third).await);
+        ask(&server, &mut newcomer, "/newer").await;
+        assert!(server.closes(&mut third).await);
         newcomer.write_all(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         server.echo.held.notified().await;
         let mut last = server.connect().await;
-        ask(&mut last, "/last").await;
-        assert!(is_closed(&mut body).await);
+        ask(&server, &mut last, "/last").await;
+        assert!(server.closes(&mut body).await);
         for mut kept in [held, second, newcomer] {
             let mut byte = [0];
             let early = server.env.timeout(Duration::from_millis(50), kept.read(&mut byte)).await;
@@ -257,10 +337,8 @@ fn an_answer_that_nobody_takes_makes_room() {
         lazy.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         lazy.read_exact(&mut [0]).await.unwrap();
         let mut newcomer = server.connect().await;
-        ask(&mut newcomer, "/new").await;
-        let mut rest = Vec::new();
-        let ended = lazy.read_to_end(&mut rest).await;
-        assert!(ended.is_err() || rest.len() < 64 << 20, "{} bytes", rest.len());
+        ask(&server, &mut newcomer, "/new").await;
+        assert!(server.is_cut(&mut lazy).await);
     });
 }
 
@@ -276,10 +354,10 @@ fn bodies_under_way_have_one_room_together() {
         };
         let mut first = half(90).await;
         let mut second = half(90).await;
-        assert!(is_closed(&mut first).await);
+        assert!(server.closes(&mut first).await);
         second.write_all("x".repeat(10).as_bytes()).await.unwrap();
         let mut answer = [0; 17];
-        second.read_exact(&mut answer).await.unwrap();
+        server.soon("the second is answered", second.read_exact(&mut answer)).await.unwrap();
         assert_eq!(&answer[..], b"HTTP/1.1 200 OK\r\n");
     });
 }
@@ -293,7 +371,7 @@ fn a_refusal_reaches_one_who_goes_on_sending() {
             stream.write_all(&[b'x'; 64 << 10]).await.unwrap();
         }
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+        server.soon("a refusal", stream.read_to_string(&mut answer)).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     });
 }
@@ -313,7 +391,7 @@ fn the_end_waits_for_what_is_in_flight_but_not_for_ever() {
         server.echo.held.notified().await;
         let idle = server.connect().await;
         server.end.notify_one();
-        server.ended.notified().await;
+        server.soon("the end", server.ended.notified()).await;
         assert!(server.env.network().connect(&server.address).await.is_err());
         drop(idle);
     });

@@ -1,0 +1,79 @@
+//! What to do when a database cannot be read or written, and whether one is whole.
+
+use crate::env::StoreError;
+use rusqlite::Connection;
+
+/// Pages of a database that is looked at as a whole when it is opened (64 MiB of 4 KiB each), so that a start stays short. Of a larger
+/// one each page is judged when it is read.
+const PAGES_CHECKED_MAX: i64 = 16_384;
+
+/// What to do about a damaged database.
+pub(super) const DAMAGED: &str = "the database's file is damaged: stop the master and keep a copy of the file and of what stands beside it \
+     (-wal); put a good copy in its place, or get out what can be read with `sqlite3 FILE .recover`";
+
+/// What to do when a running master cannot read or write its database; nothing of what was asked happened.
+pub fn advice(error: &StoreError) -> &'static str {
+    let message = error.message.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if is_damage(&message) {
+        DAMAGED
+    } else if error.full {
+        "the disk is full: make room, and repeat the request"
+    } else if has(&["readonly", "read-only"]) {
+        "make the file, its directory and their file system writable, start the master again, and repeat the request"
+    } else if has(&["i/o error"]) {
+        "look at the disk and at the system's log (a file system that failed becomes read-only), and repeat the request when \
+         the master can use its database again"
+    } else if has(&["removed or replaced"]) {
+        "repeat the request then"
+    } else {
+        "repeat the request when the master can use its database again"
+    }
+}
+
+/// Whether a message, in lower case, tells of a file that does not hold what it should.
+pub(super) fn is_damage(message: &str) -> bool {
+    const WORDS: [&str; 5] =
+        ["malformed", "not a database", "conversion error", "invalid column type", "unsupported file format"];
+    WORDS.iter().any(|word| message.contains(word))
+}
+
+/// Looks whether the whole database hangs together, unless it is too large for that.
+///
+/// # Errors
+/// `SQLITE_CORRUPT` with what was found first, and those of SQLite.
+pub(super) fn check_whole(connection: &Connection) -> rusqlite::Result<()> {
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    if pages > PAGES_CHECKED_MAX {
+        return Ok(());
+    }
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    let found = found.replace("*** in database main ***", "").replace('\n', " ");
+    let message = format!("the database is malformed: {}", found.trim());
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    Err(rusqlite::Error::SqliteFailure(code, Some(message)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_says_what_to_do() {
+        for (message, full, expected) in [
+            ("database disk image is malformed", false, "sqlite3 FILE .recover"),
+            ("file is not a database", false, "good copy"),
+            ("Conversion error from type Text at index: 3, x", false, "is damaged"),
+            ("database or disk is full", true, "make room"),
+            ("attempt to write a readonly database", false, "writable"),
+            ("disk I/O error", false, "look at the disk"),
+            ("database is locked", false, "repeat the request"),
+        ] {
+            let found = advice(&StoreError { message: message.to_owned(), full });
+            assert!(found.contains(expected), "{message}: {found}");
+        }
+    }
+}
