@@ -104,7 +104,7 @@ fn ci(nightly: bool) -> ExitCode {
         if exit != 0 {
             return code(exit);
         }
-        let histories = ["histories", "--operations", "100000", "--kills", "20", "--rounds", "1000"];
+        let histories = ["histories", "--operations", "100000", "--kills", "200", "--rounds", "1000"];
         let build = ["run", "--release", "--quiet", "--package", "simulator", "--bin", "simulator", "--"];
         for arguments in [&histories[..], &["canaries"]] {
             let exit = run(cargo().args(build).args(arguments));

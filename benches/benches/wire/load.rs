@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    io,
     net::SocketAddr,
     rc::Rc,
     time::{Duration, Instant},
@@ -38,12 +39,17 @@ impl Client {
 
     /// Sends a request and reads its answer; the body only if `keep`.
     pub(super) async fn ask(&mut self, request: &[u8], keep: bool) -> Answer {
-        self.stream.write_all(request).await.unwrap();
+        self.try_ask(request, keep).await.unwrap()
+    }
+
+    /// The same, of a server that may be gone.
+    pub(super) async fn try_ask(&mut self, request: &[u8], keep: bool) -> io::Result<Answer> {
+        self.stream.write_all(request).await?;
         let head_length = loop {
             if let Some(end) = find(&self.buffer[..self.filled], b"\r\n\r\n") {
                 break end + 4;
             }
-            self.fill().await;
+            self.fill().await?;
         };
         let head = String::from_utf8_lossy(&self.buffer[..head_length]).into_owned();
         let length = head.lines().find_map(length_of).unwrap_or(0);
@@ -61,17 +67,20 @@ impl Client {
             }
             self.filled = 0;
             begin = 0;
-            self.fill().await;
+            self.fill().await?;
         }
         self.filled = 0;
         let status = head[9..12].parse().unwrap();
-        Answer { status, head, body }
+        Ok(Answer { status, head, body })
     }
 
-    async fn fill(&mut self) {
-        let read = self.stream.read(&mut self.buffer[self.filled..]).await.unwrap();
-        assert!(read > 0, "the server closed a connection");
+    async fn fill(&mut self) -> io::Result<()> {
+        let read = self.stream.read(&mut self.buffer[self.filled..]).await?;
+        if read == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed a connection"));
+        }
         self.filled += read;
+        Ok(())
     }
 }
 

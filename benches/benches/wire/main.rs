@@ -5,6 +5,7 @@
 //!
 //! * `load`: clients that send requests over a few connections; `limit`: the bare server, a process of its own, and the bare loop
 //! * `master`: the real master as a process; `scenarios`: what is measured
+//! * `garbage`: what must be refused soon; `kill`: how soon a killed master is back
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -18,6 +19,8 @@
     reason = "a benchmark may panic, and prints its figures"
 )]
 
+mod garbage;
+mod kill;
 mod limit;
 mod load;
 mod master;

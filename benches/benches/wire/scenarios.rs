@@ -14,12 +14,14 @@ use std::{
 type Scenario = fn() -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// The scenarios by name.
-pub(super) const ALL: [(&str, Scenario); 5] = [
+pub(super) const ALL: [(&str, Scenario); 7] = [
     ("wire-read", || Box::pin(full_reads())),
     ("wire-request", || Box::pin(requests())),
     ("wire-allocation", || Box::pin(allocations())),
     ("wire-start", || Box::pin(starts())),
     ("wire-cloud", || Box::pin(cloud())),
+    ("wire-garbage", || Box::pin(super::garbage::garbage())),
+    ("wire-kill", || Box::pin(super::kill::kills())),
 ];
 
 /// How often the two sides take turns.
@@ -27,7 +29,8 @@ const ROUNDS: usize = 9;
 /// How long each turn is.
 const TURN: Duration = Duration::from_millis(300);
 
-fn tell(what: &str, figure: String, holds: bool, floor: &str) {
+/// Prints a figure beside its floor.
+pub(super) fn tell(what: &str, figure: String, holds: bool, floor: &str) {
     let verdict = if holds { "" } else { "  BELOW THE FLOOR" };
     println!("{what:<58} {figure:>34}   floor {floor}{verdict}");
 }

@@ -155,7 +155,7 @@ fn a_disk_that_takes_no_writes_any_more() {
     let master = Master::start_in(place, "trap '' XFSZ", "").unwrap_or_else(|(said, _)| panic!("{said}"));
     master.format("COMP-1", 3);
     assert_eq!(parts(&request(&master, "a")).0, "200");
-    let questions = ["getFullComputerInformation?computer_id=COMP-1", "hateoas/partitions/a", "events"];
+    let questions = ["getFullComputerInformation?computer_id=COMP-1", "getRunId", "events"];
     let before: BTreeMap<String, String> =
         questions.map(|question| (question.to_owned(), master.get(question))).into();
     limit_writes(&master, Some(0));

@@ -1,0 +1,137 @@
+//! How long a master takes to refuse garbage.
+
+use super::{
+    load::{Client, get, median, post},
+    master::{Master, request},
+    scenarios::tell,
+};
+use slap_impl::wire::json_rpc;
+use std::{rc::Rc, time::Instant};
+
+/// What every endpoint has among its arguments, so that the one that is garbage is looked at.
+const GOOD: [(&str, &str); 9] = [
+    ("computer_id", "COMP-1"),
+    ("computer_partition_id", "slappart0"),
+    ("computer_reference", "COMP-1"),
+    ("computer_partition_reference", "slappart0"),
+    ("url", "/r"),
+    ("partition_reference", "t0"),
+    ("software_release", "/r"),
+    ("software_type", "t"),
+    ("new_name", "t1"),
+];
+
+/// Endpoints, how they are asked, and the argument that is garbage.
+const ENDPOINTS: [(&str, &str, &str); 20] = [
+    ("POST", "availableSoftwareRelease", "computer_id"),
+    ("POST", "buildingSoftwareRelease", "computer_id"),
+    ("POST", "computerBang", "computer_id"),
+    ("POST", "destroyedComputerPartition", "computer_partition_id"),
+    ("POST", "destroyedSoftwareRelease", "computer_id"),
+    ("POST", "loadComputerConfigurationFromXML", "xml"),
+    ("POST", "requestComputerPartition", "partition_parameter_xml"),
+    ("POST", "requestComputerPartition", "filter_xml"),
+    ("POST", "requestComputerPartition", "shared_xml"),
+    ("POST", "setComputerPartitionConnectionXml", "connection_xml"),
+    ("POST", "softwareInstanceBang", "computer_partition_id"),
+    ("POST", "softwareInstanceError", "computer_partition_id"),
+    ("POST", "softwareInstanceRename", "computer_id"),
+    ("POST", "startedComputerPartition", "computer_id"),
+    ("POST", "stoppedComputerPartition", "computer_id"),
+    ("POST", "supplySupply", "computer_id"),
+    ("GET", "getFullComputerInformation", "computer_id"),
+    ("GET", "getComputerPartitionCertificate", "computer_partition_id"),
+    ("GET", "registerComputerPartition", "computer_reference"),
+    ("GET", "events", "since"),
+];
+
+fn documents() -> Vec<String> {
+    let within = |inner: &str| format!("<marshal>{inner}</marshal>");
+    vec![
+        "<".to_owned(),
+        "\0\u{1b}<&".to_owned(),
+        "../../etc/passwd".to_owned(),
+        "/".repeat(5000),
+        "<marshal><string>a".to_owned(),
+        "<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><marshal><string>&b;</string></marshal>"
+            .to_owned(),
+        within("<list id=\"i2\"><reference id=\"i2\"/></list>"),
+        within("<object module=\"os\" class=\"system\"><tuple/><dictionary/></object>"),
+        within(&"<list>".repeat(70_000)),
+        within(&format!("<string>{}</string>", "&#0;".repeat(50_000))),
+        within(&format!("<list>{}</list><int>x</int>", "<int>1</int>".repeat(30_000))),
+    ]
+}
+
+/// Every endpoint with each garbage.
+fn questions() -> Vec<Rc<[u8]>> {
+    let mut questions = Vec::new();
+    for (method, endpoint, argument) in ENDPOINTS {
+        for document in documents() {
+            let others = GOOD.iter().filter(|(name, _)| *name != argument).copied();
+            let fields: Vec<(&str, &str)> = others.chain([(argument, document.as_str())]).collect();
+            if method == "POST" {
+                questions.push(post(endpoint, &fields));
+                continue;
+            }
+            let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+            // What is longer is no request line.
+            if query.len() < 16 << 10 {
+                questions.push(get(&format!("{endpoint}?{query}"), ""));
+            }
+        }
+    }
+    let deep = |open: &str| open.repeat(100_000);
+    for method in json_rpc::methods() {
+        for body in ["", "{", "null", "{\"a\": NaN}", "{\"nonsense\": 1}", &deep("["), &deep("{\"a\":")] {
+            let length = body.len();
+            questions.push(
+                format!(
+                    "POST /{method} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n\
+                     content-length: {length}\r\n\r\n{body}"
+                )
+                .into_bytes()
+                .into(),
+            );
+        }
+    }
+    questions
+}
+
+/// Milliseconds from each question to its refusal: the fastest of three.
+async fn ask_all(client: &mut Client) -> Vec<f64> {
+    let mut times = Vec::new();
+    for question in questions() {
+        let mut fastest = f64::MAX;
+        for _ in 0..3 {
+            let start = Instant::now();
+            let answer = client.ask(&question, true).await;
+            fastest = fastest.min(start.elapsed().as_secs_f64() * 1e3);
+            let head = String::from_utf8_lossy(&question[..question.len().min(200)]).into_owned();
+            assert!(
+                (400..500).contains(&answer.status) && !answer.body.is_empty(),
+                "{head}: {}",
+                answer.head
+            );
+        }
+        times.push(fastest);
+    }
+    times
+}
+
+/// Garbage at every endpoint.
+pub(super) async fn garbage() {
+    let master = Master::start();
+    master.format("COMP-1", 2).await;
+    let mut client = master.client().await;
+    assert_eq!(client.ask(&request("t0", None, "x"), false).await.status, 200);
+    let times = ask_all(&mut client).await;
+    let worst = times.iter().copied().fold(0.0, f64::max);
+    let count = times.len();
+    tell(
+        &format!("garbage is refused, {count} kinds"),
+        format!("median {:.2} ms, worst {worst:.2} ms", median(times)),
+        worst <= 10.0,
+        "10 ms",
+    );
+}
