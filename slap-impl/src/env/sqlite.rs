@@ -59,7 +59,13 @@ pub fn is_new_or_prepared(connection: &Connection) -> rusqlite::Result<bool> {
 pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode.eq_ignore_ascii_case("wal") {
-        return connection.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()));
+        // One that may only be read is read as it is.
+        let is_writable = !connection.is_readonly(rusqlite::MAIN_DB)?;
+        return if is_writable {
+            connection.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()))
+        } else {
+            Ok(())
+        };
     }
     Err(rusqlite::Error::SqliteFailure(
         rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
