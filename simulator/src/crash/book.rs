@@ -32,6 +32,8 @@ pub(super) struct Book {
     pub(super) clocks: Clocks,
     /// The last number that somebody asked for.
     pub(super) number: u64,
+    /// Whether somebody was told that the computer has its partitions.
+    pub(super) is_formatted: bool,
     pub(super) acknowledged: u64,
     pub(super) refused: u64,
 }

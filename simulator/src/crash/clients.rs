@@ -39,9 +39,13 @@ impl Client {
 
     /// Asks until it has asked enough.
     pub(super) async fn live(&self) {
-        // Whoever comes first formats; who asks before that is refused.
-        if self.format().await.is_none() {
-            return;
+        // Nobody has room before somebody formatted; later a node formats now and then.
+        let is_formatted = self.book.borrow().is_formatted;
+        if !is_formatted || self.random.below(16) == 0 {
+            if self.format().await.is_none() {
+                return;
+            }
+            self.book.borrow_mut().is_formatted = true;
         }
         for _ in 0..QUESTIONS {
             let title = format!("client-{}-{}", self.number, self.random.below(TITLES));
