@@ -1,4 +1,5 @@
-//! What is asked after a change besides what nodes are told: one partition, what was last reported of it, and of a release.
+//! What is asked after a change besides what nodes are told: one partition, what was last reported of it, of a
+//! computer and of a release.
 
 use super::{
     answer,
@@ -55,6 +56,13 @@ pub(super) fn partition(state: &State, books: &Books, place: Place) -> Json {
     })
 }
 
+/// What must be told of a computer: that it read or reported something, or its bang after that.
+pub(super) fn computer(books: &Books, computer: Computer) -> Json {
+    let kept = books.on_computer(computer);
+    let name = computer.text();
+    status_of(kept.as_ref(), &name, &name, "Compute Node", true)
+}
+
 /// What must be told of a release.
 pub(super) fn release(books: &Books, computer: Computer, release: Release) -> Json {
     let kept = books.on_release(computer, release);
@@ -98,20 +106,22 @@ pub(super) fn read_partition(place: Place, answers: &[Value]) -> Json {
 
 /// What is told of a report.
 pub(super) fn read_status(answer: &Value) -> Json {
-    match AccessStatus::from_value(answer) {
-        Ok(it) => json!({
-            "user": it.user,
-            "created_at": it.created_at,
-            "since": it.since,
-            "text": it.text,
-            "state": it.state,
-            "reference": it.reference,
-            "portal_type": it.portal_type,
-            "no_data": it.no_data,
-            "is_old": it.no_data_since_5_minutes || it.no_data_since_15_minutes,
-            "up_to_date": it.up_to_date,
-            "log": it.log,
-        }),
-        Err(error) => error.to_string().into(),
-    }
+    AccessStatus::from_value(answer).map_or_else(|error| error.to_string().into(), |it| shown_status(&it))
+}
+
+/// A report, whichever wire it came by.
+pub(super) fn shown_status(it: &AccessStatus) -> Json {
+    json!({
+        "user": it.user,
+        "created_at": it.created_at,
+        "since": it.since,
+        "text": it.text,
+        "state": it.state,
+        "reference": it.reference,
+        "portal_type": it.portal_type,
+        "no_data": it.no_data,
+        "is_old": it.no_data_since_5_minutes || it.no_data_since_15_minutes,
+        "up_to_date": it.up_to_date,
+        "log": it.log,
+    })
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use slap_model::{
     Event, Reply, State,
     event::{ReleaseReport, Report, Word},
-    names::{Computer, Partition, Place, Reference, Release},
+    names::{Computer, Number, Partition, Place, Reference, Release},
     state::{Seen, View},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,6 +83,10 @@ pub(super) struct Books {
     highest_number: i64,
     /// The last entry of the journal, and the bytes of all until it.
     journal: (i64, i64),
+    /// The instances, in the order in which they were made.
+    order: Vec<Number>,
+    /// When the computers were last heard of, in microseconds since 1970. The master keeps it in its memory.
+    contacts: BTreeMap<Computer, i64>,
 }
 
 type Key = (String, &'static str, String);
@@ -115,6 +119,42 @@ impl Books {
     /// What is kept about a release.
     pub(super) fn on_release(&self, computer: Computer, release: Release) -> Option<&Kept> {
         self.reports.get(&(computer.text(), "release", release.text()))
+    }
+
+    /// What is kept about a shared instance.
+    pub(super) fn on_shared(&self, reference: Reference) -> Option<&Kept> {
+        self.reports.get(&shared_key(reference))
+    }
+
+    /// The last that is known of a computer: its bang, or that it was heard of since.
+    pub(super) fn on_computer(&self, computer: Computer) -> Option<Kept> {
+        let bang = self.reports.get(&(computer.text(), "computer", String::new()));
+        match self.contacts.get(&computer) {
+            Some(at) if bang.is_none_or(|bang| bang.created_at <= *at) => Some(Kept {
+                text: format!("#access {}", computer.text()),
+                state: String::new(),
+                created_at: *at,
+                since: *at,
+                log: String::new(),
+                about: 0,
+            }),
+            _ => bang.cloned(),
+        }
+    }
+
+    /// The instances, in the order in which they were made.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = Number> {
+        self.order.iter().copied()
+    }
+
+    /// The releases of a computer, in the order in which they were first asked for.
+    pub(super) fn releases_of(&self, computer: Computer) -> &[Release] {
+        self.supplies.get(&computer).map_or(&[], Vec::as_slice)
+    }
+
+    /// A computer read something, or what only it asks was asked in its name.
+    pub(super) fn heard(&mut self, computer: Computer, at: i64) {
+        self.contacts.insert(computer, at);
     }
 
     /// In what the rows differ from what they must be after an event.
@@ -188,6 +228,11 @@ impl Books {
             let new = registered.supplies.keys().find(|release| !known.contains(release));
             known.extend(new);
         }
+        let there = &done.after.instances;
+        self.order.retain(|number| there.contains_key(number));
+        let new: Vec<Number> = there.keys().filter(|number| !self.order.contains(number)).copied().collect();
+        self.order.extend(new);
+        self.note_contact(done);
         if let Some((key, text, state, log, about)) = report(done) {
             let before = self.reports.get(&key);
             let word = |text: &str| text.split(' ').next().map(str::to_owned);
@@ -200,6 +245,27 @@ impl Books {
         }
         let there = reports_of(done.after);
         self.reports.retain(|key, _| there.contains(key));
+    }
+
+    /// What a node reads or reports is a sign of life; reports only of one that read something before. A call about an instance does not
+    /// name its computer.
+    fn note_contact(&mut self, done: &Done<'_>) {
+        let (computer, may_be_first) = match done.event {
+            Event::Look(computer) if matches!(done.reply, Reply::View(_)) => (*computer, true),
+            Event::ReportRelease { computer, .. } => (*computer, false),
+            Event::Report(Report { place, .. })
+            | Event::Bang { place, .. }
+            | Event::Publish { place, .. }
+            | Event::ReportSharedError { place, .. }
+                if !done.is_call =>
+            {
+                (place.computer, false)
+            }
+            _ => return,
+        };
+        if may_be_first || self.contacts.contains_key(&computer) {
+            self.heard(computer, done.now());
+        }
     }
 
     /// An instance's number is never used again.

@@ -4,7 +4,7 @@
 //!   JSON-RPC methods, as far as they can be told so
 //! * `real`: the real master in this process; `rows`: all that its database holds; `picture`: that in a form in which the model's
 //!   can be compared; `books`, `journal`: what the model does not say, and what it must be all the same
-//! * `asked`: what else is asked after a change
+//! * `asked`: what else is asked after a change; `documents`: what JSON-RPC's reading methods tell then
 //! * `choices`: lists of events from bytes or from a seed; `file`: lists as files
 //! * `run`: a list on both; `difference`: in what they differ; `shrink`: makes a list short that shows a difference
 //! * `slapproxy`: the same for slapproxy, as far as it goes
@@ -19,6 +19,7 @@ mod asked;
 mod books;
 pub mod choices;
 pub mod difference;
+mod documents;
 pub mod failure;
 pub mod file;
 mod journal;

@@ -66,6 +66,15 @@ names! {
     Kind(number) => if number == 0 { "default".to_owned() } else { format!("k{number} <b>&amp;") };
 }
 
+/// Where a computer stands among all: in the natural order of the names.
+pub(super) fn place_in_order(computer: Computer) -> u8 {
+    match computer.0 {
+        0 => 1,
+        1 => 0,
+        number => number,
+    }
+}
+
 /// The name that a request for a type has; none is an empty one.
 pub(super) fn kind_text(kind: Option<Kind>) -> String {
     kind.map(Name::text).unwrap_or_default()

@@ -2,6 +2,7 @@
 
 use super::{
     answer::{self, Response, Told},
+    documents,
     names::microseconds,
     picture::state_of_rows,
     question::{self, Question},
@@ -9,6 +10,7 @@ use super::{
     rpc,
 };
 use crate::world::{SetClock, World};
+use serde_json::Value as Json;
 use slap_impl::{
     master::{Configuration, Master},
     wire::{
@@ -18,7 +20,7 @@ use slap_impl::{
 };
 use slap_model::{
     Event, Reply, State,
-    names::{Computer, DEFAULT_COMPUTER},
+    names::{Computer, DEFAULT_COMPUTER, Rank},
 };
 use std::{path::PathBuf, rc::Rc};
 
@@ -51,7 +53,7 @@ impl Real {
     /// When the answer is no reply of the model.
     pub(super) async fn step(&self, before: &State, event: &Event) -> Result<Reply, String> {
         let Some(question) = question::of(before, event) else { return Ok(Reply::Local) };
-        let response = self.answer(before, &question).await;
+        let response = self.answer(before.now + 1, &question).await;
         answer::reply(event, &response)
     }
 
@@ -61,7 +63,7 @@ impl Real {
     /// When the answer cannot be read.
     pub(super) async fn full(&self, state: &State, computer: Computer) -> Result<Told, String> {
         let question = question::of(state, &Event::Look(computer)).ok_or("it is no question")?;
-        let response = self.answer(state, &question).await;
+        let response = self.answer(state.now, &question).await;
         if response.status != 200 {
             return Err(format!("{}: {}", response.status, String::from_utf8_lossy(&response.body)));
         }
@@ -75,7 +77,7 @@ impl Real {
     pub(super) async fn ask(&self, state: &State, questions: Vec<Question>) -> Result<Vec<Value>, String> {
         let mut answers = Vec::new();
         for question in questions {
-            let Response { status, body } = self.answer(state, &question).await;
+            let Response { status, body } = self.answer(state.now, &question).await;
             if status != 200 {
                 return Err(format!("{}: {status}: {}", question.endpoint, String::from_utf8_lossy(&body)));
             }
@@ -84,9 +86,9 @@ impl Real {
         Ok(answers)
     }
 
-    async fn answer(&self, before: &State, question: &Question) -> Response {
-        // What is renewed is renewed with the next rank.
-        self.clock.set(microseconds(before.now + 1));
+    /// What is renewed is renewed with the next rank; what only reads comes before that.
+    async fn answer(&self, now: Rank, question: &Question) -> Response {
+        self.clock.set(microseconds(now));
         let encoded = question.encoded();
         let mut request = Request { path: format!("/{}", question.endpoint), ..Request::default() };
         if question.is_post {
@@ -105,7 +107,18 @@ impl Real {
     /// The same as [`Real::step`] by a call of a JSON-RPC method; none when the event cannot be told so.
     pub(super) async fn call(&self, before: &State, event: &Event) -> Option<Result<Reply, String>> {
         let rpc::Call { method, document } = rpc::of(before, event)?;
-        self.clock.set(microseconds(before.now + 1));
+        let response = self.rpc(before.now + 1, method, &document).await;
+        Some(rpc::reply(response.status, &response.body))
+    }
+
+    /// The answer of a method of JSON-RPC that changes nothing.
+    pub(super) async fn document(&self, state: &State, method: &str, arguments: &Json) -> Json {
+        let response = self.rpc(state.now, method, arguments).await;
+        documents::read(method, response.status, &response.body)
+    }
+
+    async fn rpc(&self, now: Rank, method: &str, document: &Json) -> Response {
+        self.clock.set(microseconds(now));
         let request = Request {
             method: "POST".to_owned(),
             path: format!("/slapos.{method}"),
@@ -114,7 +127,7 @@ impl Real {
             ..Request::default()
         };
         let response = self.master.clone().handle(request).await;
-        Some(rpc::reply(response.status, &response.body))
+        Response { status: response.status, body: response.body.to_vec() }
     }
 
     /// All that it keeps, as a state of the model.

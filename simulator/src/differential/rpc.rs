@@ -168,7 +168,8 @@ pub(super) fn named(state: &State, place: Place, shared: Option<Reference>) -> O
     Some(guid(state, instance))
 }
 
-fn guid(state: &State, instance: &Instance) -> String {
+/// The guid of an instance.
+pub(super) fn guid(state: &State, instance: &Instance) -> String {
     let root = instance.root.and_then(|root| state.instances.get(&root));
     let root = root.map(|root| root.title.text()).unwrap_or_default();
     format!("{}___{root}___{}", instance.title.text(), u8::from(instance.shared.is_some()))

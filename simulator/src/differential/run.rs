@@ -5,7 +5,9 @@ use super::{
     asked,
     books::{Books, Done},
     choices,
-    difference::{Difference, compare, json, side},
+    difference::{Difference, Part, compare, json, side},
+    documents::{self, Subject},
+    names::microseconds,
     picture::{Picture, state_of_rows},
     real::Real,
     rpc,
@@ -24,6 +26,8 @@ pub struct Coverage {
     pub replies: BTreeMap<String, u64>,
     /// Events by kind that were calls of JSON-RPC methods.
     pub calls: BTreeMap<&'static str, u64>,
+    /// JSON-RPC's reading methods that were asked and told the same.
+    pub documents: BTreeMap<&'static str, u64>,
 }
 
 /// Kinds of events that cannot be told by JSON-RPC: what happens on nodes and on the way, what is only read, and requests by partitions.
@@ -63,6 +67,9 @@ impl Coverage {
         for (kind, count) in &other.calls {
             *self.calls.entry(kind).or_default() += count;
         }
+        for (method, count) in &other.documents {
+            *self.documents.entry(method).or_default() += count;
+        }
     }
 
     /// The kinds that never occurred, or never as a call.
@@ -71,7 +78,13 @@ impl Coverage {
         let replies = Reply::KINDS.iter().filter(|kind| !self.replies.contains_key(**kind));
         let can_call = |kind: &&&str| !NO_CALLS.contains(*kind) && !self.calls.contains_key(**kind);
         let calls = Event::KINDS.iter().filter(can_call).map(|kind| format!("{kind} by JSON-RPC"));
-        events.chain(replies).map(|kind| (*kind).to_owned()).chain(calls).collect()
+        let unasked = documents::methods().filter(|method| !self.documents.contains_key(method));
+        events
+            .chain(replies)
+            .chain(&unasked.collect::<Vec<_>>())
+            .map(|kind| (*kind).to_owned())
+            .chain(calls)
+            .collect()
     }
 
     /// How many events there were.
@@ -110,6 +123,9 @@ pub fn run(events: &[Event], wires: Wires) -> Outcome {
             if step.is_call {
                 *outcome.coverage.calls.entry(event.kind()).or_default() += 1;
             }
+            for method in both.asked.drain(..) {
+                *outcome.coverage.documents.entry(method).or_default() += 1;
+            }
             outcome.difference = step.difference;
             if outcome.difference.is_some() {
                 break;
@@ -129,6 +145,8 @@ pub struct Both {
     /// What was kept when the nodes were told last.
     told: Picture,
     books: Books,
+    /// JSON-RPC's reading methods that were asked since somebody looked here.
+    asked: Vec<&'static str>,
 }
 
 /// One event on both.
@@ -155,6 +173,7 @@ impl Both {
             count: 0,
             told: Picture::default(),
             books: Books::default(),
+            asked: Vec::new(),
         }
     }
 
@@ -203,12 +222,14 @@ impl Both {
     }
 
     /// What every node is told, which the master keeps ready, and which may be older than the database then; and what is told of one
-    /// of the partitions and one of the releases, in turn.
-    async fn ask_all(&self, at: usize, event: &Event) -> Option<Difference> {
+    /// of the partitions and one of the releases, in turn, and by JSON-RPC of one thing.
+    async fn ask_all(&mut self, at: usize, event: &Event) -> Option<Difference> {
         let mut parts = Vec::new();
+        self.ask_documents(at, &mut parts).await;
         let state = &self.state;
         for (computer, registered) in &state.computers {
             let seen = self.real.full(state, *computer).await;
+            self.books.heard(*computer, microseconds(state.now));
             let expected = Told { view: state.view(*computer), order: registered.ordered() };
             if seen.as_ref() != Ok(&expected) {
                 compare("told", &json(&expected), &side(&seen), &mut parts);
@@ -223,6 +244,10 @@ impl Both {
             let found = self.real.ask(state, asked::of_partition(*place)).await;
             let found = found.map(|found| asked::read_partition(*place, &found));
             compare("asked.partition", &expected, &found.unwrap_or_else(Value::from), &mut parts);
+            let asked = documents::of_partition(state, &self.books, *place);
+            let found = self.real.document(state, asked.method, &asked.arguments).await;
+            compare("documents.partition", &asked.expected, &found, &mut parts);
+            self.asked.push(asked.method);
         }
         let releases = state.computers.iter().flat_map(|(computer, registered)| {
             registered.supplies.keys().map(|release| (*computer, *release))
@@ -235,5 +260,27 @@ impl Both {
             compare("asked.release", &expected, &found.unwrap_or_else(Value::from), &mut parts);
         }
         Difference::of_parts(at, event, parts)
+    }
+    /// What JSON-RPC tells of one thing in turn; of a computer's status, what XML tells of it too.
+    async fn ask_documents(&mut self, at: usize, parts: &mut Vec<Part>) {
+        let state = &self.state;
+        let subjects = documents::subjects(state);
+        let Some(subject) = subjects.get(at % subjects.len().max(1)) else { return };
+        let asked = documents::of(state, &self.books, *subject);
+        if let Subject::Computer(computer) = subject {
+            let expected = asked::computer(&self.books, *computer);
+            let found = self.real.ask(state, vec![documents::status_question(*computer)]).await;
+            let found = found.map(|found| asked::read_status(&found[0]));
+            compare("asked.computer", &expected, &found.unwrap_or_else(Value::from), parts);
+        }
+        for document in asked {
+            let found = self.real.document(state, document.method, &document.arguments).await;
+            compare(&format!("documents.{}", document.method), &document.expected, &found, parts);
+            self.asked.push(document.method);
+        }
+        if let Subject::Computer(computer) = subject {
+            // A list of what is on a computer is what it reads itself.
+            self.books.heard(*computer, microseconds(state.now));
+        }
     }
 }
