@@ -49,7 +49,7 @@ fn examine(mut log: impl Read) -> io::Result<bool> {
     }
     let Some((format, mut checksum)) = Format::read(&header) else {
         // It was on the disk before the first frame was written.
-        return Ok(fill(&mut log, &mut [0; FRAME_HEADER_BYTES])?);
+        return fill(&mut log, &mut [0; FRAME_HEADER_BYTES]);
     };
     let mut frame = vec![0; FRAME_HEADER_BYTES + format.page_bytes];
     let mut is_broken = false;
