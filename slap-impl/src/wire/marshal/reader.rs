@@ -141,6 +141,10 @@ impl Decoder {
     }
 
     fn text(&mut self, text: &str) -> Result<(), String> {
+        // Expat refuses them, too. They could be written only as something else, and two keys could become one.
+        if let Some(character) = text.chars().find(|character| !super::is_xml(*character)) {
+            return Err(format!("the character U+{:04X} is none of XML", u32::from(character)));
+        }
         match self.stack.last_mut() {
             Some(open) if open.kind.holds_text() => {
                 open.text.push_str(text);
