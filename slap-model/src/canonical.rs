@@ -44,6 +44,7 @@ impl State {
         }
         self.now = if is_behind { 0 } else { latest };
         self.renumber();
+        self.elsewhere = self.elsewhere.map(|other| Box::new(other.canonical()));
         self
     }
 

@@ -3,7 +3,10 @@
 
 use crate::{
     event::{Event, Filter, Formatted, Mail, ReleaseReport, Report, Request, Wanted, Word},
-    names::{Address, Computer, Connection, Kind, Parameters, Partition, Place, Reference, Release, Title},
+    names::{
+        Address, Computer, Connection, FRONTEND, Kind, LISTED_ELSEWHERE, Parameters, Partition, Place,
+        Reference, Release, Root, Title,
+    },
     state::State,
 };
 
@@ -69,6 +72,10 @@ pub struct Bounds {
     pub mail: usize,
     /// Ticks by which the clock is set back at most.
     pub clock_back: u8,
+    /// Whether requests go to another master, or to a stand-in.
+    pub elsewhere: bool,
+    /// Whether there are local releases, which move with their directory.
+    pub rebases: bool,
     /// Whether events name what does not exist, too.
     pub unknown: bool,
 }
@@ -88,6 +95,7 @@ enum Family {
     ReportRelease,
     ReportSharedError,
     ClockBack,
+    Rebase,
     Build,
     Process,
     Deliver,
@@ -119,6 +127,7 @@ impl Bounds {
             Family::ReportRelease => generator.report_release(choices),
             Family::ReportSharedError => generator.report_shared_error(choices),
             Family::ClockBack => generator.clock_back(choices),
+            Family::Rebase => generator.rebase(choices),
             Family::Build => generator.build(choices),
             Family::Process => generator.process(choices),
             Family::Deliver => generator.deliver(choices),
@@ -141,6 +150,7 @@ impl Bounds {
             (self.claims && self.supplies, Family::ReportRelease, 4),
             (self.claims && self.shared, Family::ReportSharedError, 1),
             (self.clock_back > 0, Family::ClockBack, 1),
+            (self.rebases, Family::Rebase, 4),
             (self.nodes && self.supplies, Family::Build, 10),
             (self.nodes, Family::Process, 30),
             (self.nodes, Family::Deliver, 30),
@@ -207,13 +217,16 @@ impl Generator<'_> {
             self.state.titled(asker.map(|number| self.state.root_of(number)), title)?;
         }
         let shared = bounds.shared && choices.choose(2) == 1;
-        let release = Release(below(choices, bounds.releases)?);
+        let release = self.release(choices)?;
         let kind = match bounds.kinds {
             0 => None,
             kinds => choices.choose(usize::from(kinds) + 1).checked_sub(1).map(|kind| Kind(kind as u8)),
         };
         let parameters = Parameters(below(choices, bounds.parameters)?);
         let filter = self.filter(choices)?;
+        // The other master's own stand-ins are left out.
+        let filter =
+            if release == FRONTEND && filter == Filter::Elsewhere { Filter::Anywhere } else { filter };
         let states = [Some(Wanted::Started), Some(Wanted::Destroyed), Some(Wanted::Stopped), None];
         let state = states[choices.choose(if bounds.stops { 4 } else { 2 })];
         Some(Event::Request(Request { by, title, shared, release, kind, parameters, filter, state }))
@@ -221,6 +234,9 @@ impl Generator<'_> {
 
     fn filter(&self, choices: &mut dyn Choices) -> Option<Filter> {
         const WEIGHTS: [u32; 6] = [6, 5, 4, 3, 1, 1];
+        if self.bounds.elsewhere && choices.choose_weighted(&[2, 1]) == 1 {
+            return Some(Filter::Elsewhere);
+        }
         let kind = match (self.bounds.filters, self.bounds.odd_filters) {
             (false, _) => return Some(Filter::Anywhere),
             (true, false) => choices.choose(3),
@@ -258,7 +274,7 @@ impl Generator<'_> {
 
     fn supply(&self, choices: &mut dyn Choices) -> Option<Event> {
         let computer = self.computer(choices)?;
-        let release = Release(below(choices, self.bounds.releases)?);
+        let release = self.release(choices)?;
         Some(Event::Supply { computer, release, wanted: choices.choose(2) == 0 })
     }
 
@@ -295,7 +311,7 @@ impl Generator<'_> {
 
     fn report_release(&self, choices: &mut dyn Choices) -> Option<Event> {
         let computer = self.computer(choices)?;
-        let release = Release(below(choices, self.bounds.releases)?);
+        let release = self.release(choices)?;
         let reports = [
             ReleaseReport::Destroyed,
             ReleaseReport::Available,
@@ -308,6 +324,20 @@ impl Generator<'_> {
     fn report_shared_error(&self, choices: &mut dyn Choices) -> Option<Event> {
         let place = self.place(choices)?;
         Some(Event::ReportSharedError { place, shared: self.reference(choices, place)? })
+    }
+
+    /// A release; one that is requested elsewhere, a frontend, and local ones, too, if there are such.
+    fn release(&self, choices: &mut dyn Choices) -> Option<Release> {
+        let bounds = self.bounds;
+        let more =
+            [(bounds.elsewhere, [LISTED_ELSEWHERE, FRONTEND]), (bounds.rebases, [Release(4), Release(8)])];
+        let more = more.into_iter().filter(|(is_there, _)| *is_there).flat_map(|(_, releases)| releases);
+        let all: Vec<Release> = (0..bounds.releases).map(Release).chain(more).collect();
+        pick(choices, &all).copied()
+    }
+
+    fn rebase(&self, choices: &mut dyn Choices) -> Option<Event> {
+        Some(Event::Rebase(choices.choose(3).checked_sub(1).map(|number| Root(number as u8))))
     }
 
     fn clock_back(&self, choices: &mut dyn Choices) -> Option<Event> {

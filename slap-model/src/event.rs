@@ -1,7 +1,7 @@
 //! What can happen.
 
 pub use crate::formatted::Formatted;
-use crate::names::{Computer, Connection, Kind, Parameters, Place, Rank, Reference, Release, Title};
+use crate::names::{Computer, Connection, Kind, Parameters, Place, Rank, Reference, Release, Root, Title};
 
 macro_rules! data {
     ($($item:item)*) => { $(
@@ -83,6 +83,8 @@ data! {
         Look(Computer),
         /// The master's clock is set back by so much.
         ClockBack(u8),
+        /// The master starts again: local releases are under this directory now; none is `/`.
+        Rebase(Option<Root>),
 
         /// A node builds a release of its view, or removes one.
         Build {
@@ -158,6 +160,8 @@ data! {
         Ignored,
         /// A key that nobody understands.
         Unknown,
+        /// At another master (`master_url`).
+        Elsewhere,
     }
 
     /// What is wanted of an instance.
@@ -292,6 +296,7 @@ macro_rules! kinds {
 pub(crate) use kinds;
 
 kinds! { Event {
+    "request that goes elsewhere" => Event::Request(Request { filter: Filter::Elsewhere, .. }),
     "request by a user" => Event::Request(Request { by: None, shared: false, .. }),
     "request of a shared instance by a user" => Event::Request(Request { by: None, shared: true, .. }),
     "request by a partition" => Event::Request(Request { by: Some(_), shared: false, .. }),
@@ -317,6 +322,7 @@ kinds! { Event {
     "shared instance in error" => Event::ReportSharedError { .. },
     "look" => Event::Look(_),
     "clock back" => Event::ClockBack(_),
+    "rebase" => Event::Rebase(_),
     "build" => Event::Build { succeeds: true, .. },
     "build that fails" => Event::Build { succeeds: false, .. },
     "process" => Event::Process(_),

@@ -69,6 +69,8 @@ names! {
     Connection "y"
     /// The addresses of a partition.
     Address "a"
+    /// A directory that local releases stand under.
+    Root "d"
 }
 
 /// The computer of a master's setting `computer_id`.
@@ -77,6 +79,41 @@ pub const DEFAULT_COMPUTER: Computer = Computer(0);
 pub const DEFAULT_KIND: Kind = Kind(0);
 /// Nothing published.
 pub const UNPUBLISHED: Connection = Connection(0);
+
+/// The historical frontend of web sites: where a shared instance of it is asked for with parameters, which then say a URL, a stand-in answers.
+pub const FRONTEND: Release = Release(3);
+/// The release that is always requested of the other master (`software_release_list` of `[multimaster/URL]`).
+pub const LISTED_ELSEWHERE: Release = Release(2);
+/// Releases from this number on are local: so many under the first directory, and the same under the second.
+const FIRST_LOCAL: u8 = 4;
+const LOCAL: u8 = 4;
+
+impl Release {
+    /// The directory that it stands under, and its number there; none for one that is not local.
+    pub fn local(self) -> Option<(Root, u8)> {
+        let number = self.0.checked_sub(FIRST_LOCAL).filter(|number| *number < 2 * LOCAL)?;
+        Some((Root(number / LOCAL), number % LOCAL))
+    }
+
+    /// What it is called once what was under one directory is under the other.
+    #[must_use]
+    pub fn moved(self, from: Option<Root>, to: Option<Root>) -> Release {
+        match (self.local(), from, to) {
+            (Some((root, number)), Some(from), Some(to)) if root == from => {
+                Release(FIRST_LOCAL + to.0 * LOCAL + number)
+            }
+            _ => self,
+        }
+    }
+}
+
+impl Title {
+    /// The title at another master of what a user, or somebody in that partition, asks for here.
+    #[must_use]
+    pub fn elsewhere(by: Option<Partition>, title: Title) -> Title {
+        Title(NAMES_MAX * (1 + by.map_or(0, |partition| partition.0 + 1)) + title.0)
+    }
+}
 
 /// A partition of a computer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -14,6 +14,10 @@ data! {
         Done,
         /// The instance that was asked for.
         Given(Given),
+        /// The instance that was asked for, at another master.
+        GivenElsewhere(Given),
+        /// Nothing but what a frontend with these parameters would publish.
+        StandIn(Parameters),
         /// Formatted, but these busy partitions stay though the format no longer has them.
         Kept(BTreeSet<Partition>),
         /// Not freed: these children of the root are still there.
@@ -134,6 +138,8 @@ impl Refusal {
 kinds! { Reply {
     "done" => Reply::Done,
     "given" => Reply::Given(_),
+    "given elsewhere" => Reply::GivenElsewhere(_),
+    "stand-in" => Reply::StandIn(_),
     "partitions kept" => Reply::Kept(_),
     "not yet" => Reply::NotYet(_),
     "ignored: free" => Reply::Ignored(Ignored::Free),

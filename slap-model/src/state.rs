@@ -4,7 +4,7 @@ use crate::{
     event::{Mail, ReleaseReport, Wanted, Word, data},
     names::{
         Address, Computer, Connection, DEFAULT_COMPUTER, Kind, Number, Parameters, Partition, Place, Rank,
-        Reference, Release, Title,
+        Reference, Release, Root, Title,
     },
     reply::Entry,
 };
@@ -24,6 +24,12 @@ data! {
         pub nodes: BTreeMap<Computer, Node>,
         /// Reports on their way.
         pub mail: BTreeSet<Mail>,
+        /// The other master, once it was asked for something.
+        pub elsewhere: Option<Box<State>>,
+        /// What it gave, by the title there, with who has it here; none for a user.
+        pub forwarded: BTreeMap<Title, Option<Place>>,
+        /// The directory of local releases, as of the last start.
+        pub root: Option<Root>,
     }
 
     /// What the master knows of a computer.

@@ -141,6 +141,28 @@ pub fn everything_from_nothing() -> World {
     )
 }
 
+/// As [`everything`], with another master, stand-ins and local releases that move.
+pub fn everything_elsewhere() -> World {
+    let bounds = Bounds { elsewhere: true, rebases: true, ..everything().bounds };
+    let about = "all that a master is asked, some of which it asks another one";
+    World::new("everything elsewhere", about, bounds).formatted(0, 3)
+}
+
+/// Two computers with partitions of one name, whose instances want the same titles at another master: for random lists of events.
+pub fn titles_elsewhere() -> World {
+    let bounds = Bounds {
+        computers: 2,
+        sizes: vec![1],
+        titles: 3,
+        children: true,
+        stops: true,
+        elsewhere: true,
+        ..small()
+    };
+    let about = "who has which title at another master";
+    World::new("titles elsewhere", about, bounds).formatted(0, 1).formatted(1, 1)
+}
+
 /// As [`everything`], with nodes that work, and fail.
 pub fn everything_with_nodes() -> World {
     let World { bounds, .. } = everything();

@@ -6,7 +6,8 @@ use std::{collections::BTreeSet, fmt::Write};
 const DOCUMENT: &str = include_str!("../RULES.md");
 /// The invariants of the real master: number and sentence.
 const INVARIANTS: &[(&str, &str)] = &include!("document/invariants.rs");
-const SOURCES: [(&str, &str); 4] = [
+const SOURCES: [(&str, &str); 5] = [
+    ("elsewhere", include_str!("../src/rules/elsewhere.rs")),
     ("state", include_str!("../src/rules/state.rs")),
     ("request", include_str!("../src/rules/request.rs")),
     ("report", include_str!("../src/rules/report.rs")),

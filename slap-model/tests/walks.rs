@@ -6,7 +6,9 @@ use numbers::Numbers;
 use slap_model::{
     Decision, Event, Reply, State,
     rules::Transition,
-    worlds::{World, everything, everything_with_nodes, larger, worlds},
+    worlds::{
+        World, everything, everything_elsewhere, everything_with_nodes, larger, titles_elsewhere, worlds,
+    },
 };
 use std::collections::BTreeSet;
 
@@ -58,7 +60,13 @@ fn everything_occurs_and_nothing_breaks() {
     for seed in 0..400 {
         walk(&everything(), seed, 120, &mut seen);
         walk(&everything_with_nodes(), seed, 120, &mut seen);
+        walk(&everything_elsewhere(), seed, 120, &mut seen);
+        walk(&titles_elsewhere(), seed, 120, &mut seen);
     }
+    for kind in ["given elsewhere", "stand-in"] {
+        assert!(seen.replies.contains(kind), "{kind} never occurred");
+    }
+    assert!(seen.events.contains("rebase"));
     let missing: Vec<_> = Decision::ALL.iter().filter(|it| !seen.decisions.contains(it)).collect();
     assert!(missing.is_empty(), "decisions that were never used: {missing:?}");
     println!("{:?}\n{:?}", seen.events, seen.replies);

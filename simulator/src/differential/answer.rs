@@ -1,6 +1,6 @@
 //! A master's answers as the model's replies, read with the client's own codec.
 
-use super::names::{self, Name, find_connection, find_parameters, find_rank};
+use super::names::{self, Name, OTHER_MASTER, STAND_IN, find_connection, find_parameters, find_rank};
 use serde::Serialize;
 use slap_impl::{
     vocabulary::{RequestedState, SupplyState},
@@ -39,7 +39,7 @@ pub(super) fn reply(event: &Event, response: &Response) -> Result<Reply, String>
     }
     match event {
         Event::Deliver(mail) | Event::LoseAnswer(mail) => reply(&mail.event(), response),
-        Event::Request(_) => given(&response.body, None).map(Reply::Given),
+        Event::Request(_) => granted(&response.body),
         Event::Look(_) => view(&response.body, true).map(Reply::View),
         Event::BangComputer(_) => match decode(&response.body) {
             Ok(Value::Text(text)) if text.is_empty() => Ok(Reply::Done),
@@ -49,8 +49,31 @@ pub(super) fn reply(event: &Event, response: &Response) -> Result<Reply, String>
     }
 }
 
+/// Reads the answer to a request: an instance, here or at another master, or a stand-in.
+fn granted(body: &[u8]) -> Result<Reply, String> {
+    let Ok(Value::Object(object)) = decode(body) else { return given(body, None).map(Reply::Given) };
+    let text = |name: &str| match object.attributes.get(name) {
+        Some(Value::Text(text)) => text.as_str(),
+        _ => "",
+    };
+    match text("_master_url") {
+        "" if text("_partition_id").starts_with(STAND_IN) => {
+            let Some(Value::Dictionary(connection)) = object.attributes.get("_connection_dict") else {
+                return Err(format!("a stand-in that publishes nothing: {object:?}"));
+            };
+            let connection =
+                texts(connection)?.into_iter().map(|(key, value)| (key, value.unwrap_or_default()));
+            names::find_stand_in(text("_partition_id"), &connection.collect()).map(Reply::StandIn)
+        }
+        "" => given(body, None).map(Reply::Given),
+        OTHER_MASTER => given(body, None).map(Reply::GivenElsewhere),
+        other => Err(format!("an instance of {other}")),
+    }
+}
+
 /// What the texts of refusals hold, each with its reason.
-const REFUSALS: [(&str, Refusal); 16] = [
+const REFUSALS: [(&str, Refusal); 17] = [
+    (" is that of an instance of ", Refusal::TitleTaken),
     ("no computer ", Refusal::UnknownComputer),
     (" has no partition ", Refusal::UnknownPartition),
     (" hosts no shared instance ", Refusal::UnknownShared),

@@ -4,9 +4,9 @@
 use super::{
     difference::{Part, compare, json},
     names::{Name, microseconds, reference_text},
-    picture::WORDS,
+    picture::{ROOT_SETTING, WORDS},
     question::{COMPUTER_ADDRESS, MESSAGE},
-    rows::{Entry, InstanceRow, PartitionRow, Rows},
+    rows::{Entry, InstanceRow, PartitionRow, Rows, Setting},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -165,7 +165,11 @@ impl Books {
         };
         self.note(done);
         if let Some(last) = &self.last {
-            let text = |rows: &Rows| format!("{:?}", rows.settings);
+            // What moves is in the picture.
+            let text = |rows: &Rows| {
+                let stays = |setting: &&Setting| setting.name != ROOT_SETTING;
+                format!("{:?}", rows.settings.iter().filter(stays).collect::<Vec<_>>())
+            };
             expect("settings", text(last).into(), text(&rows).into());
         }
         let found: BTreeMap<_, _> =
@@ -222,8 +226,18 @@ impl Books {
             // A call says no address.
             self.addresses.insert(*computer, if done.is_call { ("", "") } else { COMPUTER_ADDRESS });
         }
+        if matches!(done.event, Event::Rebase(_)) {
+            // It is another run of the master.
+            self.contacts.clear();
+        }
         for (computer, registered) in &done.after.computers {
             let known = self.supplies.entry(*computer).or_default();
+            for release in known.iter_mut() {
+                let moved = release.moved(done.before.root, done.after.root);
+                if !registered.supplies.contains_key(release) && registered.supplies.contains_key(&moved) {
+                    *release = moved;
+                }
+            }
             known.retain(|release| registered.supplies.contains_key(release));
             let new = registered.supplies.keys().find(|release| !known.contains(release));
             known.extend(new);

@@ -5,7 +5,8 @@ use super::{
     books::Done,
     difference::{Part, compare, json},
     names::{
-        self, Name, addresses, find_connection, find_parameters, kind_text, microseconds, reference_text,
+        self, Name, OTHER_MASTER, addresses, find_connection, find_parameters, kind_text, microseconds,
+        reference_text,
     },
     question::{self, MESSAGE},
     rows::{Entry, Rows},
@@ -15,10 +16,11 @@ use serde_json::{Value, json};
 use slap_impl::wire::instance_xml;
 use slap_model::{
     Event, Reply, State,
-    event::{Formatted, ReleaseReport, Report, Request, Wanted, Word},
-    names::{Computer, Place, Reference},
+    event::{Filter, Formatted, ReleaseReport, Report, Request, Wanted, Word},
+    names::{Computer, Place, Reference, Title},
     reply::Given,
 };
+use std::collections::BTreeMap;
 
 /// Adds in what an entry differs from what was asked and answered.
 pub(super) fn check(done: &Done<'_>, rows: &Rows, entry: &Entry, parts: &mut Vec<Part>) {
@@ -32,6 +34,8 @@ pub(super) fn check(done: &Done<'_>, rows: &Rows, entry: &Entry, parts: &mut Vec
             compare("books.journal.instance", &json!(true), &json!(is_its), parts);
         }
         reply => {
+            // What is remembered of another master's answer is an answer of its own.
+            let reply = if matches!(reply, Reply::GivenElsewhere(_)) { &Reply::Done } else { reply };
             let text = found["text"].as_str().map(|text| match text {
                 // A bang of a computer is answered so.
                 "" => Ok(Reply::Done),
@@ -91,6 +95,28 @@ fn readable(mut command: Value) -> Value {
 fn expected(done: &Done<'_>) -> Value {
     let (state, is_call) = (done.before, done.is_call);
     match done.event {
+        Event::Request(wish) if matches!(done.reply, Reply::GivenElsewhere(_)) => {
+            let partition = wish.by.map(|place| place.partition);
+            json!({
+                "command": "forwarded",
+                "master": OTHER_MASTER,
+                "title": Title::elsewhere(partition, wish.title).text(),
+                "requester": requester(wish),
+                "gone": wish.state == Some(Wanted::Destroyed),
+            })
+        }
+        Event::Rebase(root) => {
+            let supplied = state.computers.values().flat_map(|registered| registered.supplies.keys());
+            let all = supplied.chain(state.instances.values().map(|instance| &instance.release));
+            let moved = all.map(|release| (release, release.moved(state.root, *root)));
+            let moved: BTreeMap<String, String> =
+                moved.filter(|(from, to)| *from != to).map(|(from, to)| (from.text(), to.text())).collect();
+            json!({
+                "command": "rebase",
+                "root": root.map_or_else(|| "/".to_owned(), Name::text),
+                "moved": moved,
+            })
+        }
         Event::Request(wish) => request(wish),
         Event::Supply { computer, release, wanted } => json!({
             "command": "supply",
@@ -133,23 +159,26 @@ fn expected(done: &Done<'_>) -> Value {
     }
 }
 
+fn requester(wish: &Request) -> Option<Value> {
+    wish.by.map(|place| json!({ "computer": place.computer.text(), "partition": place.partition.text() }))
+}
+
 fn request(wish: &Request) -> Value {
-    let requester = wish
-        .by
-        .map(|place| json!({ "computer": place.computer.text(), "partition": place.partition.text() }));
+    // That it meant another master is no part of what is decided on here.
+    let filter = if wish.filter == Filter::Elsewhere { Filter::Anywhere } else { wish.filter };
     json!({
         "command": "request",
         "title": wish.title.text(),
         "release": wish.release.text(),
         "software_type": kind_text(wish.kind),
         "parameters": wish.parameters,
-        "filter": question::filter(wish.filter),
+        "filter": question::filter(filter),
         "state": wish.state.map(|state| match state {
             Wanted::Started => "started",
             Wanted::Stopped => "stopped",
             Wanted::Destroyed => "destroyed",
         }),
-        "requester": requester,
+        "requester": requester(wish),
         "shared": wish.shared,
     })
 }

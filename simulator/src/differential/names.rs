@@ -3,7 +3,8 @@
 
 use slap_impl::wire::instance_xml;
 use slap_model::names::{
-    Address, Computer, Connection, Kind, Parameters, Partition, Place, Rank, Reference, Release, Title,
+    Address, Computer, Connection, FRONTEND, Kind, Parameters, Partition, Place, Rank, Reference, Release,
+    Root, Title,
 };
 use std::collections::BTreeMap;
 
@@ -20,6 +21,9 @@ const NAMES_MAX: u8 = 12;
 pub(super) trait Name: Copy {
     /// The text.
     fn text(self) -> String;
+    /// Numbers that texts are looked for with.
+    const COUNT: u8 = NAMES_MAX;
+
     /// The name of that number.
     fn numbered(number: u8) -> Self;
 
@@ -28,7 +32,7 @@ pub(super) trait Name: Copy {
     /// # Errors
     /// When it stands for none.
     fn find(text: &str) -> Result<Self, String> {
-        (0..NAMES_MAX)
+        (0..Self::COUNT)
             .map(Self::numbered)
             .find(|name| name.text() == text)
             .ok_or_else(|| format!("{text:?} is no {}", std::any::type_name::<Self>()))
@@ -36,8 +40,10 @@ pub(super) trait Name: Copy {
 }
 
 macro_rules! names {
-    ($($name:ident($number:ident) => $text:expr;)*) => {$(
+    ($($name:ident($number:ident) $(of $count:literal)? => $text:expr;)*) => {$(
         impl Name for $name {
+            $(const COUNT: u8 = $count;)?
+
             fn text(self) -> String {
                 let $number = self.0;
                 $text
@@ -61,8 +67,18 @@ names! {
     // Its digits are hexadecimal: the letters' order is that of the numbers.
     Partition(number) => format!("slappart{number:x}");
     // Neither `_`, which joins the two halves of a reference, nor `, `, which stands between titles in a message.
-    Title(number) => format!("t{number} <b>&amp;'\"+%2B é");
-    Release(number) => format!("http://example.org/r{number}/software.cfg?a=1&b=%20<é>");
+    // After the first twelve come those at another master: of users, then of partitions.
+    Title(number) of 168 => match (number / NAMES_MAX, number % NAMES_MAX) {
+        (0, number) => format!("t{number} <b>&amp;'\"+%2B é"),
+        (1, number) => format!("user_{}", Title(number).text()),
+        (asker, number) => format!("{}_{}", Partition(asker - 2).text(), Title(number).text()),
+    };
+    Release(number) => match (Release(number), Release(number).local()) {
+        (FRONTEND, _) => WEB.to_owned(),
+        (_, Some((root, number))) => format!("{}/r{number}/software.cfg", root.text()),
+        _ => format!("http://example.org/r{number}/software.cfg?a=1&b=%20<é>"),
+    };
+    Root(number) => format!("/srv/d{number}");
     Kind(number) => if number == 0 { "default".to_owned() } else { format!("k{number} <b>&amp;") };
 }
 
@@ -74,6 +90,13 @@ pub(super) fn place_in_order(computer: Computer) -> u8 {
         number => number,
     }
 }
+
+/// The historical frontend of web sites.
+const WEB: &str =
+    "http://git.erp5.org/gitweb/slapos.git/blob_plain/HEAD:/software/apache-frontend/software.cfg";
+
+/// The other master, as the settings name it and as it listens.
+pub(super) const OTHER_MASTER: &str = "http://127.0.0.1:6000";
 
 /// The name that a request for a type has; none is an empty one.
 pub(super) fn kind_text(kind: Option<Kind>) -> String {
@@ -118,8 +141,37 @@ fn dictionary(word: &str, number: u8) -> BTreeMap<String, String> {
 
 /// Parameters.
 pub(super) fn parameters(parameters: Parameters) -> BTreeMap<String, String> {
-    dictionary("parameter", parameters.0)
+    let mut all = dictionary("parameter", parameters.0);
+    if parameters.0 > 0 {
+        all.insert("url".to_owned(), url(parameters));
+    }
+    all
 }
+
+/// The URL that a frontend with these parameters is for.
+fn url(parameters: Parameters) -> String {
+    format!("https://example.org:{}/<é>?a=1&b=2", parameters.0)
+}
+
+/// The parameters that a stand-in is told for: its name, and what it would publish.
+///
+/// # Errors
+/// When they are none of the model's.
+pub(super) fn find_stand_in(
+    partition: &str,
+    connection: &BTreeMap<String, String>,
+) -> Result<Parameters, String> {
+    let found = (0..NAMES_MAX).map(Parameters).find(|name| {
+        let (url, domain) = (url(*name), format!("example.org:{}", name.0));
+        let expected = [("domain", &domain), ("secure_access", &url)];
+        partition == format!("{STAND_IN}{url}")
+            && connection.iter().map(|(key, value)| (key.as_str(), value)).eq(expected)
+    });
+    found.ok_or_else(|| format!("{partition:?} with {connection:?} is no stand-in"))
+}
+
+/// How the name of a stand-in begins.
+pub(super) const STAND_IN: &str = "Fake frontend for ";
 
 /// Connection parameters. The first is nothing.
 pub(super) fn connection(connection: Connection) -> BTreeMap<String, String> {

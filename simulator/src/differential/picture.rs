@@ -3,7 +3,7 @@
 
 use super::{
     answer::wanted,
-    names::{self, Name, find_addresses, find_connection, find_parameters},
+    names::{self, Name, OTHER_MASTER, find_addresses, find_connection, find_parameters},
     rows::{AddressRow, InstanceRow, PartitionRow, Rows, StatusRow},
 };
 use serde::Serialize;
@@ -12,7 +12,8 @@ use slap_model::{
     State,
     event::{ReleaseReport, Wanted, Word},
     names::{
-        Computer, Connection, DEFAULT_COMPUTER, Kind, Number, Parameters, Place, Reference, Release, Title,
+        Computer, Connection, DEFAULT_COMPUTER, Kind, Number, Parameters, Place, Reference, Release, Root,
+        Title,
     },
     state::{Instance, Registered, Shared, Slot, Status, Supplied},
 };
@@ -25,6 +26,12 @@ pub(super) struct Picture {
     pub(super) computers: BTreeMap<Computer, Registered>,
     /// Its instances, by their titles: `root` or `root/child`.
     pub(super) instances: BTreeMap<String, Seat>,
+    /// What another master gave, by the title there, with who has it here.
+    pub(super) forwarded: BTreeMap<Title, Option<Place>>,
+    /// The directory of local releases.
+    pub(super) root: Option<Root>,
+    /// The other master, once something was asked of it.
+    pub(super) elsewhere: Option<Box<Picture>>,
 }
 
 /// An instance.
@@ -58,6 +65,9 @@ pub(super) struct SharedSeat {
     /// The last report on it.
     pub(super) status: Option<Word>,
 }
+
+/// The setting that keeps the directory of local releases.
+pub(super) const ROOT_SETTING: &str = "local_software_release_root";
 
 fn path(root: Option<Title>, title: Title) -> String {
     root.map_or(title.to_string(), |root| format!("{root}/{title}"))
@@ -94,7 +104,9 @@ impl Picture {
             }
             instances.insert(title, seat(instance));
         }
-        Picture { computers: state.computers.clone(), instances }.tidied()
+        let elsewhere = state.elsewhere.as_ref().map(|other| Box::new(Picture::of_state(other)));
+        let (computers, forwarded, root) = (state.computers.clone(), state.forwarded.clone(), state.root);
+        Picture { computers, instances, forwarded, root, elsewhere }.tidied()
     }
 
     /// The default computer is known without being registered, so nobody can tell whether it is.
@@ -111,10 +123,18 @@ impl Picture {
 /// # Errors
 /// A text where it holds what no list of events can have put there.
 pub(super) fn state_of_rows(rows: &Rows) -> Result<State, String> {
-    if let Some(row) = rows.forwarded.first() {
-        return Err(format!("the model has no other masters: {row:?}"));
-    }
     let mut state = State::default();
+    for row in &rows.forwarded {
+        if row.master != OTHER_MASTER {
+            return Err(format!("there is no such master: {row:?}"));
+        }
+        let text = |name: &Option<String>| name.clone().unwrap_or_default();
+        let owner = names::place(&text(&row.computer), &text(&row.partition))?;
+        state.forwarded.insert(Name::find(&row.title)?, owner);
+    }
+    for row in rows.settings.iter().filter(|row| row.name == ROOT_SETTING && row.value != "/") {
+        state.root = Some(Name::find(&row.value)?);
+    }
     let mut statuses = Statuses { left: rows.statuses.iter().collect() };
     for row in &rows.computers {
         let registered = Registered {

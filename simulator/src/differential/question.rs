@@ -2,7 +2,8 @@
 //! marshals them.
 
 use super::names::{
-    Name, addresses, connection, interface, kind_text, parameters, reference_text, timestamp_text,
+    Name, OTHER_MASTER, addresses, connection, interface, kind_text, parameters, reference_text,
+    timestamp_text,
 };
 use slap_impl::wire::{
     http::client,
@@ -127,6 +128,9 @@ pub(super) fn filter(filter: Filter) -> BTreeMap<String, String> {
         Filter::Host(place) => (Some(place.computer), Some(place)),
         Filter::Hosted { on, by } => (on, Some(by)),
         Filter::Ignored => return IGNORED.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        Filter::Elsewhere => {
+            return BTreeMap::from([("master_url".to_owned(), OTHER_MASTER.to_owned())]);
+        }
         Filter::Unknown => return BTreeMap::from([("cpu <&>".to_owned(), "many é".to_owned())]),
     };
     let computer = computer.map(|computer| ("computer_guid".to_owned(), computer.text()));

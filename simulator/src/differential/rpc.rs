@@ -5,7 +5,9 @@
 
 use super::{
     answer,
-    names::{self, Name, addresses, connection, find_connection, find_parameters, kind_text, parameters},
+    names::{
+        self, Name, STAND_IN, addresses, connection, find_connection, find_parameters, kind_text, parameters,
+    },
     question::{self, MESSAGE, RETENTION_DELAY},
 };
 use serde_json::{Map, Value as Json, json};
@@ -13,7 +15,7 @@ use slap_impl::{vocabulary::RequestedState, wire::instance_xml};
 use slap_model::{
     Event, Reply, State,
     event::{ReleaseReport, Report, Request, Wanted, Word},
-    names::{Address, Place, Reference},
+    names::{Address, DEFAULT_KIND, Place, Reference},
     reply::Given,
     state::Instance,
 };
@@ -176,8 +178,17 @@ pub(super) fn guid(state: &State, instance: &Instance) -> String {
 }
 
 /// How much of a reply of the model JSON-RPC shows.
-pub(super) fn shown(reply: &Reply) -> Reply {
+pub(super) fn shown(event: &Event, reply: &Reply) -> Reply {
     match reply {
+        // What was asked for, and where it is.
+        Reply::GivenElsewhere(given) if let Event::Request(request) = event => Reply::GivenElsewhere(Given {
+            address: None,
+            release: request.release,
+            kind: request.kind.unwrap_or(DEFAULT_KIND),
+            state: request.state.unwrap_or(Wanted::Started),
+            rank: None,
+            ..given.clone()
+        }),
         Reply::Kept(_) | Reply::Ignored(_) => Reply::Done,
         Reply::Given(given) => Reply::Given(Given { rank: None, ..given.clone() }),
         other => other.clone(),
@@ -205,10 +216,21 @@ pub(super) fn reply(status: u16, body: &[u8]) -> Result<Reply, String> {
     if text("type") == "success" {
         return Ok(Reply::Done);
     }
-    given(&document).map(Reply::Given)
+    if let Some(partition) = document["compute_partition_id"].as_str().filter(|it| it.starts_with(STAND_IN)) {
+        let connection = texts(&document["connection_parameters"])?;
+        let connection = connection.into_iter().map(|(key, value)| (key, value.unwrap_or_default()));
+        return names::find_stand_in(partition, &connection.collect()).map(Reply::StandIn);
+    }
+    // Whatever is here has addresses.
+    let is_elsewhere = !text("computer_guid").is_empty() && document["ip_list"] == json!([]);
+    if is_elsewhere {
+        return given(&document, "default").map(Reply::GivenElsewhere);
+    }
+    given(&document, "").map(Reply::Given)
 }
 
-fn given(document: &Json) -> Result<Given, String> {
+/// Reads the document of an instance; `untyped` is what no type stands for.
+fn given(document: &Json, untyped: &str) -> Result<Given, String> {
     let text = |name: &str| document[name].as_str().ok_or_else(|| format!("{name} is no text: {document}"));
     let place = names::place(text("computer_guid")?, text("compute_partition_id")?)?;
     let is_shared = document["shared"] == json!(true);
@@ -221,7 +243,7 @@ fn given(document: &Json) -> Result<Given, String> {
         place,
         address: address(place, &document["ip_list"])?,
         release: Name::find(text("software_release_uri")?)?,
-        kind: Name::find(text("software_type")?)?,
+        kind: Name::find(Some(text("software_type")?).filter(|text| !text.is_empty()).unwrap_or(untyped))?,
         parameters: find_parameters(&texts(&document["parameters"])?)?,
         connection: find_connection(&texts(&document["connection_parameters"])?)?,
         state: answer::wanted(state),

@@ -31,7 +31,8 @@ pub struct Coverage {
 }
 
 /// Kinds of events that cannot be told by JSON-RPC: what happens on nodes and on the way, what is only read, and requests by partitions.
-const NO_CALLS: [&str; 15] = [
+const NO_CALLS: [&str; 16] = [
+    "rebase",
     "clock back",
     "look",
     "request by a partition",
@@ -192,7 +193,7 @@ impl Both {
         };
         let before = self.state.clone();
         let reply = self.state.step(event);
-        let model = if is_call { rpc::shown(&reply) } else { reply.clone() };
+        let model = if is_call { rpc::shown(event, &reply) } else { reply.clone() };
         let expected = Picture::of_state(&self.state);
         if !event.reaches_master() {
             let difference = Difference::of(at, event, (&model, &expected), (&real, &Ok(expected.clone())));
@@ -200,7 +201,11 @@ impl Both {
         }
         let rows = self.real.rows(self.books.sequence());
         let kept = rows.as_ref().map_err(String::clone).and_then(|(rows, _)| state_of_rows(rows));
-        let kept = kept.map(|state| Picture::of_state(&state));
+        let kept = kept.and_then(|state| {
+            // Until it gave something, nobody needs another master.
+            let elsewhere = if self.state.elsewhere.is_some() { self.real.other_state()? } else { None };
+            Ok(Picture::of_state(&State { elsewhere, ..state }))
+        });
         let mut difference = Difference::of(at, event, (&model, &expected), (&real, &kept));
         if let (None, Ok((rows, entries))) = (&difference, rows) {
             let mail = match event {

@@ -249,6 +249,8 @@ fn sayable(event: &Event, reply: &Reply) -> Value {
             }
             json(&given)
         }
+        Reply::GivenElsewhere(given) => json(given),
+        Reply::StandIn(parameters) => json(parameters),
         Reply::View(view) => json(view),
         Reply::NotYet(titles) => json(titles),
         Reply::Refused(refusal) => json(&refusal.status()),

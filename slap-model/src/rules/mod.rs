@@ -1,9 +1,11 @@
 //! The rules, by name. RULES.md is their document; a test holds the two together.
 //!
 //! * `state`: what holds at any time
+//! * `elsewhere`: what holds of other masters, stand-ins, and releases that move
 //! * `request`, `report`, `told`: what holds from before an event to after it: of requests; of timestamps, bangs, formats, views; of
 //!   what is shown of what nodes tell
 
+mod elsewhere;
 mod report;
 mod request;
 mod state;
@@ -166,6 +168,18 @@ rules! {
     ViewIsTrue "view-is-true" "report::views" "52 54" "testSlapOSSlapTool: test_activate_getFullComputerInformation_first_access"
     /// A host sees the started shared instances that it hosts, as they are wanted, and no other.
     ViewListsStarted "view-lists-started" "report::views" "50 53 P9" "testSlapOSERP5AllocationScenario: test_stopped_slave_instance_allocation_scenario"
+    /// A stand-in is answered, and changes nothing.
+    StandInChangesNothing "stand-in-changes-nothing" "elsewhere::stand_ins" "" "slapos/proxy/db.py: requestInstanceFromDB"
+    /// What another master gives is remembered with who asked for it, until they ask to destroy it; nothing else changes that.
+    PassedOnIsRemembered "passed-on-is-remembered" "elsewhere::remembered" "" "slapos/proxy/db.py: forwardRequestToExternalMaster"
+    /// What somebody has at another master is not changed by anybody else.
+    TitleThereBelongsToOne "title-there-belongs-to-one" "elsewhere::passed_on" "" "slapos/proxy/db.py: forwardRequestToExternalMaster"
+    /// A request that another master answers changes no instance here.
+    PassedOnChangesNothingHere "passed-on-changes-nothing-here" "elsewhere::passed_on" "" "slapos/proxy/db.py: forwardRequestToExternalMaster"
+    /// An instance that is here already is not requested of another master.
+    HereStaysHere "here-stays-here" "elsewhere::passed_on" "" "slapos/proxy/db.py: requestInstanceFromDB"
+    /// Local releases follow their directory, and have to be built again; nothing else of what is wanted changes.
+    ReleasesFollowTheirRoot "releases-follow-their-root" "elsewhere::rebases" "" "slapos/proxy/views.py: _updateLocalSoftwareReleaseRootPathIfNeeded"
     /// A killed agent takes nothing with it that is in partitions.
     ServicesOutliveAgents "services-outlive-agents" "report::nodes" "" "ARCHITECTURE.md: A service outlives its node agent"
     /// Nothing is put into a partition before its release is built.
@@ -232,6 +246,7 @@ impl Transition<'_> {
         };
         let transition = Transition { event: delivered.as_ref().unwrap_or(self.event), ..*self };
         request::check(&transition, &mut found);
+        elsewhere::check(&transition, &mut found);
         report::check(&transition, &mut found);
         told::check(&transition, &mut found);
         found.violations

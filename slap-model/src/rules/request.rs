@@ -14,7 +14,7 @@ pub(super) fn check(transition: &Transition<'_>, found: &mut Found) {
     hosts(transition, found);
     wishes(transition, found);
     if let Event::Request(request) = transition.event {
-        repeated(transition, found);
+        repeated(transition, request, found);
         answers(transition, request, found);
     }
 }
@@ -22,6 +22,7 @@ pub(super) fn check(transition: &Transition<'_>, found: &mut Found) {
 fn refusals(Transition { before, reply, after, .. }: &Transition<'_>, found: &mut Found) {
     if let Reply::Refused(why) = reply {
         let is_same = before.computers == after.computers && before.instances == after.instances;
+        let is_same = is_same && before.elsewhere == after.elsewhere;
         found.expect(is_same, Rule::RefusedChangesNothing, format_args!("{why:?}"));
     }
 }
@@ -40,7 +41,9 @@ fn places(Transition { before, event, reply, after }: &Transition<'_>, found: &m
             found.expect(false, Rule::FilterIsObeyed, place);
         }
     }
-    if let (Event::Request(request), Reply::Refused(Refusal::NoRoom)) = (event, reply) {
+    if let (Event::Request(request), Reply::Refused(Refusal::NoRoom)) = (event, reply)
+        && !request.is_for_another()
+    {
         let is_asked = |computer| !matches!(request.filter, Filter::Computer(named) if named != computer);
         for (computer, registered) in before.computers.iter().filter(|(computer, _)| is_asked(**computer)) {
             for (partition, slot) in &registered.partitions {
@@ -62,7 +65,7 @@ fn hosts(Transition { before, event, after, .. }: &Transition<'_>, found: &mut F
         let Event::Request(request) = event else { continue };
         let Some(host) = after.instances.get(&host_number) else { continue };
         let is_there = match request.filter {
-            Filter::Anywhere | Filter::Ignored => true,
+            Filter::Anywhere | Filter::Ignored | Filter::Elsewhere => true,
             Filter::Unknown => false,
             Filter::Hosted { on, by } => {
                 host.place == Some(by) && on.is_none_or(|computer| computer == by.computer)
@@ -77,8 +80,12 @@ fn hosts(Transition { before, event, after, .. }: &Transition<'_>, found: &mut F
     }
 }
 
-fn repeated(Transition { event, reply, after, .. }: &Transition<'_>, found: &mut Found) {
-    if !matches!(reply, Reply::Given(_)) {
+fn repeated(Transition { event, reply, after, .. }: &Transition<'_>, request: &Request, found: &mut Found) {
+    if matches!(reply, Reply::Given(_)) && request.is_for_another() && requested(after, request).is_none() {
+        // A shared one went at once: asked for again, it is asked for elsewhere.
+        return;
+    }
+    if !matches!(reply, Reply::Given(_) | Reply::GivenElsewhere(_) | Reply::StandIn(_)) {
         return;
     }
     let mut again = (*after).clone();
@@ -146,6 +153,9 @@ fn is_same_wish(old: &Instance, new: &Instance) -> bool {
 
 fn wishes(transition: &Transition<'_>, found: &mut Found) {
     let Transition { before, event, after, .. } = transition;
+    if matches!(event, Event::Rebase(_)) {
+        return;
+    }
     let Event::Request(request) = event else {
         for (number, new) in &after.instances {
             let old = before.instances.get(number);

@@ -73,6 +73,9 @@ fn bangs(Transition { event, reply, after, .. }: &Transition<'_>, found: &mut Fo
 }
 
 fn releases(Transition { before, event, after, .. }: &Transition<'_>, found: &mut Found) {
+    if matches!(event, Event::Rebase(_)) {
+        return;
+    }
     for (computer, registered) in &after.computers {
         for (release, supply) in &registered.supplies {
             let old = before.computers.get(computer).and_then(|registered| registered.supplies.get(release));

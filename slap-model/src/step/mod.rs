@@ -1,6 +1,7 @@
 //! What an event does.
 //!
 //! * `request`: an instance is asked for: new, known, by a partition, shared
+//! * `elsewhere`: what another master answers, stand-ins, and releases that move
 //! * `tree`: what a root does to its tree, and how an instance goes
 //! * `tell`: what is reported, published, banged, renamed
 //! * `place`: formats and supplies
@@ -8,6 +9,7 @@
 //!
 //! Every refusal is found before anything is changed.
 
+mod elsewhere;
 mod node;
 mod place;
 mod request;
@@ -16,7 +18,7 @@ mod tree;
 
 use crate::{
     decisions::Decision,
-    event::Event,
+    event::{Event, Request},
     names::{Computer, Number, Place},
     reply::{Refusal, Reply},
     state::{Instance, Registered, State},
@@ -38,6 +40,13 @@ impl State {
     /// Does what an event does.
     pub fn step(&mut self, event: &Event) -> Reply {
         self.step_explained(event).reply
+    }
+
+    /// A request that another master passed on: whatever its release, this one answers it.
+    fn step_at_home(&mut self, request: &Request) -> Reply {
+        let mut desk = Desk { state: self, renewed: BTreeSet::new(), decisions: BTreeSet::new() };
+        let reply = desk.request_here(request).unwrap_or_else(Reply::Refused);
+        desk.close(reply).1
     }
 
     /// As [`State::step`], and tells which decisions were used.
@@ -72,6 +81,7 @@ impl Desk<'_> {
             Event::Report(report) => self.report(report),
             Event::ReportSharedError { place, shared } => self.report_shared_error(*place, *shared),
             Event::Look(computer) => self.look(*computer),
+            Event::Rebase(root) => self.rebase(*root),
             Event::ClockBack(ticks) => {
                 self.state.now = self.state.now.saturating_sub((*ticks).into());
                 Ok(Reply::Local)

@@ -18,7 +18,25 @@ struct Asker {
 
 impl Desk<'_> {
     pub(super) fn request(&mut self, request: &Request) -> Answer {
+        if request.is_for_stand_in() {
+            return Ok(Reply::StandIn(request.parameters));
+        }
         let asker = self.asker(request)?;
+        if request.is_for_another() && self.state.titled(asker.root, request.title).is_none() {
+            return self.pass_on(request, asker.root);
+        }
+        self.request_here(request)
+    }
+
+    /// What is not passed on: it is here already, or comes here.
+    pub(super) fn request_here(&mut self, request: &Request) -> Answer {
+        let asker = self.asker(request)?;
+        if let Some(root) = asker.root
+            && self.state.instances[&root].title == request.title
+        {
+            self.decide(Decision::RootTitleIsReserved);
+            return Err(Refusal::RootTitle);
+        }
         if let Some(number) = self.state.titled(asker.root, request.title) {
             return self.request_known(request, asker, number);
         }
@@ -47,10 +65,6 @@ impl Desk<'_> {
             return Err(Refusal::RequesterDestroyed);
         }
         let root = self.state.root_of(requester);
-        if self.state.instances[&root].title == request.title {
-            self.decide(Decision::RootTitleIsReserved);
-            return Err(Refusal::RootTitle);
-        }
         Ok(Asker { requester: Some(requester), root: Some(root) })
     }
 
@@ -154,7 +168,9 @@ impl Desk<'_> {
     fn candidates(&mut self, filter: Filter, shared: bool) -> Result<Vec<Computer>, Refusal> {
         match filter {
             // The default computer has the smallest name, so that it is the first.
-            Filter::Anywhere | Filter::Ignored => Ok(self.state.computers.keys().copied().collect()),
+            Filter::Anywhere | Filter::Ignored | Filter::Elsewhere => {
+                Ok(self.state.computers.keys().copied().collect())
+            }
             Filter::Unknown => {
                 self.decide(Decision::UnknownFilterIsRefused);
                 Err(Refusal::BadFilter)
@@ -301,9 +317,11 @@ impl Desk<'_> {
     /// The host that slapproxy would find: on the computer that is named, or else on the default one.
     fn searched_host(&self, request: &Request) -> Option<Number> {
         let computer = match request.filter {
-            Filter::Anywhere | Filter::Ignored | Filter::Unknown | Filter::Hosted { on: None, .. } => {
-                DEFAULT_COMPUTER
-            }
+            Filter::Anywhere
+            | Filter::Ignored
+            | Filter::Unknown
+            | Filter::Elsewhere
+            | Filter::Hosted { on: None, .. } => DEFAULT_COMPUTER,
             Filter::Computer(computer)
             | Filter::Host(Place { computer, .. })
             | Filter::Hosted { on: Some(computer), .. } => computer,
@@ -337,7 +355,9 @@ impl Desk<'_> {
 fn named_host(filter: Filter) -> Option<Place> {
     match filter {
         Filter::Host(place) | Filter::Hosted { by: place, .. } => Some(place),
-        Filter::Anywhere | Filter::Computer(_) | Filter::Ignored | Filter::Unknown => None,
+        Filter::Anywhere | Filter::Computer(_) | Filter::Ignored | Filter::Unknown | Filter::Elsewhere => {
+            None
+        }
     }
 }
 

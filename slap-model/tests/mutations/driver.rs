@@ -4,7 +4,7 @@
 use slap_model::{
     Choices,
     rules::Transition,
-    worlds::{World, everything, everything_with_nodes, worlds},
+    worlds::{World, everything, everything_elsewhere, everything_with_nodes, titles_elsewhere, worlds},
 };
 use std::{collections::{BTreeMap, BTreeSet}, panic};
 
@@ -50,7 +50,7 @@ fn walk(world: &World, seed: u64) -> Vec<&'static str> {
 }
 
 fn main() {
-    let worlds = [worlds(), vec![everything(), everything_with_nodes()]].concat();
+    let worlds = [worlds(), vec![everything(), everything_with_nodes(), everything_elsewhere(), titles_elsewhere()]].concat();
     let mut broken: BTreeMap<String, u32> = BTreeMap::new();
     panic::set_hook(Box::new(|_| {}));
     for seed in 0..40 {

@@ -5,11 +5,13 @@
 //! * `request`: what requests may not do
 //! * `report`: what reports, bangs, renames, formats and supplies may not do
 //! * `timestamps`: what is processed again needlessly, or not though it should be
+//! * `elsewhere`: what other masters, stand-ins and moves may not do
 //! * `node`: what nodes may not be told, and may not do
 
 #[path = "../numbers/mod.rs"]
 mod numbers;
 
+mod elsewhere;
 mod node;
 mod report;
 mod request;
@@ -22,7 +24,7 @@ use slap_model::{
     names::{Number, Place},
     rules::Transition,
     state::{Instance, Slot},
-    worlds::{everything, everything_with_nodes},
+    worlds::{everything, everything_elsewhere, everything_with_nodes},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,8 +86,15 @@ impl Case {
 }
 
 fn tamperings() -> Vec<Tampering> {
-    [state::TAMPERINGS, request::TAMPERINGS, report::TAMPERINGS, timestamps::TAMPERINGS, node::TAMPERINGS]
-        .concat()
+    [
+        state::TAMPERINGS,
+        request::TAMPERINGS,
+        report::TAMPERINGS,
+        timestamps::TAMPERINGS,
+        node::TAMPERINGS,
+        elsewhere::TAMPERINGS,
+    ]
+    .concat()
 }
 
 #[test]
@@ -93,9 +102,9 @@ fn whatever_a_rule_forbids_is_seen() {
     let tamperings = tamperings();
     let mut occasions = vec![0; tamperings.len()];
     let mut unseen = BTreeMap::new();
-    let worlds = [everything(), everything_with_nodes()];
-    for seed in 0..200 {
-        let world = &worlds[seed % 2];
+    let worlds = [everything(), everything_with_nodes(), everything_elsewhere()];
+    for seed in 0..300 {
+        let world = &worlds[seed % 3];
         let mut numbers = Numbers(seed as u64);
         let mut after = world.start.clone();
         for _ in 0..120 {
