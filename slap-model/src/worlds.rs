@@ -80,6 +80,8 @@ pub fn worlds() -> Vec<World> {
         node_crash(),
         tree_on_a_node(),
         hosts_on_a_node(),
+        elsewhere(),
+        moved_releases(),
     ]
 }
 
@@ -247,6 +249,19 @@ fn titles() -> World {
         ..small()
     };
     World::new("rename and bang", "who is called how, and who is woken", bounds).formatted(0, 2)
+}
+
+fn elsewhere() -> World {
+    let bounds =
+        Bounds { parameters: 2, children: true, shared: true, instances: 2, elsewhere: true, ..small() };
+    let about = "what another master has, and stand-ins";
+    World::new("elsewhere", about, bounds).formatted(0, 1)
+}
+
+fn moved_releases() -> World {
+    let bounds = Bounds { titles: 2, rebases: true, supplies: true, ..small() };
+    let about = "local releases that move with their directory";
+    World::new("moved releases", about, bounds).formatted(0, 1)
 }
 
 fn stale_view() -> World {
