@@ -9,12 +9,13 @@ use std::{fmt, path::Path, rc::Rc};
 const APPLICATION_ID: i64 = 0x736c_6170;
 
 /// The numbered migrations; a database of version N has had the first N of them.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_cloud.sql"),
     include_str!("migrations/0002_trees.sql"),
     include_str!("migrations/0003_floor.sql"),
     include_str!("migrations/0004_vacancy.sql"),
     include_str!("migrations/0005_forwarded.sql"),
+    include_str!("migrations/0006_fewer_indices.sql"),
 ];
 
 /// The version of a database that this program writes.

@@ -261,7 +261,7 @@ async fn answer(
         Ok(request) => seat.connections.handler.clone().handle(request).await,
         Err(refusal) => refusal,
     };
-    let response = encode(env, response);
+    let response = encode(env, &seat.connections, response);
     seat.answered();
     response
 }
@@ -342,7 +342,7 @@ fn refuse(status: u16, reason: String) -> Response {
     Response::text(status, reason + "\n").header("connection", "close")
 }
 
-fn encode(env: &Env, response: Response) -> hyper::Response<Full<Bytes>> {
+fn encode(env: &Env, connections: &Connections, response: Response) -> hyper::Response<Full<Bytes>> {
     let mut encoded = hyper::Response::new(Full::new(response.body));
     *encoded.status_mut() =
         hyper::StatusCode::from_u16(response.status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
@@ -355,8 +355,7 @@ fn encode(env: &Env, response: Response) -> hyper::Response<Full<Bytes>> {
             _ => env.log(format_args!("left out the header {name:?}: its value is not allowed")),
         }
     }
-    let date = env.clock().now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    if let Ok(date) = HeaderValue::from_str(&date) {
+    if let Some(date) = connections.date(env.clock().now()) {
         encoded.headers_mut().insert(header::DATE, date);
     }
     encoded

@@ -5,6 +5,8 @@
 //! * [`BodyBytes`]: the room that a body takes while it arrives
 
 use super::{Handler, Limits};
+use hyper::header::HeaderValue;
+use jiff::Timestamp;
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -39,6 +41,8 @@ pub(super) struct Connections {
     wants_room: Cell<bool>,
     stopping: Cell<bool>,
     changed: Notify,
+    /// The header `Date` of a second since 1970.
+    date: RefCell<Option<(i64, HeaderValue)>>,
 }
 
 impl Connections {
@@ -54,12 +58,27 @@ impl Connections {
             wants_room: Cell::new(false),
             stopping: Cell::new(false),
             changed: Notify::new(),
+            date: RefCell::default(),
         })
     }
 
     /// How many are open.
     pub(super) fn count(&self) -> usize {
         self.open.get()
+    }
+
+    /// The header `Date` (RFC 9110, 6.6.1), made once in a second.
+    pub(super) fn date(&self, now: Timestamp) -> Option<HeaderValue> {
+        let mut date = self.date.borrow_mut();
+        if let Some((second, value)) = &*date
+            && *second == now.as_second()
+        {
+            return Some(value.clone());
+        }
+        let text = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let value = HeaderValue::from_str(&text).ok()?;
+        *date = Some((now.as_second(), value.clone()));
+        Some(value)
     }
 
     /// Whether the server ends.
