@@ -41,7 +41,7 @@ fn no_rule_is_broken_near_the_start_of_any_world_and_the_cloud_settles_from_ther
         ("node crash", 252, 843),
         ("tree on a node", 2651, 10_229),
         ("hosts on a node", 1253, 5307),
-        ("elsewhere", 629, 24_149),
+        ("elsewhere", 629, 20_229),
         ("moved releases", 669, 7326),
     ];
     assert_eq!(found, expected);

@@ -225,8 +225,9 @@ impl Generator<'_> {
         let parameters = Parameters(below(choices, bounds.parameters)?);
         let filter = self.filter(choices)?;
         // The other master's own stand-ins are left out.
-        let filter =
-            if release == FRONTEND && filter == Filter::Elsewhere { Filter::Anywhere } else { filter };
+        if release == FRONTEND && filter == Filter::Elsewhere {
+            return None;
+        }
         let states = [Some(Wanted::Started), Some(Wanted::Destroyed), Some(Wanted::Stopped), None];
         let state = states[choices.choose(if bounds.stops { 4 } else { 2 })];
         Some(Event::Request(Request { by, title, shared, release, kind, parameters, filter, state }))

@@ -177,7 +177,9 @@ fn what_may_happen_in_a_world_is_what_it_was() {
             ("stale view", None, 535),
             ("node crash", None, 525),
             ("tree on a node", None, 1009),
-            ("hosts on a node", None, 1500)
+            ("hosts on a node", None, 1500),
+            ("elsewhere", None, 4860),
+            ("moved releases", None, 1320),
         ]
     );
     assert_eq!(
