@@ -184,7 +184,7 @@ impl Master {
         let asked = partition.instance.filter(|instance| instance.state != RequestedState::Destroyed);
         let Some(asked) = asked else { return Ok(document(&Value::List(Vec::new()))) };
         let pairs = self.read(|connection| {
-            let root = asked.root.unwrap_or(asked.number);
+            let root = asked.tree();
             let mut tree: Vec<_> = store::instance(connection, root)?.into_iter().collect();
             tree.extend(store::descendants(connection, root, false)?);
             let mut pairs = Vec::new();
