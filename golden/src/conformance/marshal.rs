@@ -205,7 +205,7 @@ fn any_object(chance: &mut Chance, number: u64, depth: u64) -> Value {
             (Class::SoftwareInstance, Vec::new())
         }
     };
-    Value::Object(Object { class, arguments, attributes })
+    Value::Object(Box::new(Object { class, arguments, attributes }))
 }
 
 #[cfg(test)]

@@ -200,6 +200,6 @@ mod tests {
             arguments: vec![text("c")],
             attributes: BTreeMap::new(),
         };
-        check(Value::List(vec![Value::Object(object)]), None);
+        check(Value::List(vec![Value::Object(Box::new(object))]), None);
     }
 }

@@ -79,9 +79,12 @@ pub enum Value {
     Tuple(Vec<Value>),
     /// `{...}`
     Dictionary(Dictionary),
-    /// An object of slapos.slap.slap.
-    Object(Object),
+    /// An object of slapos.slap.slap. They are few and large: the others need not be as large.
+    Object(Box<Object>),
 }
+
+// A computer with a thousand partitions has tens of thousands of values.
+const _: () = assert!(size_of::<Value>() <= 32);
 
 /// An object: what its constructor is called with, and what is set on it then.
 #[derive(Clone, Debug, PartialEq)]

@@ -478,7 +478,7 @@ fn reduced(fields: &Fields<'_>) -> Result<Parameters, MarshalError> {
 
 fn object<const N: usize>(class: Class, arguments: Vec<Value>, attributes: [(&str, Value); N]) -> Value {
     let attributes = attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    Value::Object(Object { class, arguments, attributes })
+    Value::Object(Box::new(Object { class, arguments, attributes }))
 }
 
 fn text(value: &dyn std::fmt::Display) -> Value {

@@ -53,7 +53,7 @@ pub fn decode(document: &[u8]) -> Result<Value, MarshalError> {
         offset: Some(error.valid_up_to() as u64),
     })?;
     let mut reader = Reader::from_str(text);
-    let mut decoder = Decoder { has_references: text.contains("reference"), ..Decoder::default() };
+    let mut decoder = Decoder { has_references: may_have_references(text), ..Decoder::default() };
     loop {
         let offset = reader.buffer_position();
         let step = match reader.read_event() {
@@ -64,6 +64,13 @@ pub fn decode(document: &[u8]) -> Result<Value, MarshalError> {
         step.map_err(|message| MarshalError { message, offset: Some(offset) })?;
     }
     decoder.finish()
+}
+
+/// Whether an element may be a reference. Only then is kept what references could mean, each part of it with all of its parts; "reference" is
+/// a key in each computer's description.
+fn may_have_references(text: &str) -> bool {
+    let is_name = |place: usize| place > 0 && matches!(text.as_bytes()[place - 1], b'<' | b':');
+    text.match_indices("reference").any(|(place, _)| is_name(place))
 }
 
 /// An element that is not closed yet.
@@ -190,7 +197,7 @@ impl Decoder {
             Kind::List => Value::List(items),
             Kind::Tuple => Value::Tuple(items),
             Kind::Dictionary => Value::Dictionary(pairs(items)?),
-            Kind::Object(class) => Value::Object(object(class, items)?),
+            Kind::Object(class) => Value::Object(Box::new(object(class, items)?)),
             Kind::Reference => self.copy(id.as_deref().unwrap_or(""))?,
         };
         if let (Some(id), true, Kind::List | Kind::Dictionary | Kind::Object(_)) =

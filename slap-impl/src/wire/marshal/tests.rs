@@ -161,11 +161,11 @@ fn values() -> impl Strategy<Value = Value> {
             items.clone().prop_map(Value::List),
             items.clone().prop_map(Value::Tuple),
             dictionary.clone().prop_map(Value::Dictionary),
-            (items, dictionary).prop_map(|(arguments, attributes)| Value::Object(Object {
+            (items, dictionary).prop_map(|(arguments, attributes)| Value::Object(Box::new(Object {
                 class: Class::Computer,
                 arguments,
                 attributes
-            })),
+            }))),
         ]
     })
 }
