@@ -5,7 +5,8 @@ use std::{cell::RefCell, fmt::Display, path::PathBuf, rc::Rc};
 
 const FILE_BYTES_MAX: u64 = 10 << 20;
 
-/// Where lines go. Those of one turn of the loop are written together.
+/// Where lines go. Those of one turn of the loop are written together, after what else is to be done in it: whoever waits for the
+/// change that a line tells of does not wait for the line.
 pub(super) struct Log(Rc<Inner>);
 
 struct Inner {
@@ -37,7 +38,10 @@ impl Log {
         self.0.pending.borrow_mut().push_str(&line);
         if is_first {
             let inner = self.0.clone();
-            self.0.env.spawn(async move { inner.write() });
+            self.0.env.spawn(async move {
+                tokio::task::yield_now().await;
+                inner.write();
+            });
         }
     }
 }

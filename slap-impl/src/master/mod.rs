@@ -48,9 +48,9 @@ use decisions::{Answer, Command, Decided, Refusal, decide, decide_repeated};
 use documents::Documents;
 use door::Door;
 use information::Watchers;
-use repeated::Repeated;
+use repeated::{Repeated, Seen};
 use rusqlite::Connection;
-use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc, sync::Arc};
 use tokio::sync::{Notify, watch};
 
 /// What a master is started with.
@@ -94,6 +94,7 @@ pub struct Master {
     watchers: Rc<Watchers>,
     documents: Documents,
     repeated: Repeated,
+    seen: Seen,
     /// When each computer was last heard of. The real master keeps this in memory too.
     contacts: RefCell<BTreeMap<ComputerId, AccessStatus>>,
     closing: watch::Sender<bool>,
@@ -125,6 +126,7 @@ impl Master {
             watchers: Rc::default(),
             documents: Documents::default(),
             repeated: Repeated::default(),
+            seen: Seen::default(),
             contacts: RefCell::default(),
             closing: watch::Sender::new(false),
             committed: Notify::new(),
@@ -159,23 +161,24 @@ impl Master {
     }
 
     /// Decides on a command, and gives its answer once it is durable.
-    async fn submit(self: &Rc<Self>, command: Command) -> Result<Answer, Refusal> {
+    async fn submit(self: &Rc<Self>, command: impl Into<Arc<Command>>) -> Result<Answer, Refusal> {
+        let command = command.into();
         let now = self.now();
         let default = self.default_computer.clone();
         let master = Rc::downgrade(self);
-        let what = Rc::new(command.describe());
-        let told = what.clone();
+        let (decided_on, published) = (command.clone(), command.clone());
         let written = self.queue.submit(
-            move |connection| decide(connection, now, default.as_ref(), &command),
+            move |connection| decide(connection, now, default.as_ref(), &decided_on),
             move |decided: &Decided| {
                 if let Some(master) = master.upgrade() {
-                    master.publish(&told, decided);
+                    master.publish(&published, decided);
                 }
             },
         );
         match written.await {
             Ok(decided) => {
                 if let Err(refusal) = &decided.answer {
+                    let what = command.describe();
                     self.log.line(format_args!("{what}: refused with {}: {refusal}", refusal.status));
                 }
                 decided.answer
@@ -204,7 +207,7 @@ impl Master {
     }
 
     /// A change is durable: whoever waits for it is told.
-    fn publish(&self, what: &str, decided: &Decided) {
+    fn publish(&self, command: &Command, decided: &Decided) {
         for computer in &decided.touched {
             self.watchers.wake(computer);
         }
@@ -215,7 +218,7 @@ impl Master {
             _ => None,
         };
         let place = given.map(|partition| format!(": {}", partition.guid())).unwrap_or_default();
-        self.log.line(format_args!("change {sequence}: {what}{place}"));
+        self.log.line(format_args!("change {sequence}: {}{place}", command.describe()));
     }
 
     /// What `query` finds on one committed state of the database, with the queries of [`store`].

@@ -12,7 +12,7 @@ use crate::{
     vocabulary::SoftwareUrl,
     wire::{http::server::Request, objects::Forwarded},
 };
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 /// The key of a filter that names another master, or this one.
 const MASTER_URL: &str = "master_url";
@@ -41,14 +41,35 @@ impl Master {
             // It meant this master, or the instance is here already.
             filter.remove(MASTER_URL);
         }
-        let commits = self.queue.commits();
-        let (answer, commits) = match self.decide_by_reading(&command) {
-            Some(answer) => (answer?, commits),
-            None => (self.submit(command).await?, None),
-        };
+        let (answer, commits) = self.decide_wish(command, request).await?;
         match answer {
             Answer::Given(given) => Ok(Granted::Given(given, commits)),
             Answer::Text(text) => Err(Refusal::new(500, format!("a request was answered with {text:?}"))),
+        }
+    }
+
+    /// Decides on a request: by reading, if it came before; and else in the queue. What a database that cannot be written holds already is
+    /// answered all the same.
+    async fn decide_wish(
+        self: &Rc<Self>,
+        command: Command,
+        request: &Request,
+    ) -> Result<(Answer, Option<u64>), Refusal> {
+        let is_new = !self.seen.note(request);
+        let by_reading = |command: &Command| {
+            let commits = self.queue.commits();
+            Some((self.decide_by_reading(command)?, commits))
+        };
+        if !is_new && let Some((answer, commits)) = by_reading(&command) {
+            return Ok((answer?, commits));
+        }
+        let command = Arc::new(command);
+        match self.submit(command.clone()).await {
+            Err(refusal) if is_new && refusal.status == 503 => match by_reading(&command) {
+                Some((answer, commits)) => Ok((answer?, commits)),
+                None => Err(refusal),
+            },
+            answer => Ok((answer?, None)),
         }
     }
 

@@ -72,8 +72,12 @@ impl Desk<'_> {
     }
 
     fn allocate(&mut self, wish: &Wish<'_>, asker: &Asker, state: RequestedState) -> Decision<Instance> {
-        let only = self.only_computer(wish)?;
+        let only = named_computer(wish)?;
         let Some((computer, partition)) = self.free_partition(only.as_ref())? else {
+            // One that has a free partition is there.
+            if let Some(computer) = &only {
+                self.require_computer(computer)?;
+            }
             return Err(self.nothing_free(wish, only)?.into());
         };
         self.begin_change()?;
@@ -101,40 +105,13 @@ impl Desk<'_> {
         Ok(store::partition_of(self.connection, host.as_ref().unwrap_or(instance))?)
     }
 
-    /// The only computer to look at, if the filter names one.
+    /// The only computer to look at, if the filter names one, which must be known.
     pub(super) fn only_computer(&self, wish: &Wish<'_>) -> Decision<Option<ComputerId>> {
-        for (key, value) in wish.filter {
-            let shown: String = value.chars().take(80).collect();
-            match key.as_str() {
-                "computer_guid" => {}
-                "instance_guid" if wish.shared => {}
-                // Masters that pass a request on tell it (slapos/proxy/db.py, `forwardRequestToExternalMaster`).
-                "source_instance_id" => {}
-                // The real master takes these for parameters of the instance (its SoftwareInstance allocation).
-                "retention_delay"
-                | "fw_restricted_access"
-                | "fw_rejected_sources"
-                | "fw_authorized_sources" => {}
-                _ => {
-                    let expected =
-                        if wish.shared { "computer_guid or instance_guid" } else { "computer_guid" };
-                    return Err(Refusal::new(
-                        400,
-                        format!(
-                            "{key}={shown} is not understood as a place for an instance: expected {expected}"
-                        ),
-                    )
-                    .hint("leave it out, or name the computer with computer_guid=COMPUTER")
-                    .into());
-                }
-            }
+        let named = named_computer(wish)?;
+        if let Some(computer) = &named {
+            self.require_computer(computer)?;
         }
-        let Some(guid) = wish.filter.get("computer_guid") else { return Ok(None) };
-        let computer: ComputerId = guid.parse().map_err(|error: crate::vocabulary::BadId| {
-            Refusal::new(404, error.to_string()).hint("see `slap computer list`")
-        })?;
-        self.require_computer(&computer)?;
-        Ok(Some(computer))
+        Ok(named)
     }
 
     /// The computers that were looked at, in order: the first of them, and how many they are.
@@ -187,6 +164,36 @@ impl<'a> Wish<'a> {
             state,
         }
     }
+}
+
+/// The computer that the filter names, if it does.
+fn named_computer(wish: &Wish<'_>) -> Result<Option<ComputerId>, Refusal> {
+    for (key, value) in wish.filter {
+        let shown: String = value.chars().take(80).collect();
+        match key.as_str() {
+            "computer_guid" => {}
+            "instance_guid" if wish.shared => {}
+            // Masters that pass a request on tell it (slapos/proxy/db.py, `forwardRequestToExternalMaster`).
+            "source_instance_id" => {}
+            // The real master takes these for parameters of the instance (its SoftwareInstance allocation).
+            "retention_delay" | "fw_restricted_access" | "fw_rejected_sources" | "fw_authorized_sources" => {}
+            _ => {
+                let expected = if wish.shared { "computer_guid or instance_guid" } else { "computer_guid" };
+                return Err(Refusal::new(
+                    400,
+                    format!(
+                        "{key}={shown} is not understood as a place for an instance: expected {expected}"
+                    ),
+                )
+                .hint("leave it out, or name the computer with computer_guid=COMPUTER"));
+            }
+        }
+    }
+    let Some(guid) = wish.filter.get("computer_guid") else { return Ok(None) };
+    let computer: ComputerId = guid.parse().map_err(|error: crate::vocabulary::BadId| {
+        Refusal::new(404, error.to_string()).hint("see `slap computer list`")
+    })?;
+    Ok(Some(computer))
 }
 
 fn other_kind(wish: &Wish<'_>) -> Refusal {

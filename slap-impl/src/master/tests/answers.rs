@@ -291,6 +291,23 @@ fn a_repeated_request_needs_no_write() {
     });
 }
 
+/// So is what another run of the master decided, which this one was never asked.
+#[test]
+fn an_old_request_needs_no_write_in_a_new_run() {
+    in_place(async |env, database| {
+        let service = Service::start(&env, database.clone()).await;
+        service.format("COMP-1").await;
+        let first = service.request("a", "started").await;
+        assert_eq!(first.0, 200, "{}", first.1);
+        service.stop().await;
+        let service = Service::start(&env, database).await;
+        service.master.upgrade().unwrap().queue.close().await;
+        assert_eq!(service.request("a", "started").await, first);
+        assert_eq!(service.request("b", "started").await.0, 404, "there is no room");
+        assert_eq!(service.request("a", "stopped").await.0, 503);
+    });
+}
+
 /// The same request, to the letter, is answered from memory only as long as nothing was committed.
 #[test]
 fn an_answer_is_kept_until_something_changes() {
