@@ -56,6 +56,12 @@ impl Bytes {
         Bytes { seen: Vec::new(), kept: remembers.then(Kept::default) }
     }
 
+    /// What is seen of these, durable, on another disk.
+    pub(crate) fn copy(&self, remembers: bool) -> Bytes {
+        let kept = remembers.then(|| Kept { synced: self.seen.clone(), changes: VecDeque::new() });
+        Bytes { seen: self.seen.clone(), kept }
+    }
+
     /// What programs see.
     pub(crate) fn seen(&self) -> &[u8] {
         &self.seen

@@ -55,11 +55,32 @@ impl Inode {
     pub(crate) fn is_directory(&self) -> bool {
         matches!(self.content, Content::Directory)
     }
+
+    /// The same on another disk. Nobody has it open there, and what nobody has read from a pipe is not on any disk.
+    fn copy(&self, remembers: bool) -> Inode {
+        let content = match &self.content {
+            Content::File(bytes) => Content::File(RefCell::new(bytes.borrow().copy(remembers))),
+            Content::Directory => Content::Directory,
+            Content::Symlink(target) => Content::Symlink(target.clone()),
+            Content::Pipe(_) => Content::Pipe(Rc::default()),
+        };
+        let (mode, modified_seconds) = (self.mode.clone(), self.modified_seconds.clone());
+        Inode { mode, modified_seconds, content, share: RefCell::default() }
+    }
 }
 
 impl Names {
     pub(crate) fn new(remembers: bool) -> Names {
         Names { seen: Map::new(), kept: remembers.then(Kept::default) }
+    }
+
+    /// A copy of what is seen on another disk, which is durable on this one.
+    pub(crate) fn copy_of(other: &Names, remembers: bool) -> Names {
+        let mut names = Names::new(remembers);
+        let copied = other.seen.iter().map(|(path, inode)| (path.clone(), Rc::new(inode.copy(remembers))));
+        names.seen = copied.collect();
+        names.sync_all();
+        names
     }
 
     pub(crate) fn get(&self, path: &Path) -> Option<&Rc<Inode>> {
@@ -159,12 +180,7 @@ impl Names {
                     bytes.borrow_mut().lose(&random, luck);
                 }
                 Content::Pipe(_) => {
-                    *inode = Rc::new(Inode {
-                        mode: inode.mode.clone(),
-                        modified_seconds: inode.modified_seconds.clone(),
-                        content: Content::Pipe(Rc::default()),
-                        share: RefCell::default(),
-                    });
+                    *inode = Rc::new(inode.copy(true));
                 }
                 Content::Directory | Content::Symlink(_) => {}
             }

@@ -13,6 +13,7 @@ pub(crate) use lock::{LockHolder, MemoryLock};
 pub(crate) use process::ProcessFiles;
 
 use super::{
+    clock::WallClock,
     disk::{
         Disk, Operation, Part,
         bytes::{Bytes, Luck},
@@ -22,7 +23,7 @@ use super::{
     pipe::MemoryPipe,
     random::Random,
 };
-use slap_impl::env::Identity;
+use slap_impl::env::{Clock, Identity};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -41,7 +42,7 @@ const NOBODY: Identity = Identity { pid: 0, start_time: 0 };
 
 /// All files of a world, by absolute path.
 pub(crate) struct MemoryFiles {
-    start: Instant,
+    clock: Rc<WallClock>,
     disk: Rc<Disk>,
     names: RefCell<Names>,
     locks: RefCell<BTreeMap<PathBuf, LockHolder>>,
@@ -56,13 +57,25 @@ pub(crate) fn error(kind: io::ErrorKind, path: &Path) -> io::Error {
 }
 
 impl MemoryFiles {
-    pub(crate) fn new(start: Instant, disk: Rc<Disk>) -> MemoryFiles {
+    pub(crate) fn new(clock: Rc<WallClock>, disk: Rc<Disk>) -> MemoryFiles {
         let names = RefCell::new(Names::new(disk.remembers()));
         let (actor, temporary) = (Cell::new(NOBODY), Cell::new(0));
-        let files = MemoryFiles { start, disk, names, locks: RefCell::default(), actor, temporary };
-        let root = files.inode(Content::Directory, 0o755);
-        files.names.borrow_mut().put(Path::new("/"), root, now_instant());
+        let files = MemoryFiles { clock, disk, names, locks: RefCell::default(), actor, temporary };
+        files.clear();
         files
+    }
+
+    /// Takes away everything, as another disk does.
+    pub(crate) fn clear(&self) {
+        self.names.replace(Names::new(self.disk.remembers()));
+        let root = self.inode(Content::Directory, 0o755);
+        self.names.borrow_mut().put(Path::new("/"), root, now_instant());
+    }
+
+    /// Takes over everything that programs see on another disk. It is durable here.
+    pub(crate) fn copy_from(&self, other: &MemoryFiles) {
+        let copy = Names::copy_of(&other.names.borrow(), self.disk.remembers());
+        self.names.replace(copy);
     }
 
     /// From now on it is this process that reads and writes.
@@ -136,7 +149,7 @@ impl MemoryFiles {
     }
 
     pub(crate) fn now_seconds(&self) -> i64 {
-        super::EPOCH_SECONDS + now_instant().duration_since(self.start).as_secs() as i64
+        self.clock.now().as_second()
     }
 
     /// Changes names, which a directory does whole or not at all.
