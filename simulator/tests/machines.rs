@@ -114,6 +114,40 @@ fn a_node_that_loses_its_power_comes_back_with_each_service_once() {
 }
 
 #[test]
+fn nodes_and_master_lose_their_power_with_disks_that_forget() {
+    for seed in 1..=6 {
+        World::run_in(Tier::Crash, seed, async move |world| {
+            let cluster = green(world).await;
+            let user = &cluster.user;
+            for name in ["Grace", "Lin", "Rosa", "Mae"] {
+                // The system writes within 30 s what an engine installed and nobody synced.
+                user.sleep(Duration::from_secs(40)).await;
+                cluster.nodes[0].cut_power();
+                cluster.master.power_off();
+                user.sleep(Duration::from_secs(seed)).await;
+                cluster.master.power_on();
+                user.sleep(Duration::from_secs(1)).await;
+                let (exit, output) =
+                    cluster.request("hello-1", 1, &format!("--parameters name={name}")).await;
+                assert_eq!(exit, Exit::DONE, "{output}");
+                let is_new = async || page(user, 1).await.is_ok_and(|page| page.contains(name));
+                until(user, "the wish comes true", is_new).await;
+                cluster.done("wait hello-1 --for green").await;
+                // What the master acknowledged it remembers, at once.
+                cluster.master.cut_power();
+                user.sleep(Duration::from_secs(1)).await;
+                let list = cluster.done("service list").await;
+                assert!(list.contains("hello-1") && list.contains("hello-2"), "{list}");
+            }
+            user.sleep(10 * MINUTE).await;
+            assert_eq!(services(&cluster.nodes[0]).len(), 1);
+            greets(&cluster, 1, "Mae").await;
+            greets(&cluster, 2, "Ada").await;
+        });
+    }
+}
+
+#[test]
 fn the_master_may_lose_its_power_and_nothing_is_lost() {
     World::run(7, async |world| {
         let cluster = green(world).await;
@@ -273,6 +307,20 @@ fn each_tier_loses_what_it_says() {
             })
         });
         assert_eq!(kept.count() == 8, is_kept, "{tier:?}");
+    }
+}
+
+#[test]
+fn what_nobody_synced_is_kept_when_it_is_old() {
+    for seed in 0..8 {
+        World::run_in(Tier::Crash, seed, async |world| {
+            let machine = world.add_machine("one");
+            let user = terminal(&machine);
+            user.files().write(Path::new("/tmp/x"), b"not synced", 0o600).unwrap();
+            user.sleep(Duration::from_secs(31)).await;
+            machine.cut_power();
+            assert_eq!(terminal(&machine).files().read(Path::new("/tmp/x"), 100).unwrap(), b"not synced");
+        });
     }
 }
 

@@ -51,11 +51,12 @@ fn at(address: impl Into<IpAddr>) -> Address {
 /// Starts the server.
 fn serve(machine: &Machine) -> Seen {
     let (env, seen) = (terminal(machine), Seen::default());
-    let mut listener = env.network().listen(&Address::Tcp(([0, 0, 0, 0], PORT).into())).unwrap();
+    let mut listener =
+        env.network().listen(&Address::Tcp(([0, 0, 0, 0], PORT).into())).expect("the port is free");
     let (server, log) = (env.clone(), seen.clone());
     env.spawn(async move {
         for number in 1.. {
-            let (stream, _) = listener.accept().await.unwrap();
+            let (stream, _) = listener.accept().await.expect("it listens");
             server.spawn(answer(stream, number, log.clone()));
         }
     });

@@ -101,12 +101,19 @@ impl Bytes {
         }
     }
 
-    fn note(&mut self, now: Instant, change: impl FnOnce() -> Change) {
+    /// The system writes what nobody synced for long.
+    pub(crate) fn write_back(&mut self, now: Instant) {
         let Some(Kept { synced, changes }) = &mut self.kept else { return };
         while let Some((_, old)) = changes.pop_front_if(|(at, _)| now.duration_since(*at) > WRITE_BACK) {
             apply(synced, &old);
         }
-        changes.push_back((now, change()));
+    }
+
+    fn note(&mut self, now: Instant, change: impl FnOnce() -> Change) {
+        self.write_back(now);
+        if let Some(kept) = &mut self.kept {
+            kept.changes.push_back((now, change()));
+        }
     }
 }
 

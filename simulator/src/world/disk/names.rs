@@ -202,12 +202,33 @@ impl Names {
         self.seen.clone_from(synced);
     }
 
-    fn change(&mut self, change: Change, now: Instant) {
-        apply(&mut self.seen, &change);
+    /// The system writes what nobody synced for long: names, and what is in the files.
+    pub(crate) fn write_back(&mut self, now: Instant) {
+        self.write_back_names(now);
+        let Some(Kept { synced, changes }) = &self.kept else { return };
+        let waiting = changes.iter().filter_map(|(_, change)| match change {
+            Change::Put(_, inode) => Some(inode),
+            _ => None,
+        });
+        for inode in synced.iter().map(|(_, inode)| inode).chain(waiting) {
+            if let Content::File(bytes) = &inode.content {
+                bytes.borrow_mut().write_back(now);
+            }
+        }
+    }
+
+    fn write_back_names(&mut self, now: Instant) {
         let Some(Kept { synced, changes }) = &mut self.kept else { return };
         let old = changes.iter().take_while(|(at, _)| now.duration_since(*at) > WRITE_BACK).count();
         changes.drain(..old).for_each(|(_, old)| apply(synced, &old));
-        changes.push((now, change));
+    }
+
+    fn change(&mut self, change: Change, now: Instant) {
+        apply(&mut self.seen, &change);
+        self.write_back_names(now);
+        if let Some(Kept { changes, .. }) = &mut self.kept {
+            changes.push((now, change));
+        }
     }
 }
 

@@ -92,7 +92,9 @@ impl MemoryFiles {
 
     /// What a loss of power does. All processes have ended.
     pub(crate) fn lose(&self, random: &Random) {
-        self.names.borrow_mut().lose(random, Luck::draw(random));
+        let mut names = self.names.borrow_mut();
+        names.write_back(now_instant());
+        names.lose(random, Luck::draw(random));
         self.locks.borrow_mut().clear();
         self.actor.set(NOBODY);
     }

@@ -353,6 +353,9 @@ impl State {
             let latency = self.links[side].draw();
             let at = self.flows[side].arrival(now, latency);
             self.fail(other, at, io::ErrorKind::ConnectionReset);
+        } else {
+            // The reset is lost, and what it took back is not sent again.
+            self.flows[side].lose(now);
         }
         self.wake_all();
     }
