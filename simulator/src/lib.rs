@@ -2,6 +2,7 @@
 //!
 //! * [`world`]: the second `Env`: paused clock, streams in memory, files in memory, programs as groups of tasks
 //! * [`canaries`]: planted bugs, and whether the tiers see them
+//! * [`cluster`]: a master and nodes on machines of their own
 //! * [`command`]: the program `simulator`
 //! * [`contract`]: what any `Env` must do; the same suite runs on the world and on the real system
 //! * [`crash`]: the real master on a disk that fails, and what it must have kept
@@ -11,6 +12,7 @@
 //! * [`lab`]: a master and nodes in a world, until all promises are green
 
 pub mod canaries;
+pub mod cluster;
 pub mod command;
 pub mod contract;
 pub mod crash;

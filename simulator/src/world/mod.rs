@@ -1,16 +1,20 @@
-//! A machine in memory: the second `Env`.
+//! Machines in memory: the second `Env`.
 //!
 //! One paused runtime runs every program of the world as a group of tasks. Nothing ticks while nothing happens: when
 //! all tasks wait, the clock jumps to the next timer. Everything random is drawn from the seed by name, so a new
 //! draw does not shift the others. Every event is a line of the [`Trace`]: the same seed gives the same lines.
 //!
-//! * `files/`: directories and files; `network.rs`: listeners and streams; `store.rs`: databases, in memory or on the disk
+//! * `machine.rs`: one machine, what can be done to it, and an example; this file: the world, whose own methods are its first machine's
+//! * `network/`: listeners and streams, within and between machines, and their faults; `clock.rs`: time
+//! * `files/`: directories and files; `store.rs`: databases, in memory or on the disk
 //! * [`disk`]: faults, and what is left when the power is lost; `sqlite/`: SQLite on that disk
-//! * `processes.rs`: the process table; `programs.rs`: what a path runs; `shell.rs`: as much of `/bin/sh` as wrappers use
+//! * `processes/`: the process table; `programs.rs`: what a path runs; `shell.rs`: as much of `/bin/sh` as wrappers use
 //! * `random.rs`: named draws; `trace.rs`: what happened, in order
 
+mod clock;
 pub mod disk;
 mod files;
+mod machine;
 mod network;
 mod pipe;
 mod processes;
@@ -21,22 +25,18 @@ pub(crate) mod sqlite;
 mod store;
 mod trace;
 
+pub use clock::{SetClock, WallClock};
+pub use machine::Machine;
+pub use network::{Link, Mishap};
 pub use trace::Trace;
 
+pub(crate) use clock::{now_instant, pause};
 use disk::{Disk, Strike};
-use files::MemoryFiles;
-use network::MemoryNetwork;
-use processes::Table;
+use machine::{Parts, Shared};
+use network::Lan;
 pub(crate) use random::Random;
-use slap_impl::env::{Clock, Command, Env, Exit, Identity, LocalFuture, Output};
-use std::{
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-    path::PathBuf,
-    rc::Rc,
-    time::Duration,
-};
-use store::WorldStores;
+use slap_impl::env::{Env, Exit, Identity};
+use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc};
 use tokio::time::Instant;
 
 /// Where the program `slap` stands in a world.
@@ -44,28 +44,30 @@ pub const SLAP: &str = "/usr/bin/slap";
 
 /// The world's clock starts here: 2026-01-01T00:00:00Z, in seconds since 1970.
 const EPOCH_SECONDS: i64 = 1_767_225_600;
+/// The name of the machine that a world begins with.
+const FIRST: &str = "machine";
+/// The last two bytes of that one's addresses: 10.0.255.254. The others are counted from 1.
+const FIRST_NUMBER: u16 = 0xfffe;
 
-/// A machine in memory.
+/// Machines in memory, and the network between them. It begins with one machine, which most tests need only.
 #[derive(Clone)]
 pub struct World {
-    shared: Rc<Shared>,
+    common: Rc<Common>,
 }
 
-/// What all programs of a world share.
-pub(crate) struct Shared {
+/// What the machines of a world have in common.
+struct Common {
+    tier: Tier,
     random: Random,
-    files: Rc<MemoryFiles>,
-    network: Rc<MemoryNetwork>,
-    stores: Rc<WorldStores>,
-    disk: Rc<Disk>,
-    /// How often the machine was started.
-    boots: Cell<u32>,
-    table: RefCell<Table>,
     trace: Trace,
     start: Instant,
+    lan: Rc<Lan>,
+    first: Machine,
+    /// Those that were added, in order.
+    others: RefCell<Vec<Machine>>,
 }
 
-/// What a world is made for.
+/// What a machine is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
     /// Long lives of many programs: databases in memory; everything is durable at once, and the disk has no faults.
@@ -74,18 +76,13 @@ pub enum Tier {
     Crash,
 }
 
-/// The world's clock: the paused runtime's, from a fixed epoch.
-pub(crate) struct WorldClock {
-    start: Instant,
-}
-
 impl World {
     /// Makes a world of this seed, runs `body` in it until it ends, and ends all that still runs.
     pub fn run<T: 'static>(seed: u64, body: impl AsyncFnOnce(World) -> T + 'static) -> T {
         World::run_in(Tier::Fast, seed, body)
     }
 
-    /// As [`World::run`], in a world of that tier.
+    /// As [`World::run`], in a world whose machines are of that tier unless they are made otherwise.
     pub fn run_in<T: 'static>(tier: Tier, seed: u64, body: impl AsyncFnOnce(World) -> T + 'static) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -96,7 +93,7 @@ impl World {
         tasks.block_on(&runtime, async move {
             let world = World::new(tier, seed);
             let result = body(world.clone()).await;
-            world.end();
+            world.machines().iter().for_each(Machine::end);
             result
         })
     }
@@ -105,168 +102,141 @@ impl World {
         let start = now_instant();
         let trace = Trace::new(start);
         let random = Random::new(seed);
-        let disk = Rc::new(Disk::new(tier == Tier::Crash, random.child("disk")));
-        let files = Rc::new(MemoryFiles::new(start, disk.clone()));
-        let world = World {
-            shared: Rc::new(Shared {
-                network: Rc::new(MemoryNetwork::new(random.child("network"))),
-                stores: Rc::new(WorldStores::new(files.clone(), disk.clone(), random.child("store"))),
-                disk,
-                boots: Cell::new(1),
-                table: RefCell::new(Table::new()),
-                random,
-                files,
-                trace,
-                start,
-            }),
-        };
-        programs::install(&world.shared.files);
-        world.shared.files.sync_all();
-        world
+        let lan = Rc::new(Lan::new(random.child("links"), trace.clone()));
+        let first = Machine::new(Parts {
+            name: FIRST.to_owned(),
+            prefix: String::new(),
+            number: FIRST_NUMBER,
+            tier,
+            random: random.clone(),
+            lan: lan.clone(),
+            trace: trace.clone(),
+            start,
+        });
+        let others = RefCell::default();
+        World { common: Rc::new(Common { tier, random, trace, start, lan, first, others }) }
+    }
+
+    /// Adds a machine of the world's tier: 10.0.0.1 and fd00::1 the first that is added, and so on.
+    ///
+    /// # Panics
+    /// When there is one of that name, or no address is left.
+    pub fn add_machine(&self, name: &str) -> Machine {
+        self.add_machine_in(self.common.tier, name)
+    }
+
+    /// As [`World::add_machine`], a machine of that tier.
+    ///
+    /// # Panics
+    /// As that one.
+    pub fn add_machine_in(&self, tier: Tier, name: &str) -> Machine {
+        let Common { random, trace, start, lan, others, .. } = &*self.common;
+        assert!(self.machine(name).is_none(), "there is a machine {name:?} already");
+        let number = u16::try_from(others.borrow().len() + 1).ok().filter(|number| *number < FIRST_NUMBER);
+        let machine = Machine::new(Parts {
+            name: name.to_owned(),
+            prefix: format!("{name}/"),
+            number: number.expect("a world has at most 65,533 machines"),
+            tier,
+            random: random.child(&format!("machine {name}")),
+            lan: lan.clone(),
+            trace: trace.clone(),
+            start: *start,
+        });
+        others.borrow_mut().push(machine.clone());
+        machine
+    }
+
+    /// The machine of that name.
+    pub fn machine(&self, name: &str) -> Option<Machine> {
+        self.machines().into_iter().find(|machine| machine.name() == name)
+    }
+
+    /// All machines, the first first.
+    pub fn machines(&self) -> Vec<Machine> {
+        let others = self.common.others.borrow();
+        std::iter::once(self.first()).chain(others.iter()).cloned().collect()
+    }
+
+    /// What the first machine sends to the second: settings and faults of that direction. A machine's link to itself is its loopback,
+    /// with its Unix sockets.
+    pub fn link(&self, from: &Machine, to: &Machine) -> Link {
+        self.common.lan.link(&from.shared.interface, &to.shared.interface)
+    }
+
+    /// Blocks both directions between two machines.
+    pub fn partition(&self, one: &Machine, other: &Machine) {
+        self.link(one, other).block();
+        self.link(other, one).block();
+    }
+
+    /// Ends all faults between two machines.
+    pub fn heal(&self, one: &Machine, other: &Machine) {
+        self.link(one, other).heal();
+        self.link(other, one).heal();
+    }
+
+    /// Blocks both directions between a machine and every other that there is.
+    pub fn isolate(&self, machine: &Machine) {
+        self.common.lan.links_of(&machine.shared.interface).iter().for_each(Link::block);
+    }
+
+    /// Ends all faults between a machine and the others.
+    pub fn rejoin(&self, machine: &Machine) {
+        self.common.lan.links_of(&machine.shared.interface).iter().for_each(Link::heal);
+    }
+
+    fn first(&self) -> &Machine {
+        &self.common.first
     }
 
     /// What happened so far.
     pub fn trace(&self) -> &Trace {
-        &self.shared.trace
+        &self.common.trace
     }
 
-    /// An `Env` of a process in `directory` that is nobody's child: for a test or a user at a terminal.
+    /// [`Machine::user`] of the first machine.
     pub fn user(&self, directory: impl Into<PathBuf>, variables: BTreeMap<String, String>) -> Env {
-        processes::user(&self.shared, directory.into(), variables)
+        self.first().user(directory, variables)
     }
 
-    /// As [`World::user`], with a wall clock that stands still until it is set.
+    /// [`Machine::user_with_clock`] of the first machine.
     pub fn user_with_clock(&self, directory: impl Into<PathBuf>, clock: Rc<SetClock>) -> Env {
-        processes::user_with_clock(&self.shared, directory.into(), BTreeMap::new(), clock)
+        self.first().user_with_clock(directory, clock)
     }
 
     /// A wall clock that stands still until it is set; time as it passes is the world's.
     pub fn set_clock(&self, microseconds: i64) -> Rc<SetClock> {
-        Rc::new(SetClock {
-            clock: WorldClock { start: self.shared.start },
-            microseconds: Cell::new(microseconds),
-        })
+        self.first().set_clock(microseconds)
     }
 
-    /// Starts a program and waits for its end. What it printed goes to the trace and into the answer.
+    /// Starts a program as the child of that process and waits for its end. What it printed goes to the trace and into the answer.
     pub async fn command(&self, env: &Env, program: &str, arguments: &[&str]) -> (Exit, String) {
-        let command = Command {
-            variables: env.context().variables.clone(),
-            directory: env.context().directory.clone(),
-            output: Output::Capture(1 << 20),
-            ..Command::new(program).arguments(arguments.iter().copied())
-        };
-        let mut spawned = match env.processes().spawn(&command) {
-            Ok(spawned) => spawned,
-            Err(error) => return (Exit(127), error.to_string()),
-        };
-        match spawned.child.wait().await {
-            Ok(ended) => {
-                let code = ended.code.unwrap_or(128 + ended.signal.unwrap_or(0));
-                (Exit(code as u8), String::from_utf8_lossy(&ended.output).into_owned())
-            }
-            Err(error) => (Exit(127), error.to_string()),
-        }
+        self.first().command(env, program, arguments).await
     }
 
-    /// The processes that run now: identity, program and arguments.
+    /// [`Machine::processes`] of the first machine.
     pub fn processes(&self) -> Vec<(Identity, String)> {
-        self.shared.table.borrow().running()
+        self.first().processes()
     }
 
-    /// The disk, whose faults can be planned in a world of [`Tier::Crash`].
+    /// [`Machine::disk`] of the first machine.
     pub fn disk(&self) -> &Disk {
-        &self.shared.disk
+        self.first().disk()
     }
 
-    /// Kills a process between two of its steps. One that has ended already is left alone.
+    /// [`Machine::kill`] of the first machine.
     pub fn kill(&self, identity: Identity) {
-        processes::kill(&self.shared, identity);
+        self.first().kill(identity);
     }
 
-    /// Takes the machine's power, and gives it back: every process ends where it stands, and of what was not synced only what the seed
-    /// says is left. The machine starts again with the same clock, and without processes.
+    /// [`Machine::cut_power`] of the first machine.
     pub fn cut_power(&self) {
-        self.shared.trace.event("machine", "loses power");
-        processes::end_all(&self.shared);
-        let boots = self.shared.boots.get();
-        self.shared.files.lose(&self.shared.random.child(&format!("power loss {boots}")));
-        self.shared.boots.set(boots + 1);
-        self.shared.disk.power_on();
+        self.first().cut_power();
     }
 
-    /// Waits until a planned fault ends a process or takes the machine's power, and does the rest of it.
+    /// [`Machine::struck`] of the first machine.
     pub async fn struck(&self) -> Strike {
-        let strike = self.shared.disk.next_strike().await;
-        match strike {
-            Strike::Process(identity) => self.kill(identity),
-            Strike::Machine => self.cut_power(),
-        }
-        strike
-    }
-
-    fn end(&self) {
-        processes::end_all(&self.shared);
-    }
-}
-
-/// A wall clock that stands still until it is set, also back.
-pub struct SetClock {
-    clock: WorldClock,
-    microseconds: Cell<i64>,
-}
-
-impl SetClock {
-    /// Sets it, to microseconds since 1970.
-    pub fn set(&self, microseconds: i64) {
-        self.microseconds.set(microseconds);
-    }
-}
-
-impl Clock for SetClock {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::from_microsecond(self.microseconds.get()).expect("a test's dates are near")
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.clock.elapsed()
-    }
-
-    fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()> {
-        self.clock.sleep(duration)
-    }
-}
-
-impl Clock for WorldClock {
-    fn now(&self) -> jiff::Timestamp {
-        let elapsed = self.elapsed();
-        jiff::Timestamp::new(EPOCH_SECONDS + elapsed.as_secs() as i64, elapsed.subsec_nanos() as i32)
-            .expect("a world does not live for thousands of years")
-    }
-
-    fn elapsed(&self) -> Duration {
-        now_instant().duration_since(self.start)
-    }
-
-    fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()> {
-        Box::pin(pause(duration))
-    }
-}
-
-/// The paused runtime's clock, which the world's own clock stands on.
-#[allow(clippy::disallowed_methods, reason = "this is the implementation behind env.clock()")]
-pub(crate) fn now_instant() -> Instant {
-    Instant::now()
-}
-
-/// Ends when the paused clock has moved by `duration`.
-#[allow(clippy::disallowed_methods, reason = "this is the implementation behind env.clock()")]
-pub(crate) async fn pause(duration: Duration) {
-    tokio::time::sleep(duration).await;
-}
-
-impl Shared {
-    pub(crate) fn clock(&self) -> Rc<WorldClock> {
-        Rc::new(WorldClock { start: self.start })
+        self.first().struck().await
     }
 }

@@ -77,6 +77,19 @@ impl WorldStores {
         WorldStores { files, disk, random, databases, sessions, opened }
     }
 
+    /// Takes away the databases in memory, as another disk does. All processes have ended.
+    pub(crate) fn clear(&self) {
+        self.databases.borrow_mut().clear();
+    }
+
+    /// Takes over the databases in memory of another machine, whose files have been copied.
+    pub(crate) fn copy_from(&self, other: &WorldStores) {
+        for (path, connection) in other.databases.borrow().iter() {
+            let copied = memory::copy(&connection.borrow()).expect("a database in memory can be copied");
+            self.databases.borrow_mut().insert(path.clone(), Rc::new(RefCell::new(copied)));
+        }
+    }
+
     /// A process has ended: what it had open has no effect any more.
     pub(crate) fn end(&self, owner: Identity) {
         self.sessions.borrow_mut().retain(|(other, session)| {

@@ -56,6 +56,12 @@ impl Bytes {
         Bytes { seen: Vec::new(), kept: remembers.then(Kept::default) }
     }
 
+    /// What is seen of these, durable, on another disk.
+    pub(crate) fn copy(&self, remembers: bool) -> Bytes {
+        let kept = remembers.then(|| Kept { synced: self.seen.clone(), changes: VecDeque::new() });
+        Bytes { seen: self.seen.clone(), kept }
+    }
+
     /// What programs see.
     pub(crate) fn seen(&self) -> &[u8] {
         &self.seen
@@ -95,12 +101,19 @@ impl Bytes {
         }
     }
 
-    fn note(&mut self, now: Instant, change: impl FnOnce() -> Change) {
+    /// The system writes what nobody synced for long.
+    pub(crate) fn write_back(&mut self, now: Instant) {
         let Some(Kept { synced, changes }) = &mut self.kept else { return };
         while let Some((_, old)) = changes.pop_front_if(|(at, _)| now.duration_since(*at) > WRITE_BACK) {
             apply(synced, &old);
         }
-        changes.push_back((now, change()));
+    }
+
+    fn note(&mut self, now: Instant, change: impl FnOnce() -> Change) {
+        self.write_back(now);
+        if let Some(kept) = &mut self.kept {
+            kept.changes.push_back((now, change()));
+        }
     }
 }
 

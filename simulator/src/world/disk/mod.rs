@@ -1,7 +1,7 @@
 //! The disk of a world: what survives when its machine loses power, and what goes wrong with it on the way.
 //!
 //! * `bytes.rs`: the bytes of a file: what programs see, what was synced, and the changes between
-//! * `names.rs`: the same of directories
+//! * `names.rs`: the same of directories; `tree.rs`: a map by path
 //! * this file: faults, and who is gone because of one
 //!
 //! Files and the databases of the crash tier stand on the same disk, so that a fault meets whatever comes: each read, write, sync and
@@ -9,6 +9,7 @@
 
 pub(crate) mod bytes;
 pub(crate) mod names;
+mod tree;
 
 use super::random::Random;
 use slap_impl::env::Identity;

@@ -3,11 +3,14 @@
 //! The sync of a directory makes its own names durable, and those that lead to it; nothing else. When power is lost, changes that were
 //! not synced are drawn; in each directory they are lost from some point on, as a file system with a journal does it.
 
-use super::bytes::{Bytes, Luck, WRITE_BACK};
+use super::{
+    bytes::{Bytes, Luck, WRITE_BACK},
+    tree::Tree,
+};
 use crate::world::{pipe::MemoryPipe, random::Random, sqlite::Share};
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::{Path, PathBuf},
     rc::{Rc, Weak},
 };
@@ -29,7 +32,7 @@ pub(crate) enum Content {
     Pipe(Rc<MemoryPipe>),
 }
 
-type Map = BTreeMap<PathBuf, Rc<Inode>>;
+type Map = Tree<Rc<Inode>>;
 
 /// The names of a disk, absolute and without symbolic links.
 pub(crate) struct Names {
@@ -55,11 +58,32 @@ impl Inode {
     pub(crate) fn is_directory(&self) -> bool {
         matches!(self.content, Content::Directory)
     }
+
+    /// The same on another disk. Nobody has it open there, and what nobody has read from a pipe is not on any disk.
+    fn copy(&self, remembers: bool) -> Inode {
+        let content = match &self.content {
+            Content::File(bytes) => Content::File(RefCell::new(bytes.borrow().copy(remembers))),
+            Content::Directory => Content::Directory,
+            Content::Symlink(target) => Content::Symlink(target.clone()),
+            Content::Pipe(_) => Content::Pipe(Rc::default()),
+        };
+        let (mode, modified_seconds) = (self.mode.clone(), self.modified_seconds.clone());
+        Inode { mode, modified_seconds, content, share: RefCell::default() }
+    }
 }
 
 impl Names {
     pub(crate) fn new(remembers: bool) -> Names {
-        Names { seen: Map::new(), kept: remembers.then(Kept::default) }
+        Names { seen: Map::default(), kept: remembers.then(Kept::default) }
+    }
+
+    /// A copy of what is seen on another disk, which is durable on this one.
+    pub(crate) fn copy_of(other: &Names, remembers: bool) -> Names {
+        let mut names = Names::new(remembers);
+        let copied = other.seen.iter().map(|(path, inode)| (path.to_owned(), Rc::new(inode.copy(remembers))));
+        names.seen = copied.collect();
+        names.sync_all();
+        names
     }
 
     pub(crate) fn get(&self, path: &Path) -> Option<&Rc<Inode>> {
@@ -67,12 +91,22 @@ impl Names {
     }
 
     pub(crate) fn contains(&self, path: &Path) -> bool {
-        self.seen.contains_key(path)
+        self.seen.get(path).is_some()
     }
 
     /// All names below a directory, in order.
     pub(crate) fn below(&self, path: &Path) -> Vec<PathBuf> {
-        below(&self.seen, path)
+        self.seen.below(path).map(Path::to_owned).collect()
+    }
+
+    /// Whether anything is below a directory.
+    pub(crate) fn is_empty(&self, path: &Path) -> bool {
+        self.seen.below(path).next().is_none()
+    }
+
+    /// The names directly in a directory, in order.
+    pub(crate) fn children(&self, path: &Path) -> Vec<&Path> {
+        self.seen.children(path)
     }
 
     pub(crate) fn put(&mut self, path: &Path, inode: Rc<Inode>, now: Instant) {
@@ -126,7 +160,7 @@ impl Names {
         if let Some(kept) = &mut self.kept {
             kept.changes.clear();
             kept.synced.clone_from(&self.seen);
-            for inode in self.seen.values() {
+            for (_, inode) in self.seen.iter() {
                 if let Content::File(bytes) = &inode.content {
                     bytes.borrow_mut().sync();
                 }
@@ -159,12 +193,7 @@ impl Names {
                     bytes.borrow_mut().lose(&random, luck);
                 }
                 Content::Pipe(_) => {
-                    *inode = Rc::new(Inode {
-                        mode: inode.mode.clone(),
-                        modified_seconds: inode.modified_seconds.clone(),
-                        content: Content::Pipe(Rc::default()),
-                        share: RefCell::default(),
-                    });
+                    *inode = Rc::new(inode.copy(true));
                 }
                 Content::Directory | Content::Symlink(_) => {}
             }
@@ -173,12 +202,33 @@ impl Names {
         self.seen.clone_from(synced);
     }
 
-    fn change(&mut self, change: Change, now: Instant) {
-        apply(&mut self.seen, &change);
+    /// The system writes what nobody synced for long: names, and what is in the files.
+    pub(crate) fn write_back(&mut self, now: Instant) {
+        self.write_back_names(now);
+        let Some(Kept { synced, changes }) = &self.kept else { return };
+        let waiting = changes.iter().filter_map(|(_, change)| match change {
+            Change::Put(_, inode) => Some(inode),
+            _ => None,
+        });
+        for inode in synced.iter().map(|(_, inode)| inode).chain(waiting) {
+            if let Content::File(bytes) = &inode.content {
+                bytes.borrow_mut().write_back(now);
+            }
+        }
+    }
+
+    fn write_back_names(&mut self, now: Instant) {
         let Some(Kept { synced, changes }) = &mut self.kept else { return };
         let old = changes.iter().take_while(|(at, _)| now.duration_since(*at) > WRITE_BACK).count();
         changes.drain(..old).for_each(|(_, old)| apply(synced, &old));
-        changes.push((now, change));
+    }
+
+    fn change(&mut self, change: Change, now: Instant) {
+        apply(&mut self.seen, &change);
+        self.write_back_names(now);
+        if let Some(Kept { changes, .. }) = &mut self.kept {
+            changes.push((now, change));
+        }
     }
 }
 
@@ -203,7 +253,7 @@ fn apply(names: &mut Map, change: &Change) {
             }
         }
         Change::Remove(path) => {
-            if below(names, path).is_empty() {
+            if names.below(path).next().is_none() {
                 names.remove(path);
             }
         }
@@ -212,7 +262,7 @@ fn apply(names: &mut Map, change: &Change) {
                 return;
             }
             let Some(inode) = names.remove(from) else { return };
-            let moved = below(names, from);
+            let moved: Vec<PathBuf> = names.below(from).map(Path::to_owned).collect();
             names.insert(to.clone(), inode);
             for name in moved {
                 if let (Ok(rest), Some(inode)) = (name.strip_prefix(from), names.remove(&name)) {
@@ -221,16 +271,6 @@ fn apply(names: &mut Map, change: &Change) {
             }
         }
     }
-}
-
-fn below(names: &Map, path: &Path) -> Vec<PathBuf> {
-    names
-        .range(path.to_owned()..)
-        .map(|(name, _)| name)
-        .take_while(|name| name.starts_with(path))
-        .filter(|name| *name != path)
-        .cloned()
-        .collect()
 }
 
 #[cfg(test)]

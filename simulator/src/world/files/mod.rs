@@ -13,6 +13,7 @@ pub(crate) use lock::{LockHolder, MemoryLock};
 pub(crate) use process::ProcessFiles;
 
 use super::{
+    clock::WallClock,
     disk::{
         Disk, Operation, Part,
         bytes::{Bytes, Luck},
@@ -22,11 +23,13 @@ use super::{
     pipe::MemoryPipe,
     random::Random,
 };
-use slap_impl::env::Identity;
+use slap_impl::env::{Clock, Identity};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    ffi::OsStr,
     io,
+    os::unix::ffi::OsStrExt,
     path::{Component, Path, PathBuf},
     rc::{Rc, Weak},
 };
@@ -41,7 +44,7 @@ const NOBODY: Identity = Identity { pid: 0, start_time: 0 };
 
 /// All files of a world, by absolute path.
 pub(crate) struct MemoryFiles {
-    start: Instant,
+    clock: Rc<WallClock>,
     disk: Rc<Disk>,
     names: RefCell<Names>,
     locks: RefCell<BTreeMap<PathBuf, LockHolder>>,
@@ -56,13 +59,25 @@ pub(crate) fn error(kind: io::ErrorKind, path: &Path) -> io::Error {
 }
 
 impl MemoryFiles {
-    pub(crate) fn new(start: Instant, disk: Rc<Disk>) -> MemoryFiles {
+    pub(crate) fn new(clock: Rc<WallClock>, disk: Rc<Disk>) -> MemoryFiles {
         let names = RefCell::new(Names::new(disk.remembers()));
         let (actor, temporary) = (Cell::new(NOBODY), Cell::new(0));
-        let files = MemoryFiles { start, disk, names, locks: RefCell::default(), actor, temporary };
-        let root = files.inode(Content::Directory, 0o755);
-        files.names.borrow_mut().put(Path::new("/"), root, now_instant());
+        let files = MemoryFiles { clock, disk, names, locks: RefCell::default(), actor, temporary };
+        files.clear();
         files
+    }
+
+    /// Takes away everything, as another disk does.
+    pub(crate) fn clear(&self) {
+        self.names.replace(Names::new(self.disk.remembers()));
+        let root = self.inode(Content::Directory, 0o755);
+        self.names.borrow_mut().put(Path::new("/"), root, now_instant());
+    }
+
+    /// Takes over everything that programs see on another disk. It is durable here.
+    pub(crate) fn copy_from(&self, other: &MemoryFiles) {
+        let copy = Names::copy_of(&other.names.borrow(), self.disk.remembers());
+        self.names.replace(copy);
     }
 
     /// From now on it is this process that reads and writes.
@@ -77,7 +92,9 @@ impl MemoryFiles {
 
     /// What a loss of power does. All processes have ended.
     pub(crate) fn lose(&self, random: &Random) {
-        self.names.borrow_mut().lose(random, Luck::draw(random));
+        let mut names = self.names.borrow_mut();
+        names.write_back(now_instant());
+        names.lose(random, Luck::draw(random));
         self.locks.borrow_mut().clear();
         self.actor.set(NOBODY);
     }
@@ -136,7 +153,7 @@ impl MemoryFiles {
     }
 
     pub(crate) fn now_seconds(&self) -> i64 {
-        super::EPOCH_SECONDS + now_instant().duration_since(self.start).as_secs() as i64
+        self.clock.now().as_second()
     }
 
     /// Changes names, which a directory does whole or not at all.
@@ -162,6 +179,9 @@ impl MemoryFiles {
     pub(crate) fn resolve(&self, path: &Path, follow: bool) -> io::Result<PathBuf> {
         if !path.is_absolute() {
             return Err(error(io::ErrorKind::InvalidInput, path));
+        }
+        if let Some(plain) = self.resolve_plain(path, follow)? {
+            return Ok(plain);
         }
         let names = self.names.borrow();
         let mut waiting: Vec<PathBuf> = vec![path.to_owned()];
@@ -199,6 +219,28 @@ impl MemoryFiles {
             }
         }
         Ok(real)
+    }
+
+    /// The path itself, if it needs no more than a look at what leads to it: most do.
+    fn resolve_plain(&self, path: &Path, follow: bool) -> io::Result<Option<PathBuf>> {
+        let bytes = path.as_os_str().as_bytes();
+        if bytes[1..].split(|byte| *byte == b'/').any(|name| matches!(name, b"" | b"." | b"..")) {
+            return Ok(None);
+        }
+        let names = self.names.borrow();
+        let ends = (1..bytes.len()).filter(|at| bytes[*at] == b'/').chain([bytes.len()]);
+        for end in ends {
+            let is_last = end == bytes.len();
+            let Some(inode) = names.get(Path::new(OsStr::from_bytes(&bytes[..end]))) else { break };
+            match &inode.content {
+                Content::Symlink(_) if follow || !is_last => return Ok(None),
+                Content::File(_) | Content::Pipe(_) if !is_last => {
+                    return Err(error(io::ErrorKind::NotADirectory, path));
+                }
+                _ => {}
+            }
+        }
+        Ok(Some(path.to_owned()))
     }
 
     pub(crate) fn parent_of(&self, path: &Path) -> io::Result<()> {

@@ -150,7 +150,7 @@ impl Files for MemoryFiles {
         if !self.get(&path)?.is_directory() {
             return Err(error(io::ErrorKind::NotADirectory, &path));
         }
-        if !self.names.borrow().below(&path).is_empty() {
+        if !self.names.borrow().is_empty(&path) {
             return Err(error(io::ErrorKind::DirectoryNotEmpty, &path));
         }
         self.unlink(&path)
@@ -180,7 +180,7 @@ impl Files for MemoryFiles {
             match [existing.is_directory(), inode.is_directory()] {
                 [true, false] => return Err(error(io::ErrorKind::IsADirectory, &to)),
                 [false, true] => return Err(error(io::ErrorKind::NotADirectory, &to)),
-                [true, true] if !self.names.borrow().below(&to).is_empty() => {
+                [true, true] if !self.names.borrow().is_empty(&to) => {
                     return Err(error(io::ErrorKind::DirectoryNotEmpty, &to));
                 }
                 _ => {}
@@ -233,9 +233,8 @@ impl Files for MemoryFiles {
         let mut names: Vec<String> = self
             .names
             .borrow()
-            .below(&path)
-            .iter()
-            .filter(|name| name.parent() == Some(&path))
+            .children(&path)
+            .into_iter()
             .filter_map(|name| name.file_name().map(|name| name.to_string_lossy().into_owned()))
             .collect();
         names.sort();

@@ -1,7 +1,7 @@
 //! The fast tier: a database in memory, which is durable at once. A file stands for it.
 
 use super::{Engine, WorldStores, failure};
-use rusqlite::Connection;
+use rusqlite::{Connection, backup::Backup};
 use slap_impl::env::{Batch, Files, StoreError, sqlite};
 use std::{cell::RefCell, io, path::Path, rc::Rc};
 
@@ -40,6 +40,14 @@ impl MemoryStore {
         }
         Ok(MemoryStore { connection })
     }
+}
+
+/// A database with the same content.
+pub(super) fn copy(from: &Connection) -> rusqlite::Result<Connection> {
+    let mut to = Connection::open_in_memory()?;
+    Backup::new(from, &mut to)?.step(-1)?;
+    sqlite::configure(&to)?;
+    Ok(to)
 }
 
 impl Engine for MemoryStore {

@@ -1,0 +1,160 @@
+//! The process table of a machine: each process is a group of tasks that stand still or end as one.
+//!
+//! * this file: the table, and how processes end; `record.rs`: one process
+//! * `env.rs`: a process as its own program sees it; `others.rs`: the others as it sees them
+
+mod env;
+mod others;
+mod record;
+
+pub(crate) use env::ProcessEnv;
+
+use super::Shared;
+use record::{Record, Sink};
+use slap_impl::env::{Clock, Ended, Env, Identity, LocalFuture, RUN_VARIABLE, Signal, join_all};
+use std::{collections::BTreeMap, path::PathBuf, rc::Rc};
+
+/// The processes that were not ended yet, by number.
+pub(crate) struct Table {
+    next_pid: u32,
+    records: BTreeMap<u32, Rc<Record>>,
+}
+
+impl Table {
+    pub(crate) fn new() -> Table {
+        Table { next_pid: 100, records: BTreeMap::new() }
+    }
+
+    pub(crate) fn running(&self) -> Vec<(Identity, String)> {
+        self.records.values().map(|record| (record.identity, record.description.clone())).collect()
+    }
+
+    fn add(&mut self, make: impl FnOnce(Identity) -> Record) -> Rc<Record> {
+        let pid = self.next_pid;
+        self.next_pid += 1;
+        let record = Rc::new(make(Identity { pid, start_time: u64::from(pid) * 10 }));
+        self.records.insert(pid, record.clone());
+        record
+    }
+
+    fn find(&self, identity: Identity) -> Option<Rc<Record>> {
+        self.records.get(&identity.pid).filter(|record| record.identity == identity).cloned()
+    }
+}
+
+/// A process without a program: a test, or a user at a terminal.
+pub(crate) fn user(shared: &Rc<Shared>, directory: PathBuf, variables: BTreeMap<String, String>) -> Env {
+    user_with_clock(shared, directory, variables, shared.clock.clone())
+}
+
+/// As [`user`], with a clock of its own.
+pub(crate) fn user_with_clock(
+    shared: &Rc<Shared>,
+    directory: PathBuf,
+    variables: BTreeMap<String, String>,
+    clock: Rc<dyn Clock>,
+) -> Env {
+    let nobody = Identity { pid: 0, start_time: 0 };
+    let record = shared.table.borrow_mut().add(|identity| {
+        Record::new(
+            identity,
+            nobody,
+            identity.pid,
+            false,
+            "user".to_owned(),
+            directory,
+            variables,
+            Sink::Trace,
+            &shared.random,
+        )
+    });
+    let context = record.context.clone();
+    ProcessEnv { shared: shared.clone(), record }.env_of(context, clock)
+}
+
+/// Kills a process.
+pub(crate) fn kill(shared: &Rc<Shared>, identity: Identity) {
+    let found = shared.table.borrow().find(identity);
+    if let Some(record) = found {
+        finish(shared, &record, Ended { code: None, signal: Some(9), output: Vec::new() });
+    }
+}
+
+/// Asks every process to end, and waits until all have.
+pub(crate) fn terminate_all(shared: &Rc<Shared>) -> LocalFuture<'static, ()> {
+    let records: Vec<Rc<Record>> = shared.table.borrow().records.values().cloned().collect();
+    for record in &records {
+        env::deliver(shared, record, Signal::Terminate);
+    }
+    let ends: Vec<LocalFuture<'static, Ended>> = records
+        .into_iter()
+        .map(|record| Box::pin(async move { record.wait().await }) as LocalFuture<'static, Ended>)
+        .collect();
+    Box::pin(async move { drop(join_all(ends).await) })
+}
+
+/// Ends every process.
+pub(crate) fn end_all(shared: &Rc<Shared>) {
+    let records: Vec<Rc<Record>> = shared.table.borrow().records.values().cloned().collect();
+    for record in records {
+        finish(shared, &record, Ended { code: None, signal: Some(9), output: Vec::new() });
+    }
+}
+
+fn finish(shared: &Rc<Shared>, record: &Rc<Record>, mut ended: Ended) {
+    if record.ended.borrow().is_some() {
+        return;
+    }
+    if let Sink::Capture { bytes, inherited: false, .. } = &record.sink {
+        ended.output = bytes.take();
+    }
+    shared.trace.event(shared.name_of(record.identity), ended.describe());
+    record.ended.replace(Some(ended));
+    shared.table.borrow_mut().records.remove(&record.identity.pid);
+    shared.interface.close_all(record.identity);
+    shared.files.unlock_all(record.identity);
+    shared.stores.end(record.identity);
+    for task in record.tasks.take() {
+        task.abort();
+    }
+    record.end.notify_waiters();
+    if record.ends_group.get() {
+        let mark = record.context.variables.get(RUN_VARIABLE);
+        let is_its = |other: &&Rc<Record>| {
+            let found = other.context.variables.get(RUN_VARIABLE);
+            other.session == record.identity.pid
+                || mark.zip(found).is_some_and(|(mark, found)| {
+                    found.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                })
+        };
+        let group: Vec<Rc<Record>> = shared.table.borrow().records.values().filter(is_its).cloned().collect();
+        for other in group {
+            finish(shared, &other, Ended { code: None, signal: Some(9), output: Vec::new() });
+        }
+    }
+    let orphans: Vec<Rc<Record>> = shared
+        .table
+        .borrow()
+        .records
+        .values()
+        .filter(|other| other.parent.get() == record.identity)
+        .cloned()
+        .collect();
+    let adopter = adopter(&shared.table.borrow(), record);
+    for orphan in orphans {
+        orphan.parent.set(adopter);
+        if !orphan.dies_with_parent {
+            continue;
+        }
+        finish(shared, &orphan, Ended { code: None, signal: Some(9), output: Vec::new() });
+    }
+}
+
+/// Who becomes the parent of what a process leaves behind.
+fn adopter(table: &Table, record: &Record) -> Identity {
+    let mut ancestor = record.parent.get();
+    while let Some(found) = table.find(ancestor).filter(|found| !found.adopts.get()) {
+        ancestor = found.parent.get();
+    }
+    ancestor
+}
