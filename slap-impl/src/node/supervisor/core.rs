@@ -153,7 +153,19 @@ impl Core {
 
     /// When [`Core::step`] is to be called again though nothing happened.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.groups.values().flat_map(BTreeMap::values).filter_map(Record::deadline).min()
+        let leaving = self.leaving();
+        // What waits for others to go is looked at when they are gone.
+        let may_move = |group: &String, record: &Record| {
+            record.state == ServiceState::Stopping || !leaving.contains(group)
+        };
+        let records = self
+            .groups
+            .iter()
+            .flat_map(|(group, records)| records.values().map(move |record| (group, record)));
+        records
+            .filter(|(group, record)| may_move(group, record))
+            .filter_map(|(_, record)| record.deadline())
+            .min()
     }
 
     /// A process has ended.
@@ -194,8 +206,13 @@ impl Core {
         loop {
             let now = self.env.clock().elapsed();
             let mut planned = Vec::new();
+            let leaving = self.leaving();
             for (group, name, record) in records(&mut self.groups) {
-                planned.extend(record.plan(now).map(|action| (action, group.clone(), name.clone())));
+                let action = record.plan(now);
+                // What goes may have the port or the data of what comes: supervisorctl's `update`, too, waits for the old ones' end
+                // before it adds new ones (supervisor/supervisorctl.py, `do_update`).
+                let action = action.filter(|action| *action != Action::Start || !leaving.contains(group));
+                planned.extend(action.map(|action| (action, group.clone(), name.clone())));
             }
             if planned.is_empty() {
                 break;
@@ -216,6 +233,17 @@ impl Core {
                 Err(error) => self.env.log(format_args!("{error}; tried again at the next change")),
             }
         }
+    }
+
+    /// The groups of which services are to go that have not ended yet.
+    fn leaving(&self) -> BTreeSet<String> {
+        let is_leaving =
+            |records: &BTreeMap<String, Record>| records.values().any(|record| record.goal == Goal::Forget);
+        self.groups
+            .iter()
+            .filter(|(_, records)| is_leaving(records))
+            .map(|(group, _)| group.clone())
+            .collect()
     }
 
     /// Starts services: all held, one durable write, all released.
