@@ -21,7 +21,12 @@ use crate::{
         marshal::{self, DOCUMENT_BYTES_MAX, Value},
     },
 };
-use std::{cell::RefCell, fmt, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    rc::Rc,
+    time::Duration,
+};
 
 /// How long a master may take for an answer, as with slapos.slap.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -39,6 +44,8 @@ pub struct SlapClient {
     /// What to do when the master is offline, where more is known than for any master.
     offline_hint: Option<String>,
     links: Rc<RefCell<Option<Links>>>,
+    /// Changes that were asked for and had no answer.
+    unanswered: Rc<Cell<u64>>,
     /// How long an answer may be.
     answer_bytes_max: u64,
     /// The masters that a question came through.
@@ -135,6 +142,7 @@ impl SlapClient {
             offline_hint: None,
             links: Rc::default(),
             via: None,
+            unanswered: Rc::default(),
             answer_bytes_max: DOCUMENT_BYTES_MAX as u64,
         }
     }
@@ -182,6 +190,12 @@ impl SlapClient {
         SlapClient { about: timestamp.map(str::to_owned), ..self.clone() }
     }
 
+    /// How many changes this client and its clones asked for without getting an answer: nobody knows whether they happened, or will yet, for
+    /// what was sent may arrive minutes later (RFC 9293, 3.8.3).
+    pub fn unanswered_changes(&self) -> u64 {
+        self.unanswered.get()
+    }
+
     /// The master's URL, with a slash at its end.
     pub fn master_url(&self) -> &Url {
         &self.master
@@ -213,7 +227,11 @@ impl SlapClient {
         request.body_bytes_max = self.answer_bytes_max;
         request.headers.extend(self.via.iter().map(|via| ("via".to_owned(), via.clone())));
         let asked = format!("{} {}", request.method, request.url);
-        let response = http::send(&self.env, request).await.map_err(|error| self.explained(error.into()))?;
+        let is_change = request.method == "POST";
+        let response = http::send(&self.env, request).await.map_err(|error| {
+            self.unanswered.set(self.unanswered.get() + u64::from(is_change));
+            self.explained(error.into())
+        })?;
         match response.status {
             200..=299 | 304 => Ok(response),
             404 => Err(ClientError::NotFound(message::of(&response, &asked))),

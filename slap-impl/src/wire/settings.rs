@@ -150,9 +150,9 @@ pub struct ProxySettings {
 pub struct SlapSettings {
     /// Where the supervisor keeps its socket and state, if not in [`Settings::supervisor_directory`]'s default.
     pub supervisor_directory: Option<PathBuf>,
-    /// How often a master is asked that cannot tell of changes by itself. Key poll_seconds, 5.
+    /// How often a master is asked that cannot tell of changes by itself, or is not to be waited for. Key poll_seconds, 5.
     pub poll: Duration,
-    /// How long one question to a master waits for a change. Key wait_seconds, 50.
+    /// How long one question to a master waits for a change; zero for not at all. Key wait_seconds, 50.
     pub wait: Duration,
     /// How long a service's log may grow, in bytes. Key log_bytes_max, 1 MiB.
     pub log_bytes_max: u64,
@@ -394,13 +394,14 @@ fn is_host(text: &str) -> bool {
 
 impl SlapSettings {
     fn read(reader: &Reader<'_>) -> Result<SlapSettings, ConfigError> {
-        let seconds = |key, longest, default| {
-            Ok::<_, ConfigError>(Duration::from_secs(reader.number(key, 1..=longest)?.unwrap_or(default)))
+        let at_least = |key, least, longest, default| {
+            Ok::<_, ConfigError>(Duration::from_secs(reader.number(key, least..=longest)?.unwrap_or(default)))
         };
+        let seconds = |key, longest, default| at_least(key, 1, longest, default);
         Ok(SlapSettings {
             supervisor_directory: reader.path("supervisor_directory")?,
             poll: seconds("poll_seconds", 86_400, 5)?,
-            wait: seconds("wait_seconds", 3_600, 50)?,
+            wait: at_least("wait_seconds", 0, 3_600, 50)?,
             log_bytes_max: reader.number("log_bytes_max", 4_096..=1 << 40)?.unwrap_or(1 << 20),
             stop: seconds("stop_seconds", 3_600, 60)?,
         })

@@ -283,6 +283,9 @@ impl Agent {
     async fn promises(&self, subject: &Subject, partition: &ComputerPartition) {
         let (mut known, mut is_checked) = (None, false);
         self.with(subject, |work| (known, is_checked) = (work.is_healthy, work.is_checked));
+        if self.is_in_doubt() {
+            known = None;
+        }
         let result = if is_checked {
             instance::check_anomaly(&self.site, partition, known).await
         } else {

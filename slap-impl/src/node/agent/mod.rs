@@ -38,6 +38,9 @@ const BUILDS_MAX: usize = 2;
 const POLL_PAUSE: Duration = Duration::from_millis(5);
 /// The pause between two tries to tell the master of this computer.
 const FORMAT_PAUSE: Duration = Duration::from_secs(1);
+/// How long a report may be on its way that had no answer: as long as Linux tries to deliver it (tcp(7), tcp_retries2: some 15 minutes), and
+/// the longest pause between two tries.
+const DOUBT_SECONDS: f64 = 1200.0;
 /// The longest pause between two tries to reach the master or the supervisor, in seconds.
 const RECONNECT_SECONDS_MAX: u64 = 8;
 
@@ -65,6 +68,8 @@ struct Agent {
     changed: Notify,
     /// How often something was read of what the master wants.
     views: Cell<u64>,
+    /// How many reports had no answer, and until when they may still arrive at the master.
+    unanswered: Cell<(u64, f64)>,
 }
 
 /// Runs until it is asked to end; services go on then.
@@ -127,6 +132,7 @@ impl Agent {
             is_offline: Cell::new(false),
             changed: Notify::new(),
             views: Cell::new(0),
+            unanswered: Cell::new((0, 0.0)),
         }
     }
 
@@ -141,7 +147,8 @@ impl Agent {
         let mut failures = 0;
         loop {
             // Who is not formatted has nothing to wait for.
-            let wait = self.is_formatted.get().then_some(self.site.settings.wait);
+            let is_patient = !self.site.settings.wait.is_zero();
+            let wait = (self.is_formatted.get() && is_patient).then_some(self.site.settings.wait);
             let asked = self.site.master.full_computer_information(
                 &self.site.settings.computer_id,
                 etag.as_deref(),
@@ -174,11 +181,23 @@ impl Agent {
             }
             let pause = match (self.is_formatted.get(), waits || wait.is_none()) {
                 (false, _) => FORMAT_PAUSE,
-                (true, true) => POLL_PAUSE,
-                (true, false) => self.site.settings.poll,
+                (true, true) if is_patient => POLL_PAUSE,
+                (true, _) => self.site.settings.poll,
             };
             env.sleep(pause).await;
         }
+    }
+
+    /// Whether the master may believe something else than what it was told last: a report without an answer may have arrived, or
+    /// still arrive after those that came later.
+    fn is_in_doubt(&self) -> bool {
+        let (now, count) = (self.now(), self.site.master.unanswered_changes());
+        let (known, until) = self.unanswered.get();
+        if count == known {
+            return now < until;
+        }
+        self.unanswered.set((count, now + DOUBT_SECONDS));
+        true
     }
 
     fn set_computer(&self, computer: Computer) {
