@@ -30,6 +30,10 @@ const LISTS: &str = "400";
 const HISTORIES: [&str; 8] =
     ["histories", "--json", "--operations", "4000", "--kills", "4", "--rounds", "40"];
 
+/// So many clouds at most, until one fails.
+const SWARM: [&str; 9] =
+    ["run", "--seeds", "200", "--jobs", "2", "--no-shrink", "--stop", "--output", "json"];
+
 /// A tier ends within this, ten times what it needs; one that does not has seen nothing.
 const LIMIT: Duration = Duration::from_mins(10);
 
@@ -55,6 +59,10 @@ pub enum Tier {
     Differential,
     /// Many clients at the real process ([`crate::histories`]).
     Histories,
+    /// Whole clouds under faults ([`crate::swarm`]).
+    Swarm,
+    /// The same, with disks that fail and forget.
+    Crash,
 }
 
 /// The workspace's folder.
@@ -75,7 +83,7 @@ pub fn all() -> Result<Vec<Canary>, String> {
         let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         canaries.push(parse(&path, &text).ok_or_else(|| {
             format!(
-                "{}: expected a line about it, `rule: NAME`, `tier: differential|histories`",
+                "{}: expected a line about it, `rule: NAME`, `tier: differential|histories|swarm|crash`",
                 path.display()
             )
         })?);
@@ -91,6 +99,8 @@ fn parse(path: &Path, text: &str) -> Option<Canary> {
     let tier = match lines.next()?.strip_prefix("tier: ")? {
         "differential" => Tier::Differential,
         "histories" => Tier::Histories,
+        "swarm" => Tier::Swarm,
+        "crash" => Tier::Crash,
         _ => return None,
     };
     let name = path.file_stem()?.to_str()?.to_owned();
@@ -130,7 +140,7 @@ pub fn command(env: &Env, names: &[String]) -> Result<Exit, String> {
 fn run(env: &Env, canaries: &[Canary], names: &[String]) -> Result<bool, String> {
     let chosen = canaries.iter().filter(|canary| names.is_empty() || names.contains(&canary.name));
     let copy = Copy::make()?;
-    for tier in [Tier::Differential, Tier::Histories] {
+    for tier in [Tier::Differential, Tier::Histories, Tier::Swarm, Tier::Crash] {
         let is_needed = canaries
             .iter()
             .any(|canary| canary.tier == tier && (names.is_empty() || names.contains(&canary.name)));
@@ -228,16 +238,27 @@ impl Copy {
         match tier {
             Tier::Differential => command.args(["judge", LISTS]),
             Tier::Histories => command.args(HISTORIES),
+            Tier::Swarm => command.args(SWARM).args(["--profile", "swarm"]),
+            Tier::Crash => command.args(SWARM).args(["--profile", "crash"]),
         };
+        command.current_dir(&self.target);
         let Some(output) = output_within(&mut command, LIMIT)? else { return Ok(None) };
-        let verdict: Json = serde_json::from_slice(&output.stdout).map_err(|error| {
+        let verdicts = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Json>();
+        let verdicts = verdicts.collect::<Result<Vec<Json>, _>>().map_err(|error| error.to_string());
+        let verdicts = verdicts
+            .and_then(|found| if found.is_empty() { Err("it said nothing".to_owned()) } else { Ok(found) });
+        let verdicts = verdicts.map_err(|error| {
             format!("the tier {tier:?} gave no verdict: {error}: {}", String::from_utf8_lossy(&output.stderr))
         })?;
-        let rules = verdict["rules"].as_array().into_iter().flatten();
-        Ok(Some(Seen {
-            rules: rules.filter_map(Json::as_str).map(str::to_owned).collect(),
-            events: verdict["events"].as_u64(),
-        }))
+        let mut seen = Seen { rules: Vec::new(), events: None };
+        for verdict in verdicts {
+            // One of all lists, or one of each seed.
+            let rules = verdict["rules"].as_array().into_iter().flatten().chain(verdict.get("rule"));
+            seen.rules.extend(rules.filter_map(Json::as_str).map(str::to_owned));
+            seen.events =
+                seen.events.into_iter().chain(verdict["events"].as_u64()).reduce(|left, right| left + right);
+        }
+        Ok(Some(seen))
     }
 
     fn cargo(&self, arguments: &[&str]) -> Command {

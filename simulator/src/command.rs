@@ -3,12 +3,13 @@
 use crate::{
     canaries, differential, explore,
     histories::{self, Plan},
-    lab,
+    lab, swarm,
 };
 use slap_impl::env::{Env, Exit};
 use std::path::Path;
 
-const USAGE: &str = "usage: simulator run [--seed N] [--nodes N] [--trace]
+const USAGE: &str = "usage: simulator run|replay|shrink|debug (see simulator run --help)
+       simulator lab [--seed N] [--nodes N] [--trace]
        simulator explore [--help]
        simulator replay FILE
        simulator judge LISTS
@@ -16,7 +17,8 @@ const USAGE: &str = "usage: simulator run [--seed N] [--nodes N] [--trace]
        simulator canaries [NAME...]
        simulator COMMAND --help
 
-run: a lab's life in a world in memory: up, changes, kills, destruction, down. --trace prints every event.
+run, replay SEED, shrink, debug: swarms: whole clouds from a seed, with users and faults, judged.
+lab: a lab's life in a world in memory: up, changes, kills, destruction, down. --trace prints every event.
 explore: the model's small worlds, every state of them.
 replay: steps through a list of events (one a line, as JSON) on the model and on the real master, with both sides shown;
     exit code 1 tells of a difference.
@@ -33,11 +35,14 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
         || arguments.first().is_some_and(asks_for_help)
         || word != "explore" && rest.iter().any(asks_for_help)
     {
-        env.print(USAGE);
+        let of_swarms = ["run", "shrink", "debug"].contains(&word);
+        env.print(if of_swarms { swarm::command::USAGE } else { USAGE });
         return Exit::DONE;
     }
     let done = match word {
-        "run" => life(&env, rest),
+        "lab" => life(&env, rest),
+        "run" | "shrink" | "debug" => swarm::command::command(&env, word, rest).await,
+        "replay" if is_of_swarm(&env, rest) => swarm::command::command(&env, word, rest).await,
         "replay" => match rest {
             [path] if !path.starts_with('-') => Ok(differential::replay::command(&env, path).await),
             _ => Err("replay: expected one FILE".to_owned()),
@@ -51,12 +56,22 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
         },
         "canaries" => canaries::command(&env, rest),
         "histories" => many(&env, rest).await,
-        _ => Err("expected run, explore, replay, judge, histories or canaries".to_owned()),
+        _ => {
+            Err("expected run, replay, shrink, debug, lab, explore, judge, histories or canaries".to_owned())
+        }
     };
     done.unwrap_or_else(|problem| {
         env.tell(format_args!("error: {problem}\n\n{USAGE}"));
         Exit::USAGE
     })
+}
+
+/// Whether what is to be replayed is a seed, or the file of a swarm's plan.
+fn is_of_swarm(env: &Env, arguments: &[String]) -> bool {
+    let Some(what) = arguments.first() else { return false };
+    let path = env.context().absolute(what);
+    number(what).is_some()
+        || env.files().read_text(&path, 64 << 20).is_ok_and(|text| swarm::file::is_plan(&text))
 }
 
 fn life(env: &Env, arguments: &[String]) -> Result<Exit, String> {
@@ -156,7 +171,7 @@ fn read(
 }
 
 /// Reads a number, decimal or with 0x.
-fn number(text: &str) -> Option<u64> {
+pub(crate) fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),

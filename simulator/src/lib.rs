@@ -1,5 +1,6 @@
 //! The real master, agents, supervisors and engines in a world in memory, in one process.
 //!
+//! * [`swarm`]: users and faults against the whole cloud, from a seed
 //! * [`world`]: the second `Env`: paused clock, streams in memory, files in memory, programs as groups of tasks
 //! * [`canaries`]: planted bugs, and whether the tiers see them
 //! * [`cluster`]: a master and nodes on machines of their own
@@ -20,4 +21,5 @@ pub mod differential;
 pub mod explore;
 pub mod histories;
 pub mod lab;
+pub mod swarm;
 pub mod world;

@@ -37,8 +37,8 @@ fn help_is_printed_and_is_no_mistake() {
 #[test]
 fn a_mistake_of_the_caller_is_usage() {
     for (arguments, problem) in [
-        (&[][..], "expected run, explore, replay, judge, histories or canaries"),
-        (&["fly"], "expected run, explore, replay, judge, histories or canaries"),
+        (&[][..], "expected run, replay, shrink, debug, lab, explore, judge, histories or canaries"),
+        (&["fly"], "expected run, replay, shrink, debug, lab, explore, judge, histories or canaries"),
         (&["replay"], "replay: expected one FILE"),
         (&["judge", "some"], "judge: expected how many LISTS"),
         (
@@ -47,6 +47,13 @@ fn a_mistake_of_the_caller_is_usage() {
         ),
         (&["canaries", "--fly"], "there is no canary \"--fly\": expected one of "),
         (&["histories", "--fly", "1"], "\"--fly\" is not understood"),
+        (&["run", "--fly"], "\"--fly\" is not understood"),
+        (&["run", "--profile", "storm"], "profile \"storm\": expected swarm, calm, crash or scale"),
+        (&["run", "--seeds", "0"], "--seeds 0: expected a number from 1 to"),
+        (&["run", "fly"], "\"fly\" is not understood"),
+        (&["run", "--seeds"], "--seeds: expected a value"),
+        (&["shrink"], "shrink: expected FILE"),
+        (&["debug", "/nonexistent"], "/nonexistent: "),
     ] {
         let (exit, printed, told) = call(arguments);
         assert_eq!((exit, printed.as_str()), (Some(2), ""), "{arguments:?}");

@@ -13,7 +13,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   cluster VERB [ARGS]   build slap (release) and run `slap lab VERB`: up, status, wait, logs, kill, pause, resume, down
-  sim [ARGS]            build the simulator (release) and run it
+  sim [ARGS]            build the simulator (release) and run it: run, replay, shrink, debug; --help tells more
   model replay FILE     build the simulator (release) and step through a list of events on the model and on the real master
   model explore [ARGS]  build the simulator (release) and explore the model's worlds; --help tells more
   conformance [--keep]  build slap (release) and compare it with the real SlapOS, step by step
@@ -74,6 +74,7 @@ fn ci(nightly: bool) -> ExitCode {
         ("lints", vec!["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
         ("tests", vec!["test", "--workspace", "--locked"]),
         ("exploration", simulator(&["explore", "--failures", "target"])),
+        ("swarms", simulator(&["run", "--seeds", "200", "--jobs", "2", "--failures", "target/sim/failures"])),
         ("conformance", vec!["run", "--quiet", "--locked", "--package", "golden", "--", "conformance"]),
         ("documentation", vec!["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]),
     ];
@@ -106,7 +107,8 @@ fn ci(nightly: bool) -> ExitCode {
         }
         let histories = ["histories", "--operations", "100000", "--kills", "200", "--rounds", "1000"];
         let build = ["run", "--release", "--quiet", "--package", "simulator", "--bin", "simulator", "--"];
-        for arguments in [&histories[..], &["canaries"]] {
+        let swarms = ["run", "--seeds", "3000", "--jobs", "2", "--ledger", "target/sim/ledger.jsonl"];
+        for arguments in [&histories[..], &swarms, &["canaries"]] {
             let exit = run(cargo().args(build).args(arguments));
             if exit != 0 {
                 return code(exit);

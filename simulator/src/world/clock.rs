@@ -143,6 +143,12 @@ pub(crate) fn now_instant() -> Instant {
     Instant::now()
 }
 
+/// Runs a task of the world itself, which belongs to no process and ends with the world.
+#[allow(clippy::disallowed_methods, reason = "it stands outside of every process")]
+pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
+    tokio::task::spawn_local(task);
+}
+
 /// Ends when the paused clock has moved by `duration`.
 #[allow(clippy::disallowed_methods, reason = "this is the implementation behind env.clock()")]
 pub(crate) async fn pause(duration: Duration) {

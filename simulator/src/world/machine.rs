@@ -158,6 +158,11 @@ impl Machine {
         assert!(is_free, "{address} is in use");
     }
 
+    /// Makes durable what stands on its disk.
+    pub fn sync(&self) {
+        self.shared.files.sync_all();
+    }
+
     /// Its wall clock.
     pub fn clock(&self) -> &WallClock {
         &self.shared.clock

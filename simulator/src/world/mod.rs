@@ -8,12 +8,14 @@
 //! * `network/`: listeners and streams, within and between machines, and their faults; `clock.rs`: time
 //! * `files/`: directories and files; `store.rs`: databases, in memory or on the disk
 //! * [`disk`]: faults, and what is left when the power is lost; `sqlite/`: SQLite on that disk
-//! * `processes/`: the process table; `programs.rs`: what a path runs; `shell.rs`: as much of `/bin/sh` as wrappers use
+//! * `processes/`: the process table; `programs.rs`: what a path runs; `shell.rs`: as much of `/bin/sh` as wrappers use;
+//!   `foreign.rs`: programs that behave as data says
 //! * `random.rs`: named draws; `trace.rs`: what happened, in order
 
 mod clock;
 pub mod disk;
 mod files;
+pub(crate) mod foreign;
 mod machine;
 mod network;
 mod pipe;
@@ -28,9 +30,9 @@ mod trace;
 pub use clock::{SetClock, WallClock};
 pub use machine::Machine;
 pub use network::{Link, Mishap};
-pub use trace::Trace;
+pub use trace::{Alarm, Trace};
 
-pub(crate) use clock::{now_instant, pause};
+pub(crate) use clock::{now_instant, pause, spawn};
 use disk::{Disk, Strike};
 use machine::{Parts, Shared};
 use network::Lan;

@@ -1,6 +1,6 @@
 //! What a path runs in a world: the real `slap`, as much of `/bin/sh` as wrappers use, and a handful of POSIX tools.
 
-use super::{SLAP, files::MemoryFiles, processes::ProcessEnv, shell};
+use super::{SLAP, files::MemoryFiles, foreign, processes::ProcessEnv, shell};
 use slap_impl::env::{Command, Context, Env, Exit, FileKind, Files, LocalFuture};
 use std::{
     io,
@@ -13,7 +13,7 @@ const SLAP_CONTENT: &[u8] = b"\x7fslap\n";
 /// A file that stands for a tool of the world begins so; the tool's name follows.
 const TOOL_CONTENT: &[u8] = b"\x7ftool ";
 /// The tools that a world has in /bin.
-const TOOLS: [&str; 7] = ["sh", "true", "false", "test", "sleep", "cat", "echo"];
+const TOOLS: [&str; 8] = ["sh", "true", "false", "test", "sleep", "cat", "echo", "foreign"];
 
 /// A program that was found.
 pub(crate) enum Program {
@@ -97,6 +97,7 @@ pub(crate) fn run_in(
             Program::Slap => slap_impl::cli::run(env, arguments).await,
             Program::Script(path, text) => shell::script(process, env, &path, &text, arguments).await,
             Program::Tool(name) if name == "sh" => shell::command_line(process, env, arguments).await,
+            Program::Tool(name) if name == "foreign" => foreign::run(&env, process.trace(), &arguments).await,
             Program::Tool(name) => tool(&env, &name, &arguments).await,
         }
     })

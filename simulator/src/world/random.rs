@@ -21,6 +21,11 @@ impl Random {
         Random::of(format!("{seed:#018x}"))
     }
 
+    /// The root of bytes that were drawn elsewhere.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Random {
+        Random::of(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// The child of that name.
     pub(crate) fn child(&self, name: &str) -> Random {
         Random::of(format!("{}/{name}", self.path))

@@ -9,6 +9,7 @@ use super::{
         programs::{self, Program},
         random::Random,
         store::ProcessStores,
+        trace::Trace,
     },
     finish,
     record::{Confined, Record, Sink},
@@ -64,6 +65,10 @@ impl ProcessEnv {
 
     pub(crate) fn files(&self) -> &MemoryFiles {
         &self.shared.files
+    }
+
+    pub(crate) fn trace(&self) -> &Trace {
+        &self.shared.trace
     }
 
     pub(crate) fn identity(&self) -> Identity {

@@ -1,0 +1,347 @@
+//! Does what a script says.
+
+use super::{
+    cloud::{Cloud, name},
+    history::History,
+    script::{Event, Failure, Moment, Operation, Place, Role, State},
+};
+use crate::world::{
+    Link, Machine, Mishap,
+    disk::{self, Fault},
+    foreign::BEHAVIOURS,
+    pause, spawn,
+};
+use jiff::SignedDuration;
+use slap_impl::{
+    client::{ClientError, InstanceRequest, SlapClient},
+    env::Env,
+    vocabulary::{ComputerId, RequestedState, SoftwareUrl, SupplyState},
+};
+use std::{collections::BTreeMap, path::PathBuf, rc::Rc, time::Duration};
+
+/// How long a user waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Does what happens at its time, and gives it up to tasks of its own what takes longer.
+pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
+    if !is_possible(cloud, event) {
+        return;
+    }
+    match event {
+        Event::Supply { .. } | Event::Request { .. } | Event::Bang { .. } => operate(cloud, history, event),
+        Event::Kill { program } => {
+            if let Some((place, identity)) = cloud.process(*program) {
+                cloud.machine(place).kill(identity);
+            }
+        }
+        Event::KillService { node, partition } => {
+            for service in cloud.services(*node, &format!("slappart{partition}")) {
+                cloud.machine(Place::Node(*node)).kill(service);
+            }
+        }
+        Event::Power { .. } | Event::Reboot { .. } | Event::Wipe { .. } => lose_machine(cloud, event),
+        Event::Step { machine, seconds } => {
+            cloud.world.trace().event(name(*machine), format_args!("its clock jumps by {seconds} s"));
+            cloud.machine(*machine).clock().step(SignedDuration::from_secs(*seconds));
+        }
+        Event::Drift { machine, parts_per_million, milliseconds } => {
+            let (cloud, place) = (cloud.clone(), *machine);
+            cloud.machine(place).clock().drift(*parts_per_million);
+            after(*milliseconds, move || cloud.machine(place).clock().drift(0));
+        }
+        Event::Behave { node, partition, role, line, milliseconds } => {
+            behave(cloud, *node, *partition, *role, line, *milliseconds);
+        }
+        Event::Disk { .. } | Event::Crash { .. } => break_disk(cloud, event),
+        _ => disturb(cloud, event),
+    }
+}
+
+/// Ends all that a script began and did not end yet.
+pub(super) fn heal(cloud: &Rc<Cloud>) {
+    let places: Vec<Place> = cloud.places().collect();
+    for from in &places {
+        for to in &places {
+            if from != to {
+                link(cloud, *from, *to).heal();
+            }
+        }
+    }
+    for place in places {
+        let machine = cloud.machine(place);
+        machine.clock().drift(0);
+        machine.disk().heal();
+        cloud.power_on(place);
+        let env = machine.user("/", BTreeMap::new());
+        let _ = env.files().remove_tree(&PathBuf::from(BEHAVIOURS));
+        machine.kill(env.context().identity);
+    }
+}
+
+/// A script that was made for another cloud may name what is not there.
+fn is_possible(cloud: &Cloud, event: &Event) -> bool {
+    let machines: &[Place] = match event {
+        Event::Supply { node, .. }
+        | Event::Bang { node, .. }
+        | Event::Request { node: Some(node), .. }
+        | Event::KillService { node, .. }
+        | Event::Wipe { node }
+        | Event::Behave { node, .. } => &[Place::Node(*node)],
+        Event::Power { machine, .. }
+        | Event::Reboot { machine }
+        | Event::Step { machine, .. }
+        | Event::Drift { machine, .. }
+        | Event::Disk { machine, .. }
+        | Event::Crash { machine, .. } => &[*machine],
+        Event::Partition { from, to, .. }
+        | Event::Refuse { from, to, .. }
+        | Event::Reset { from, to }
+        | Event::LoseRequest { from, to, .. }
+        | Event::LoseAnswer { from, to, .. }
+        | Event::Duplicate { from, to, .. }
+        | Event::Delay { from, to, .. }
+        | Event::Trickle { from, to, .. } => &[*from, *to],
+        _ => &[],
+    };
+    machines.iter().all(|place| cloud.has(*place))
+}
+
+fn after(milliseconds: u64, end: impl FnOnce() + 'static) {
+    spawn(async move {
+        pause(Duration::from_millis(milliseconds)).await;
+        end();
+    });
+}
+
+fn link(cloud: &Cloud, from: Place, to: Place) -> Link {
+    cloud.world.link(cloud.machine(from), cloud.machine(to))
+}
+
+/// What goes wrong in the network.
+fn disturb(cloud: &Rc<Cloud>, event: &Event) {
+    match *event {
+        Event::Partition { from, to, both, milliseconds } => {
+            let mut links = vec![link(cloud, from, to)];
+            if both {
+                links.push(link(cloud, to, from));
+            }
+            links.iter().for_each(Link::block);
+            after(milliseconds, move || links.iter().for_each(Link::unblock));
+        }
+        Event::Refuse { from, to, milliseconds } => {
+            let link = link(cloud, from, to);
+            link.refuse(true);
+            after(milliseconds, move || link.refuse(false));
+        }
+        Event::Reset { from, to } => link(cloud, from, to).reset(),
+        Event::LoseRequest { from, to, spared } => link(cloud, from, to).plan(spared, Mishap::LoseRequest),
+        Event::LoseAnswer { from, to, spared } => link(cloud, from, to).plan(spared, Mishap::LoseAnswer),
+        Event::Duplicate { from, to, spared, milliseconds } => {
+            link(cloud, from, to).plan(spared, Mishap::Duplicate(Duration::from_millis(milliseconds)));
+        }
+        Event::Delay { from, to, extra, milliseconds } => {
+            let link = link(cloud, from, to);
+            link.delay(Duration::from_millis(extra));
+            after(milliseconds, move || link.delay(Duration::ZERO));
+        }
+        Event::Trickle { from, to, bytes, milliseconds } => {
+            let link = link(cloud, from, to);
+            link.trickle(Some(bytes.max(1)));
+            after(milliseconds, move || link.trickle(None));
+        }
+        _ => unreachable!("act passes on what concerns the network only"),
+    }
+}
+
+/// What happens to a whole machine.
+fn lose_machine(cloud: &Rc<Cloud>, event: &Event) {
+    match *event {
+        Event::Power { machine, milliseconds } => {
+            cloud.machine(machine).power_off();
+            let cloud = cloud.clone();
+            after(milliseconds, move || cloud.power_on(machine));
+        }
+        Event::Reboot { machine } => {
+            let cloud = cloud.clone();
+            spawn(async move {
+                // One without power is not shut down.
+                if cloud.machine(machine).is_on() {
+                    cloud.machine(machine).reboot().await;
+                    cloud.has_booted();
+                }
+            });
+        }
+        Event::Wipe { node } => {
+            let place = Place::Node(node);
+            cloud.power_on(place);
+            cloud.machine(place).wipe();
+            cloud.install(place);
+            cloud.has_booted();
+        }
+        _ => unreachable!("act passes on what concerns machines only"),
+    }
+}
+
+fn behave(cloud: &Rc<Cloud>, node: u32, partition: u32, role: Role, line: &str, milliseconds: u64) {
+    let place = Place::Node(node);
+    let role = match role {
+        Role::Service => "service",
+        Role::Check => "check",
+        Role::CheckAgain => "check-again",
+    };
+    let directory = PathBuf::from(BEHAVIOURS).join(format!("slappart{partition}"));
+    let path = directory.join(role);
+    let write = |cloud: &Cloud, content: Option<&str>| {
+        let machine = cloud.machine(place);
+        if !machine.is_on() {
+            return;
+        }
+        let env = machine.user("/", BTreeMap::new());
+        let _ = match content {
+            Some(content) => env
+                .files()
+                .create_directory(&directory, 0o755)
+                .and_then(|()| env.files().write(&path, content.as_bytes(), 0o644)),
+            None => env.files().remove_file(&path),
+        };
+        machine.kill(env.context().identity);
+    };
+    cloud.world.trace().event(name(place), format_args!("slappart{partition}/{role} behaves: {line}"));
+    write(cloud, Some(line));
+    let (cloud, path, directory) = (cloud.clone(), path.clone(), directory.clone());
+    after(milliseconds, move || {
+        let machine = cloud.machine(place);
+        if machine.is_on() {
+            let env = machine.user("/", BTreeMap::new());
+            let _ = env.files().remove_file(&path);
+            machine.kill(env.context().identity);
+        }
+        drop(directory);
+    });
+}
+
+/// What happens to a disk.
+fn break_disk(cloud: &Rc<Cloud>, event: &Event) {
+    match *event {
+        Event::Disk { machine, operation, failure, spared, milliseconds } => {
+            let machine = cloud.machine(machine);
+            let failure = match failure {
+                Failure::Full => disk::Failure::Full,
+                Failure::Broken => disk::Failure::Broken,
+                Failure::Busy => disk::Failure::Busy,
+            };
+            machine.disk().plan(Fault { operation: on_disk(operation), spared, times: u64::MAX, failure });
+            let machine = machine.clone();
+            after(milliseconds, move || machine.disk().heal());
+        }
+        Event::Crash { machine, operation, spared, moment, power } => {
+            let moment = match moment {
+                Moment::Before => disk::Moment::Before,
+                Moment::Within => disk::Moment::Within,
+                Moment::After => disk::Moment::After,
+            };
+            let failure =
+                if power { disk::Failure::PowerLoss(moment) } else { disk::Failure::Killed(moment) };
+            let fault = Fault { operation: on_disk(operation), spared, times: 1, failure };
+            cloud.machine(machine).disk().plan(fault);
+        }
+        _ => unreachable!("act passes on what concerns the disk only"),
+    }
+}
+
+fn on_disk(operation: Operation) -> disk::Operation {
+    match operation {
+        Operation::Read => disk::Operation::Read,
+        Operation::Write => disk::Operation::Write,
+        Operation::Sync => disk::Operation::Sync,
+        Operation::Lock => disk::Operation::Lock,
+    }
+}
+
+/// Does what a planned fault of a disk ends, for ever.
+pub(super) async fn follow_disk(cloud: Rc<Cloud>, place: Place) {
+    loop {
+        let machine: &Machine = cloud.machine(place);
+        machine.struck().await;
+        cloud.has_booted();
+    }
+}
+
+/// What users do. Each is one process, and does not wait for what it asked before.
+fn operate(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
+    let user = match event {
+        Event::Supply { user, .. } | Event::Request { user, .. } | Event::Bang { user, .. } => *user,
+        _ => unreachable!("act passes on what users do only"),
+    };
+    if !cloud.machine(Place::Users).is_on() {
+        return;
+    }
+    let env = cloud.user(user);
+    let number = history.began(env.clock().elapsed(), user, event);
+    let (cloud, history, event) = (cloud.clone(), history.clone(), event.clone());
+    env.clone().spawn(async move {
+        let result = ask(&cloud, &env, &event).await;
+        cloud
+            .world
+            .trace()
+            .event(format_args!("user {user}"), format_args!("{number}: {}", describe(&result)));
+        history.ended(number, env.clock().elapsed(), result);
+    });
+}
+
+/// What came of it, in a line.
+pub(super) fn describe(result: &Result<String, ClientError>) -> String {
+    match result {
+        Ok(text) => text.clone(),
+        Err(error) => format!("failed: {}", error.to_string().lines().next().unwrap_or_default()),
+    }
+}
+
+/// A client of the master in somebody's hands.
+pub(super) fn client(cloud: &Cloud, env: &Env) -> SlapClient {
+    SlapClient::new(env.clone(), &cloud.master_url()).expect("the URL is good").with_deadline(PATIENCE)
+}
+
+/// The title of that number.
+pub(super) fn title(number: u32) -> String {
+    format!("instance-{number}")
+}
+
+/// The reference of a node's computer.
+pub(super) fn computer(number: u32) -> ComputerId {
+    format!("COMP-{number}").parse().expect("it is a reference")
+}
+
+async fn ask(cloud: &Cloud, env: &Env, event: &Event) -> Result<String, ClientError> {
+    let client = client(cloud, env);
+    match event {
+        Event::Supply { node, release, removed, .. } => {
+            let state = if *removed { SupplyState::Destroyed } else { SupplyState::Available };
+            let url: SoftwareUrl = cloud.release_url(*release).parse().expect("it is a URL");
+            client.supply(&url, &computer(*node), state).await.map(|()| "supplied".to_owned())
+        }
+        Event::Request { title: number, release, node, note, state, .. } => {
+            let filter = node.iter().map(|node| ("computer_guid".to_owned(), computer(*node).to_string()));
+            let wish = InstanceRequest {
+                software_release: cloud.release_url(*release).parse().expect("it is a URL"),
+                software_type: "default".to_owned(),
+                title: title(*number).parse().expect("it is a title"),
+                parameters: BTreeMap::from([("note".to_owned(), note.to_string())]),
+                filter: filter.collect(),
+                state: Some(match state {
+                    State::Started => RequestedState::Started,
+                    State::Stopped => RequestedState::Stopped,
+                    State::Destroyed => RequestedState::Destroyed,
+                }),
+                shared: false,
+            };
+            let given = client.request(&wish).await?;
+            Ok(format!("{} {}", given.computer_id, given.partition_id))
+        }
+        Event::Bang { node, partition, .. } => {
+            let partition = format!("slappart{partition}").parse().expect("it is a reference");
+            client.bang(&computer(*node), &partition, "a user thinks so").await.map(|()| "banged".to_owned())
+        }
+        _ => unreachable!("operate passes on what users do only"),
+    }
+}

@@ -1,0 +1,281 @@
+//! The cloud of a run: a master, nodes, a server of releases and the users' machine, each with the programs of `slap` that an operator
+//! would start there, and an init that starts them again when they end.
+
+use super::{
+    knobs::Knobs,
+    script::{Place, Program, Release},
+};
+use crate::world::{Machine, Random, SLAP, World, pause, spawn};
+use jiff::SignedDuration;
+use slap_impl::env::{Command, Env, Identity, Output};
+use std::{cell::RefCell, collections::BTreeMap, fmt::Write, path::PathBuf, rc::Rc, time::Duration};
+use tokio::sync::Notify;
+
+/// Where every node and the master have their settings: where slapos has them.
+const SETTINGS: &str = "/etc/opt/slapos/slapos.cfg";
+/// Where releases stand on their server.
+const RELEASES: &str = "/srv/www";
+/// Where nodes build releases and have their partitions.
+pub(super) const SOFTWARE_ROOT: &str = "/srv/slapgrid/software";
+pub(super) const INSTANCE_ROOT: &str = "/srv/slapgrid/instance";
+/// The master's database.
+pub(super) const DATABASE: &str = "/srv/master/proxy.db";
+/// How long an init waits before it starts again what ended, as systemd's RestartSec.
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+
+/// The machines, and what is started on them.
+pub(super) struct Cloud {
+    pub(super) world: World,
+    pub(super) knobs: Knobs,
+    machines: BTreeMap<Place, Machine>,
+    /// Woken when a machine was started.
+    booted: Notify,
+    /// What is in the users' hands: one process each.
+    users: RefCell<BTreeMap<u32, Env>>,
+}
+
+impl Cloud {
+    /// Makes the machines and puts onto them what an operator does. Nothing runs yet.
+    pub(super) fn new(world: World, knobs: Knobs, random: &Random) -> Rc<Cloud> {
+        let mut machines = BTreeMap::new();
+        let places = [Place::Master, Place::Web, Place::Users].into_iter();
+        for place in places.chain((1..=knobs.nodes).map(Place::Node)) {
+            machines.insert(place, world.add_machine_in(knobs.tier(), &name(place)));
+        }
+        let cloud = Cloud { world, machines, booted: Notify::new(), users: RefCell::default(), knobs };
+        for (place, machine) in &cloud.machines {
+            if cloud.knobs.skew_seconds > 0 {
+                let seconds = random
+                    .child(&format!("skew of {}", name(*place)))
+                    .below(2 * cloud.knobs.skew_seconds + 1);
+                machine
+                    .clock()
+                    .set_skew(SignedDuration::from_secs(seconds as i64 - cloud.knobs.skew_seconds as i64));
+            }
+            cloud.install(*place);
+        }
+        Rc::new(cloud)
+    }
+
+    /// The machine of a place.
+    pub(super) fn machine(&self, place: Place) -> &Machine {
+        self.machines.get(&place).expect("the script names machines of its knobs")
+    }
+
+    /// Whether the knobs have that place: a script may have been made for more.
+    pub(super) fn has(&self, place: Place) -> bool {
+        self.machines.contains_key(&place)
+    }
+
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        self.machines.keys().copied()
+    }
+
+    pub(super) fn nodes(&self) -> impl Iterator<Item = u32> + use<> {
+        1..=self.knobs.nodes
+    }
+
+    /// The master's URL, as nodes and users have it.
+    pub(super) fn master_url(&self) -> String {
+        format!("http://{}:5000", self.machine(Place::Master).address())
+    }
+
+    /// The URL of a release.
+    pub(super) fn release_url(&self, release: Release) -> String {
+        format!("http://{}:8000/{}/software.cfg", self.machine(Place::Web).address(), directory(release))
+    }
+
+    /// A user's process. It is another one after the users' machine was down.
+    pub(super) fn user(&self, number: u32) -> Env {
+        let machine = self.machine(Place::Users);
+        let mut users = self.users.borrow_mut();
+        users.entry(number).or_insert_with(|| machine.user("/root", BTreeMap::new())).clone()
+    }
+
+    /// Starts every machine's programs.
+    pub(super) fn start(self: &Rc<Self>) {
+        for place in self.machines.keys() {
+            if let Some(command) = self.program(*place) {
+                let (cloud, place) = (self.clone(), *place);
+                spawn(async move { cloud.keep(place, &command).await });
+            }
+        }
+    }
+
+    /// Puts a machine's power back.
+    pub(super) fn power_on(&self, place: Place) {
+        self.machine(place).power_on();
+        self.booted.notify_waiters();
+    }
+
+    /// Tells the inits that a machine was started.
+    pub(super) fn has_booted(&self) {
+        self.booted.notify_waiters();
+    }
+
+    /// What an operator puts onto a machine with an empty disk.
+    pub(super) fn install(&self, place: Place) {
+        let env = self.machine(place).user("/", BTreeMap::new());
+        let write = |path: PathBuf, content: &str| {
+            let directory = path.parent().expect("all of them stand in directories");
+            env.files().create_directory(directory, 0o755).expect("nothing else stands there");
+            env.files().write(&path, content.as_bytes(), 0o644).expect("nothing else stands there");
+        };
+        let directory = |path: &str| {
+            env.files().create_directory(&PathBuf::from(path), 0o755).expect("nothing else stands there");
+        };
+        match place {
+            Place::Master => {
+                directory("/srv/master");
+                write(SETTINGS.into(), &self.master_settings());
+            }
+            Place::Web => {
+                for release in [Release::A, Release::B] {
+                    for (name, content) in files(release) {
+                        write(PathBuf::from(RELEASES).join(self::directory(release)).join(name), &content);
+                    }
+                }
+            }
+            Place::Users => directory("/root"),
+            Place::Node(number) => {
+                directory(SOFTWARE_ROOT);
+                directory(INSTANCE_ROOT);
+                write(SETTINGS.into(), &self.node_settings(number));
+                write("/etc/opt/slapos/definition.cfg".into(), &self.definition());
+            }
+        }
+        self.machine(place).sync();
+    }
+
+    /// The process of a program, if it runs.
+    pub(super) fn process(&self, program: Program) -> Option<(Place, Identity)> {
+        let (place, words) = match program {
+            Program::Master => (Place::Master, "proxy start"),
+            Program::Web => (Place::Web, "http-server"),
+            Program::Agent(node) => (Place::Node(node), "node run"),
+            Program::Supervisor(node) => (Place::Node(node), "supervisor --directory"),
+        };
+        let found = self.machine(place).processes().into_iter().find(|(_, what)| what.contains(words))?;
+        Some((place, found.0))
+    }
+
+    /// The services that run in a partition.
+    pub(super) fn services(&self, node: u32, partition: &str) -> Vec<Identity> {
+        let wrapper = format!("{INSTANCE_ROOT}/{partition}/etc/service/");
+        let processes = self.machine(Place::Node(node)).processes();
+        processes
+            .into_iter()
+            .filter(|(_, what)| what.contains(&wrapper))
+            .map(|(identity, _)| identity)
+            .collect()
+    }
+
+    fn program(&self, place: Place) -> Option<Command> {
+        let words: &[&str] = match place {
+            Place::Master => &["proxy", "start", "--cfg", SETTINGS, "--log-file", "/srv/master/log"],
+            Place::Web => &["http-server", "--host", "0.0.0.0", "--port", "8000", "--directory", RELEASES],
+            Place::Users => return None,
+            Place::Node(_) => &["node", "run", "--cfg", SETTINGS],
+        };
+        let variables = [("HOME", "/root"), ("PATH", "/usr/bin:/bin")];
+        Some(Command {
+            variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            directory: "/".into(),
+            output: Output::Null,
+            ..Command::new(SLAP).arguments(words.iter().copied())
+        })
+    }
+
+    /// An init with one service: starts it at each boot, and again when it ended.
+    async fn keep(self: Rc<Self>, place: Place, command: &Command) {
+        let machine = self.machine(place);
+        loop {
+            while !machine.is_on() {
+                self.booted.notified().await;
+            }
+            let init = machine.user("/", BTreeMap::new());
+            match init.processes().spawn(command) {
+                Ok(mut spawned) => {
+                    let _ = spawned.child.wait().await;
+                }
+                Err(error) => self.world.trace().event(name(place), format_args!("init: {error}")),
+            }
+            machine.kill(init.context().identity);
+            pause(RESTART_AFTER).await;
+        }
+    }
+
+    fn master_settings(&self) -> String {
+        format!(
+            "[slapos]\n[slapproxy]\nhost = {}\nport = 5000\ndatabase_uri = {DATABASE}\n",
+            self.machine(Place::Master).address()
+        )
+    }
+
+    fn node_settings(&self, number: u32) -> String {
+        let wait = if self.knobs.agents_wait { 50 } else { 0 };
+        format!(
+            "[slapos]\ncomputer_id = COMP-{number}\nmaster_url = {}\nsoftware_root = {SOFTWARE_ROOT}\n\
+             instance_root = {INSTANCE_ROOT}\nroot_check = false\n\
+             [slapformat]\ncomputer_xml = /etc/opt/slapos/slapos.xml\npartition_amount = {}\n\
+             partition_base_name = slappart\ninput_definition_file = /etc/opt/slapos/definition.cfg\n\
+             interface_name = lo\nalter_user = false\nalter_network = false\ncreate_tap = false\n\
+             [slap]\npoll_seconds = 60\nwait_seconds = {wait}\n",
+            self.master_url(),
+            self.knobs.partitions
+        )
+    }
+
+    fn definition(&self) -> String {
+        let mut text = "[computer]\naddress = 127.0.0.1/255.0.0.0\n".to_owned();
+        for number in 0..self.knobs.partitions {
+            let _ = write!(
+                text,
+                "[partition_{number}]\npathname = slappart{number}\nnetwork_interface = lo\naddress = 127.0.1.{number}/255.255.255.255\n"
+            );
+        }
+        text
+    }
+}
+
+/// How a machine is called, in the network and in the trace.
+pub(super) fn name(place: Place) -> String {
+    match place {
+        Place::Master => "master".to_owned(),
+        Place::Users => "users".to_owned(),
+        Place::Web => "web".to_owned(),
+        Place::Node(number) => format!("node-{number}"),
+    }
+}
+
+fn directory(release: Release) -> &'static str {
+    match release {
+        Release::A => "a",
+        Release::B => "b",
+    }
+}
+
+/// A release with one service and two promises, all foreign programs.
+fn files(release: Release) -> [(&'static str, String); 2] {
+    let software = "[buildout]\nparts = instance-profile\n\
+        [instance-profile]\nrecipe = slapos.recipe.template\nurl = ${:_profile_base_location_}/instance.cfg.in\n\
+        output = ${buildout:directory}/instance.cfg\n";
+    let instance = format!(
+        "[buildout]\nparts = service check check-again publish\n\
+         eggs-directory = ${{buildout:eggs-directory}}\ndevelop-eggs-directory = ${{buildout:develop-eggs-directory}}\noffline = true\n\
+         [slap-configuration]\nrecipe = slapos.cookbook:slapconfiguration\ncomputer = $${{slap-connection:computer-id}}\n\
+         partition = $${{slap-connection:partition-id}}\nurl = $${{slap-connection:server-url}}\n\
+         key = $${{slap-connection:key-file}}\ncert = $${{slap-connection:cert-file}}\nconfiguration.note =\n\
+         [directory]\nrecipe = slapos.cookbook:mkdirectory\netc = $${{buildout:directory}}/etc\n\
+         service = $${{:etc}}/service\npromise = $${{:etc}}/promise\n\
+         [service]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign service\n\
+         wrapper-path = $${{directory:service}}/worker-{release}\n\
+         [check]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign check\n\
+         wrapper-path = $${{directory:promise}}/worker-runs\n\
+         [check-again]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign check-again\n\
+         wrapper-path = $${{directory:promise}}/worker-works\n\
+         [publish]\nrecipe = slapos.cookbook:publish\nnote = $${{slap-configuration:configuration.note}}\nrelease = {release}\n",
+        release = directory(release)
+    );
+    [("software.cfg", software.to_owned()), ("instance.cfg.in", instance)]
+}

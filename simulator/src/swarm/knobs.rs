@@ -1,0 +1,210 @@
+//! The knobs of a run: all that is decided before it begins, drawn from its seed.
+
+use crate::world::{Random, Tier};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// What kind of run it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// A small cloud, many users, and everything that can go wrong.
+    Swarm,
+    /// Users and no faults, for days.
+    Calm,
+    /// The machines' disks fail and forget, too.
+    Crash,
+    /// A large cloud without faults.
+    Scale,
+}
+
+/// All that is decided before a run begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Knobs {
+    /// Which kind of run.
+    pub profile: Profile,
+    /// Computers.
+    pub nodes: u32,
+    /// Partitions of each.
+    pub partitions: u32,
+    /// Users that ask for things at the same time.
+    pub users: u32,
+    /// Whether agents wait for changes, or ask every minute.
+    pub agents_wait: bool,
+    /// How long users work and things go wrong, in seconds.
+    pub turmoil_seconds: u64,
+    /// The mean time between two things that users do, in seconds.
+    pub user_seconds: u64,
+    /// The mean time between two things that go wrong, in seconds; 0 for never.
+    pub fault_seconds: u64,
+    /// Which kinds of things go wrong.
+    pub faults: Vec<FaultKind>,
+    /// How far wall clocks are wrong at first, in seconds at most.
+    pub skew_seconds: u64,
+}
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// A program of the cloud is killed.
+    Kill,
+    /// A service is killed.
+    KillService,
+    /// A machine loses its power.
+    Power,
+    /// A machine is shut down and started again.
+    Reboot,
+    /// A node comes back with an empty disk.
+    Wipe,
+    /// Nothing passes between two machines, in one direction or both.
+    Partition,
+    /// A machine is refused.
+    Refuse,
+    /// Connections are reset.
+    Reset,
+    /// A request, or the answer to one, is lost.
+    Lose,
+    /// A request arrives twice.
+    Duplicate,
+    /// Everything takes longer.
+    Delay,
+    /// Few bytes a second.
+    Trickle,
+    /// A wall clock jumps.
+    Step,
+    /// A wall clock goes wrong.
+    Drift,
+    /// A service ends by itself, or does not end when it is asked to.
+    Misbehave,
+    /// A promise fails, is slow or hangs.
+    Promise,
+    /// A machine's disk is full, broken or busy.
+    Disk,
+    /// A program or its machine ends within an operation of the disk.
+    Crash,
+}
+
+/// Those that need no disk that forgets.
+const COMMON: [FaultKind; 16] = [
+    FaultKind::Kill,
+    FaultKind::KillService,
+    FaultKind::Power,
+    FaultKind::Reboot,
+    FaultKind::Wipe,
+    FaultKind::Partition,
+    FaultKind::Refuse,
+    FaultKind::Reset,
+    FaultKind::Lose,
+    FaultKind::Duplicate,
+    FaultKind::Delay,
+    FaultKind::Trickle,
+    FaultKind::Step,
+    FaultKind::Drift,
+    FaultKind::Misbehave,
+    FaultKind::Promise,
+];
+
+/// The kinds of faults that a profile has.
+pub(super) fn all_faults(profile: Profile) -> Vec<FaultKind> {
+    match profile {
+        Profile::Crash => COMMON.into_iter().chain([FaultKind::Disk, FaultKind::Crash]).collect(),
+        Profile::Swarm => COMMON.to_vec(),
+        Profile::Calm | Profile::Scale => Vec::new(),
+    }
+}
+
+impl Knobs {
+    /// The knobs of a seed.
+    pub fn draw(seed: u64, profile: Profile) -> Knobs {
+        let random = Random::new(seed).child("knobs");
+        let among = |least: u64, most: u64| least + random.below(most - least + 1);
+        let calm = Knobs {
+            profile,
+            nodes: among(1, 5) as u32,
+            partitions: among(1, 4) as u32,
+            users: among(1, 4) as u32,
+            agents_wait: random.below(2) == 0,
+            turmoil_seconds: 60 * among(10, 120),
+            user_seconds: among(5, 120),
+            fault_seconds: 0,
+            faults: Vec::new(),
+            skew_seconds: 0,
+        };
+        match profile {
+            Profile::Calm => {
+                Knobs { nodes: among(3, 10) as u32, turmoil_seconds: 86_400, user_seconds: 1800, ..calm }
+            }
+            Profile::Scale => Knobs {
+                nodes: 1000,
+                partitions: 10,
+                users: 4,
+                turmoil_seconds: 1800,
+                user_seconds: 30,
+                ..calm
+            },
+            Profile::Swarm | Profile::Crash => {
+                // Half of the kinds in each run: what hides one fault is often another one.
+                let faults = all_faults(profile).into_iter().filter(|_| random.below(2) == 0).collect();
+                let skew_seconds = if random.below(2) == 0 { 0 } else { among(1, 86_400) };
+                Knobs { fault_seconds: among(10, 300), faults, skew_seconds, ..calm }
+            }
+        }
+    }
+
+    /// What the machines are made for.
+    pub fn tier(&self) -> Tier {
+        if self.profile == Profile::Crash { Tier::Crash } else { Tier::Fast }
+    }
+}
+
+impl Profile {
+    /// Its word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Profile::Swarm => "swarm",
+            Profile::Calm => "calm",
+            Profile::Crash => "crash",
+            Profile::Scale => "scale",
+        }
+    }
+}
+
+impl FromStr for Profile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Profile, String> {
+        [Profile::Swarm, Profile::Calm, Profile::Crash, Profile::Scale]
+            .into_iter()
+            .find(|profile| profile.as_str() == text)
+            .ok_or_else(|| format!("profile {text:?}: expected swarm, calm, crash or scale"))
+    }
+}
+
+impl fmt::Display for Knobs {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Knobs { profile, nodes, partitions, users, turmoil_seconds, user_seconds, fault_seconds, .. } =
+            self;
+        let polls = if self.agents_wait { "wait for changes" } else { "ask every minute" };
+        write!(
+            formatter,
+            "{} nodes={nodes} partitions={partitions} users={users} agents {polls}; {} min, an operation each {user_seconds} s",
+            profile.as_str(),
+            turmoil_seconds / 60
+        )?;
+        if *fault_seconds > 0 {
+            let kinds: Vec<String> = self
+                .faults
+                .iter()
+                .map(|kind| serde_json::to_value(kind).ok().and_then(|name| name.as_str().map(str::to_owned)))
+                .map(Option::unwrap_or_default)
+                .collect();
+            write!(formatter, ", a fault each {fault_seconds} s of: {}", kinds.join(" "))?;
+        }
+        if self.skew_seconds > 0 {
+            write!(formatter, "; clocks wrong by up to {} s", self.skew_seconds)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! Swarms: the real master, agents, supervisors, engines and clients on machines of their own, users who ask for things at the same
+//! time, and everything that can go wrong, from a seed.
+//!
+//! * [`knobs`]: what is decided before a run; [`script`]: the list of what users do and what goes wrong
+//! * `cloud.rs`: the machines and what is started on them; `act.rs`: does what the script says; `history.rs`: what users were told
+//! * `settle.rs`: what all must come to once nothing goes wrong any more
+//! * [`mod@report`]: what was found, in words and in a folder; `timeline.rs`: as a picture; [`mod@shrink`]: with fewer steps; [`mod@file`]: a plan as a file
+//! * [`command`]: the commands, with the ledger; `debug.rs`: a run, step by step
+//!
+//! A run: the cloud starts and settles; the script happens; everything is healed; the cloud must settle again. The same knobs, seed and
+//! script give the same trace, line by line.
+
+mod act;
+mod cloud;
+pub mod command;
+mod debug;
+pub mod file;
+mod history;
+pub mod knobs;
+pub mod report;
+pub(crate) mod script;
+mod settle;
+pub mod shrink;
+mod timeline;
+
+use crate::world::{Random, Tier, World, now_instant, pause, spawn};
+use cloud::Cloud;
+use history::History;
+use knobs::Knobs;
+use report::Finding;
+use script::Step;
+use std::{rc::Rc, time::Duration};
+
+/// The rules of a run.
+pub const RULES: [&str; 2] = ["liveness", "service-runs-once"];
+
+/// Lines of the trace that are kept.
+const LINES_KEPT: usize = 20_000;
+
+/// A run, wholly decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Of all that programs and the network draw.
+    pub seed: u64,
+    /// What it is made of.
+    pub knobs: Knobs,
+    /// What happens.
+    pub(crate) script: Vec<Step>,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was found; none when all was well.
+    pub finding: Option<Finding>,
+    /// A short name for the whole trace.
+    pub digest: String,
+    /// Lines of the trace, all together.
+    pub lines: u64,
+    /// The last of them.
+    pub trace: Vec<String>,
+    /// How long it took in the world.
+    pub simulated: Duration,
+    /// Operations of users, and how many were answered with yes.
+    pub operations: (usize, usize),
+    /// What users did, and what they were told: beginning, end and words.
+    history: Vec<history::Operation>,
+    /// How long it took to settle after the last fault.
+    pub settled_after: Option<Duration>,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn draw(seed: u64, profile: knobs::Profile) -> Plan {
+        Plan::draw_with(seed, profile, None, false)
+    }
+
+    /// The plan of a seed, with so many days of turmoil, or with all kinds of faults.
+    pub fn draw_with(seed: u64, profile: knobs::Profile, days: Option<u64>, has_all_faults: bool) -> Plan {
+        let mut knobs = Knobs::draw(seed, profile);
+        if let Some(days) = days {
+            knobs.turmoil_seconds = days * 86_400;
+        }
+        if has_all_faults {
+            knobs.faults = knobs::all_faults(profile);
+        }
+        let script = script::draw(seed, &knobs);
+        Plan { seed, knobs, script }
+    }
+}
+
+impl Plan {
+    /// The same, in a cloud of that size; its script is drawn anew.
+    pub fn resize(&mut self, nodes: u32, partitions: u32) {
+        (self.knobs.nodes, self.knobs.partitions) = (nodes, partitions);
+        self.script = script::draw(self.seed, &self.knobs);
+    }
+}
+
+/// Who looks on at a run: called before each step of the script (none before the end of the turmoil), and told where it is.
+type Observer = Box<dyn FnMut(&Rc<Cloud>, usize, Option<&Step>)>;
+
+/// Does what a plan says.
+pub fn run(plan: &Plan) -> Outcome {
+    run_observed(plan, Box::new(|_, _, _| {}))
+}
+
+fn run_observed(plan: &Plan, mut observer: Observer) -> Outcome {
+    let plan = plan.clone();
+    World::run(plan.seed, async move |world| {
+        world.trace().keep(LINES_KEPT);
+        let start = now_instant();
+        let history = Rc::new(History::default());
+        let result = live(&world, &plan, &history, &mut observer).await;
+        let trace = world.trace();
+        let alarm = trace.alarms().into_iter().next().map(|alarm| Finding {
+            rule: alarm.rule.to_owned(),
+            object: alarm.object,
+            what: alarm.what,
+            at: alarm.at,
+            more: Vec::new(),
+        });
+        let told = history.operations();
+        let done = told.iter().filter(|operation| operation.ended.as_ref().is_some_and(|(_, _, done)| *done));
+        let operations = (told.len(), done.count());
+        Outcome {
+            settled_after: result.as_ref().ok().copied(),
+            finding: alarm.or_else(|| result.err()),
+            digest: trace.digest(),
+            lines: trace.count(),
+            trace: trace.lines(),
+            simulated: now_instant().duration_since(start),
+            operations,
+            history: told,
+        }
+    })
+}
+
+async fn live(
+    world: &World,
+    plan: &Plan,
+    history: &Rc<History>,
+    observer: &mut Observer,
+) -> Result<Duration, Finding> {
+    let random = Random::new(plan.seed).child("swarm");
+    let cloud = Cloud::new(world.clone(), plan.knobs.clone(), &random);
+    cloud.start();
+    if plan.knobs.tier() == Tier::Crash {
+        cloud.places().for_each(|place| spawn(act::follow_disk(cloud.clone(), place)));
+    }
+    settle::settle(&cloud).await?;
+    let begin = now_instant();
+    for (number, step) in plan.script.iter().enumerate() {
+        let at = begin + Duration::from_millis(step.at);
+        pause(at.saturating_duration_since(now_instant())).await;
+        if world.trace().is_alarmed() {
+            break;
+        }
+        observer(&cloud, number, Some(step));
+        world.trace().event("script", serde_json::to_string(&step.event).unwrap_or_default());
+        act::act(&cloud, history, &step.event);
+    }
+    let end = begin + Duration::from_secs(plan.knobs.turmoil_seconds);
+    pause(end.saturating_duration_since(now_instant())).await;
+    observer(&cloud, plan.script.len(), None);
+    world.trace().event("script", "everything is healed");
+    act::heal(&cloud);
+    settle::settle(&cloud).await
+}

@@ -1,0 +1,205 @@
+//! Foreign programs as data: `/bin/foreign ROLE` behaves as a file says that stands outside of what it runs in.
+//!
+//! `/etc/foreign/PLACE/ROLE` holds lines `WHEN AFTER JITTER THEN`, times in milliseconds; PLACE is the last part of its working
+//! directory. What no line says is what a good program does.
+//!
+//! | when | then |
+//! |---|---|
+//! | `start` | `run` for ever (what a good one does), or end: `exit CODE` |
+//! | `term`: it is asked to end | `exit CODE`, or `ignore` |
+//! | `check`: it is run as a promise | `pass`, `fail` or `hang`; without a line it passes if the service of its partition runs |
+//!
+//! A service holds a lock as long as it runs. Where somebody else holds it, one service runs twice, which is an alarm.
+
+use super::{Trace, random::Random};
+use slap_impl::env::{Either, Env, Exit, race};
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+/// Where behaviours stand.
+pub(crate) const BEHAVIOURS: &str = "/etc/foreign";
+/// Where the locks of services stand.
+const LOCKS: &str = "/run/foreign";
+/// Bytes of a behaviour.
+const BEHAVIOUR_BYTES_MAX: u64 = 4096;
+/// The rule that a service which runs twice breaks.
+const TWICE: &str = "service-runs-once";
+
+/// What happens when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Line {
+    when: When,
+    after: Duration,
+    jitter: Duration,
+    then: Then,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Start,
+    Term,
+    Check,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Run,
+    Exit(u8),
+    Ignore,
+    Pass,
+    Fail,
+    Hang,
+}
+
+/// Whether that is a behaviour.
+///
+/// # Errors
+/// The line that is none, and what is expected.
+pub(crate) fn check(text: &str) -> Result<(), String> {
+    text.lines().try_for_each(|line| Line::from_str(line).map(drop))
+}
+
+/// Runs as the role that the first argument names.
+pub(crate) async fn run(env: &Env, trace: &Trace, arguments: &[String]) -> Exit {
+    let [role] = arguments else {
+        env.tell("foreign: expected a role");
+        return Exit::USAGE;
+    };
+    let place = env.context().directory.file_name().map(|name| name.to_string_lossy().into_owned());
+    let place = place.unwrap_or_default();
+    let lines = match behaviour(env, &place, role) {
+        Ok(lines) => lines,
+        Err(problem) => {
+            env.tell(format_args!("foreign: {problem}"));
+            return Exit::USAGE;
+        }
+    };
+    let random = Random::of_bytes(&env.random_bytes(32));
+    match role.starts_with("check") {
+        true => judge(env, &lines, &random, &place).await,
+        false => serve(env, trace, &lines, &random, &place, role).await,
+    }
+}
+
+fn behaviour(env: &Env, place: &str, role: &str) -> Result<Vec<Line>, String> {
+    let path = PathBuf::from(BEHAVIOURS).join(place).join(role);
+    if !env.files().exists(&path) {
+        return Ok(Vec::new());
+    }
+    let text = env.files().read_text(&path, BEHAVIOUR_BYTES_MAX).map_err(|error| error.to_string())?;
+    text.lines().map(Line::from_str).collect()
+}
+
+fn lock_path(place: &str, role: &str) -> PathBuf {
+    PathBuf::from(LOCKS).join(format!("{place}.{role}"))
+}
+
+async fn serve(env: &Env, trace: &Trace, lines: &[Line], random: &Random, place: &str, role: &str) -> Exit {
+    let termination = env.processes().termination();
+    let _ = env.files().create_directory(&PathBuf::from(LOCKS), 0o755);
+    let held = env.files().lock(&lock_path(place, role));
+    let Ok(Some(_held)) = held else {
+        trace.alarm(TWICE, format_args!("{place}/{role}"), "it was started while it runs already");
+        return Exit::FAILED;
+    };
+    let find = |when| lines.iter().find(|line| line.when == when);
+    let life = async {
+        match find(When::Start) {
+            Some(line) => {
+                env.sleep(line.draw(random)).await;
+                match line.then {
+                    Then::Exit(code) => Exit(code),
+                    _ => std::future::pending().await,
+                }
+            }
+            None => std::future::pending().await,
+        }
+    };
+    let asked = async {
+        termination.await;
+        match find(When::Term) {
+            Some(line) if line.then == Then::Ignore => std::future::pending().await,
+            Some(line) => {
+                env.sleep(line.draw(random)).await;
+                if let Then::Exit(code) = line.then { Exit(code) } else { Exit::DONE }
+            }
+            None => Exit::DONE,
+        }
+    };
+    match race(life, asked).await {
+        Either::First(exit) | Either::Second(exit) => exit,
+    }
+}
+
+async fn judge(env: &Env, lines: &[Line], random: &Random, place: &str) -> Exit {
+    if let Some(line) = lines.iter().find(|line| line.when == When::Check) {
+        env.sleep(line.draw(random)).await;
+        match line.then {
+            Then::Pass => return Exit::DONE,
+            Then::Fail => {
+                env.tell("it does not work");
+                return Exit::FAILED;
+            }
+            Then::Hang => return std::future::pending().await,
+            _ => {}
+        }
+    }
+    let path = lock_path(place, "service");
+    let runs = env.files().exists(&path) && matches!(env.files().lock(&path), Ok(None));
+    if runs {
+        return Exit::DONE;
+    }
+    env.tell("the service does not run");
+    Exit::FAILED
+}
+
+impl Line {
+    fn draw(&self, random: &Random) -> Duration {
+        random.duration(self.after, self.after + self.jitter)
+    }
+}
+
+impl FromStr for Line {
+    type Err = String;
+
+    fn from_str(line: &str) -> Result<Line, String> {
+        let expected =
+            || format!("{line:?}: expected WHEN AFTER JITTER THEN, such as: start 5000 100 exit 1");
+        let words: Vec<&str> = line.split(' ').collect();
+        let [when, after, jitter, then @ ..] = words.as_slice() else { return Err(expected()) };
+        let milliseconds = |word: &str| {
+            word.parse::<u32>().map(|number| Duration::from_millis(number.into())).map_err(|_| expected())
+        };
+        let (when, then) = match (*when, then) {
+            ("start", ["run"]) => (When::Start, Then::Run),
+            ("start", ["exit", code]) => (When::Start, Then::Exit(code.parse().map_err(|_| expected())?)),
+            ("term", ["exit", code]) => (When::Term, Then::Exit(code.parse().map_err(|_| expected())?)),
+            ("term", ["ignore"]) => (When::Term, Then::Ignore),
+            ("check", ["pass"]) => (When::Check, Then::Pass),
+            ("check", ["fail"]) => (When::Check, Then::Fail),
+            ("check", ["hang"]) => (When::Check, Then::Hang),
+            _ => return Err(expected()),
+        };
+        Ok(Line { when, after: milliseconds(after)?, jitter: milliseconds(jitter)?, then })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behaviours_are_read_and_others_refused() {
+        for line in
+            ["start 0 0 run", "start 5000 100 exit 1", "term 0 0 ignore", "term 9 1 exit 0", "check 0 0 hang"]
+        {
+            assert_eq!(check(line), Ok(()), "{line}");
+        }
+        for line in
+            ["", "start", "start 0 0 ignore", "check 0 0 exit 1", "term a 0 ignore", "start 0 0 exit 300"]
+        {
+            assert!(check(line).unwrap_err().contains("expected WHEN"), "{line}");
+        }
+        let line: Line = "check 30000 500 pass".parse().unwrap();
+        assert_eq!((line.after, line.jitter), (Duration::from_secs(30), Duration::from_millis(500)));
+    }
+}

@@ -1,0 +1,146 @@
+//! Swarms: the same seed is the same run, also in another process; what was once found is not found again; and the rules see.
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a test starts the program that it tests, and reads committed lists"
+)]
+
+use simulator::{
+    canaries::workspace,
+    swarm::{self, Plan, file, knobs::Profile},
+};
+use std::{fs, path::PathBuf, process::Command};
+
+/// Calls the program; its exit code, and what it printed and told.
+fn call(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_simulator")).args(arguments).output().expect("it was built");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_in_two_processes() {
+    for (seed, profile) in [("7", "swarm"), ("8", "crash"), ("9", "swarm")] {
+        let whole = ["replay", seed, "--profile", profile, "--all-faults", "--trace"];
+        let (first, second) = (call(&whole), call(&whole));
+        assert!(first.1.lines().count() > 100, "{first:?}");
+        assert!(first == second, "seed {seed} of {profile}: the traces differ");
+        let next = (seed.parse::<u64>().unwrap() + 1).to_string();
+        let other = call(&["replay", &next, "--profile", profile, "--all-faults", "--trace"]);
+        assert!(first.1 != other.1, "seed {seed} and the next are the same run");
+    }
+}
+
+/// The lists that once led to a finding.
+fn regressions() -> Vec<(PathBuf, Plan)> {
+    let folder = workspace().join("simulator/regressions/world");
+    let entries = fs::read_dir(&folder).expect("it is committed");
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("it is a file");
+        let plan = file::read(&text).unwrap_or_else(|problem| panic!("{}: {problem}", path.display()));
+        (path, plan)
+    };
+    let mut found: Vec<_> = entries.map(|entry| read(entry.expect("it can be listed").path())).collect();
+    found.sort_by(|left, right| left.0.cmp(&right.0));
+    found
+}
+
+#[test]
+fn what_was_found_once_is_not_found_again() {
+    let regressions = regressions();
+    assert!(!regressions.is_empty());
+    let bugs = fs::read_to_string(workspace().join("simulator/BUGS.md")).unwrap();
+    for (path, plan) in regressions {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(bugs.contains(name), "{name} is not named in simulator/BUGS.md");
+        let outcome = swarm::run(&plan);
+        assert_eq!(outcome.finding, None, "{name}: cargo xtask sim replay {}", path.display());
+    }
+}
+
+#[test]
+fn a_run_does_what_it_says() {
+    let (mut answered, mut settled) = (0, 0);
+    for seed in 0..8 {
+        let outcome = swarm::run(&Plan::draw(seed, Profile::Swarm));
+        assert_eq!(outcome.finding, None, "cargo xtask sim replay {seed}");
+        answered += outcome.operations.1;
+        settled += u32::from(outcome.settled_after.is_some());
+    }
+    assert!(answered > 100, "users had {answered} answers only");
+    assert_eq!(settled, 8);
+}
+
+/// What a promise that fails for ever makes of a cloud is seen, told, written, and found again with fewer steps.
+#[test]
+fn a_finding_is_told_written_and_shortened() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("events.jsonl");
+    let knobs = r#"{"seed":3,"knobs":{"profile":"swarm","nodes":1,"partitions":1,"users":1,"agents_wait":true,"turmoil_seconds":60,"user_seconds":60,"fault_seconds":0,"faults":[],"skew_seconds":0}}"#;
+    let request = r#"{"at":10,"event":{"event":"request","user":1,"title":0,"release":"a","node":null,"note":0,"state":"started"}}"#;
+    let supply = r#"{"at":5,"event":{"event":"supply","user":1,"node":1,"release":"b","removed":false}}"#;
+    fs::write(&path, format!("{knobs}\n{supply}\n{request}\n")).unwrap();
+    let (exit, printed, told) = call(&["replay", path.to_str().unwrap()]);
+    assert_eq!(exit, Some(0), "{printed}{told}");
+    assert!(printed.contains("nothing was found") && told.contains("seed 3 of commit"), "{printed}{told}");
+    let (exit, _, told) = call(&["shrink", path.to_str().unwrap()]);
+    assert_eq!((exit, told.contains("there is nothing to keep")), (Some(0), true), "{told}");
+}
+
+/// A run stands still before each step, shows what is asked for, and goes on.
+#[test]
+fn a_run_can_be_looked_at_step_by_step() {
+    use std::{io::Write, process::Stdio};
+    let mut child = Command::new(env!("CARGO_BIN_EXE_simulator"))
+        .args(["debug", "7"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it was built");
+    let commands = b"help\nlist 2\nfly\nstep 3\ndifference\nshow node-1\nstop *\nquit\n";
+    child.stdin.take().unwrap().write_all(commands).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    for expected in [
+        "step [N]",
+        "before step 0 at",
+        "before step 3 at",
+        "\"fly\" is not understood",
+        "+ node-1 ",
+        "the turmoil is over",
+    ] {
+        assert!(printed.contains(expected), "{expected}: {printed}");
+    }
+}
+
+/// The ledger: what was done by this program is not done again.
+#[test]
+fn a_long_run_goes_on_where_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = directory.path().join("ledger.jsonl");
+    let run = |seeds: &str| {
+        let (exit, _, told) = call(&[
+            "run",
+            "--seed",
+            "20",
+            "--seeds",
+            seeds,
+            "--jobs",
+            "2",
+            "--ledger",
+            ledger.to_str().unwrap(),
+        ]);
+        assert_eq!(exit, Some(0), "{told}");
+        told
+    };
+    assert!(run("3").contains("3 of 3 seeds"));
+    assert_eq!(fs::read_to_string(&ledger).unwrap().lines().count(), 3);
+    // The last line was cut, as by a crash.
+    let text = fs::read_to_string(&ledger).unwrap();
+    fs::write(&ledger, &text[..text.len() - 20]).unwrap();
+    let told = run("4");
+    assert!(told.contains("2 seeds, 2 are in the ledger") && told.contains("2 of 2 seeds"), "{told}");
+}
