@@ -53,7 +53,23 @@ fn left(deed: Deed) -> Vec<String> {
 
 #[test]
 fn files_keep_what_was_synced() {
-    let cases: [(&str, Deed, &[&str]); 9] = [
+    let cases: [(&str, Deed, &[&str]); 11] = [
+        (
+            "write, then sync",
+            |env| {
+                env.files().write(Path::new("/root/a"), b"new", 0o600).unwrap();
+                env.files().sync(Path::new("/root/a")).unwrap();
+            },
+            &["a: new"],
+        ),
+        (
+            "remove_file, then a sync of the directory",
+            |env| {
+                env.files().remove_file(Path::new("/root/a")).unwrap();
+                env.files().sync(Path::new("/root")).unwrap();
+            },
+            &[": "],
+        ),
         ("replace", |env| env.files().replace(Path::new("/root/a"), b"new", 0o600).unwrap(), &["a: new"]),
         ("copy", |env| env.files().copy(Path::new("/root/a"), Path::new("/root/b")).unwrap(), &["a b: old"]),
         (

@@ -5,7 +5,7 @@ use std::process::Command;
 
 fn run(seed: &str) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_simulator"))
-        .args(["run", "--seed", seed, "--trace"])
+        .args(["lab", "--seed", seed, "--trace"])
         .output()
         .expect("the program was built with this test");
     let text = String::from_utf8(output.stdout).expect("a trace is UTF-8");

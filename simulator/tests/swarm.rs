@@ -25,7 +25,7 @@ fn the_same_seed_is_the_same_run_in_two_processes() {
         let whole = ["replay", seed, "--profile", profile, "--all-faults", "--trace"];
         let (first, second) = (call(&whole), call(&whole));
         assert!(first.1.lines().count() > 100, "{first:?}");
-        assert!(first == second, "seed {seed} of {profile}: the traces differ");
+        assert!((first.0, &first.1) == (second.0, &second.1), "seed {seed} of {profile}: the traces differ");
         let next = (seed.parse::<u64>().unwrap() + 1).to_string();
         let other = call(&["replay", &next, "--profile", profile, "--all-faults", "--trace"]);
         assert!(first.1 != other.1, "seed {seed} and the next are the same run");

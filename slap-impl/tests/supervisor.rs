@@ -764,6 +764,9 @@ impl Files for Crash {
         }
         Ok(())
     }
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        self.files.sync(path)
+    }
     fn free_names(&self, path: &Path) -> io::Result<Option<u64>> {
         self.files.free_names(path)
     }

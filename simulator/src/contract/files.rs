@@ -6,8 +6,9 @@ use std::{io::ErrorKind, path::Path};
 type Check = fn(&Env, &Path);
 
 /// Each check with the name of its directory.
-pub(super) const CHECKS: [(&str, Check); 8] = [
+pub(super) const CHECKS: [(&str, Check); 9] = [
     ("content", content),
+    ("syncs", syncs),
     ("modes", modes),
     ("errors", errors),
     ("directories", directories),
@@ -38,6 +39,20 @@ fn content(env: &Env, directory: &Path) {
     assert_eq!(files.read_text(&path, 100).unwrap_err().kind(), ErrorKind::InvalidData);
     files.set_modified(&path, 1_000_000).unwrap();
     assert_eq!(files.metadata(&path).unwrap().modified_seconds, 1_000_000);
+}
+
+fn syncs(env: &Env, directory: &Path) {
+    let files = env.files();
+    let (file, link, below) = (directory.join("file"), directory.join("link"), directory.join("below"));
+    files.write(&file, b"content", 0o200).unwrap();
+    files.symlink(Path::new("nowhere"), &link).unwrap();
+    files.create_directory(&below, 0o700).unwrap();
+    for path in [&file, &link, &below, directory] {
+        files.sync(path).unwrap();
+    }
+    let error = files.sync(&directory.join("none")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(files.list(directory).unwrap(), ["below", "file", "link"]);
 }
 
 fn modes(env: &Env, directory: &Path) {

@@ -173,6 +173,8 @@ fn lose_machine(cloud: &Rc<Cloud>, event: &Event) {
         }
         Event::Wipe { node } => {
             let place = Place::Node(node);
+            // The empty disk is a good one.
+            cloud.machine(place).disk().heal();
             cloud.power_on(place);
             cloud.machine(place).wipe();
             cloud.install(place);

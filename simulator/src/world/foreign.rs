@@ -195,7 +195,7 @@ mod tests {
             assert_eq!(check(line), Ok(()), "{line}");
         }
         for line in
-            ["", "start", "start 0 0 ignore", "check 0 0 exit 1", "term a 0 ignore", "start 0 0 exit 300"]
+            [" ", "start", "start 0 0 ignore", "check 0 0 exit 1", "term a 0 ignore", "start 0 0 exit 300"]
         {
             assert!(check(line).unwrap_err().contains("expected WHEN"), "{line}");
         }

@@ -75,6 +75,9 @@ pub trait Files {
     /// Puts a file into place so that after a crash either the old or the whole new content is there: a temporary
     /// file beside it, fsync, rename, fsync of the directory. The mode is set to `mode`.
     fn replace(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()>;
+    /// Makes durable what a regular file holds, or which names a directory has. Whatever else stands there is left alone: a symbolic link is
+    /// made durable with its directory.
+    fn sync(&self, path: &Path) -> io::Result<()>;
     /// Adds to the end of a file, which is created with `mode` if it is missing. A link is an error, as with `write`.
     fn append(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()>;
     /// Cuts a file to `length` bytes.

@@ -120,6 +120,8 @@ async fn empty(site: &Site, id: &PartitionId) -> Result<Destroyed, NodeError> {
     // The directory itself goes and comes back: so nothing of any name is left in it for the next instance.
     site.files().remove_tree(&path).map_err(failed)?;
     site.files().create_directory(&path, 0o750).map_err(failed)?;
+    // Once it is reported as empty, nothing of it may come back with the power.
+    site.files().sync(&site.settings.instance_root).map_err(failed)?;
     site.restore_resource(id).map_err(failed)?;
     Ok(Destroyed::Done)
 }

@@ -162,11 +162,16 @@ pub async fn remove(site: &Site, computer: &Computer, release: &SoftwareRelease)
         return Ok(());
     }
     let directory = site.release(url);
-    // What is half removed must not count as built.
-    let removed = site
-        .files()
-        .remove_any(&directory.join(".completed"))
-        .and_then(|()| site.files().remove_any(&directory));
+    // What is half removed must not count as built; and what was reported as removed must not come back with the power, and count as
+    // built when it is supplied again.
+    let files = site.files();
+    let removed = files.remove_any(&directory.join(".completed")).and_then(|()| {
+        if files.is_directory(&directory) {
+            files.sync(&directory)?;
+        }
+        files.remove_any(&directory)?;
+        files.sync(&site.settings.software_root)
+    });
     if let Err(error) = removed {
         let error = NodeError::io(format!("{} cannot be removed", directory.display()), &error);
         site.master.release_error(&site.settings.computer_id, url, &error.to_string()).await.ok();

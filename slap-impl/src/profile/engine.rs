@@ -8,7 +8,7 @@
 //! after a failure, so that what is done is remembered. A part that fails leaves none of the paths that it noted.
 
 use super::{
-    defaults,
+    defaults, durable,
     evaluate::Evaluation,
     installed::{self, Installed, PATHS_OPTION, SIGNATURE_OPTION},
     journal::Journal,
@@ -116,7 +116,9 @@ pub async fn run(env: &Env, settings: Settings) -> Result<Outcome, RecipeError> 
     let mut changes = Changes { evaluation: &evaluation, installed, journal, outcome: Outcome::default() };
     let result = changes.apply(&parts, settings.parts.is_empty()).await;
     if let Some(path) = &installed_path {
-        let saved = installed::save(env, path, &changes.installed, 0o666 & !settings.umask);
+        // What is noted as installed is never written again, so it must outlive the machine's power as the note does.
+        let saved = durable::make_durable(env, path.parent().unwrap_or(path), &changes.paths())
+            .and_then(|()| installed::save(env, path, &changes.installed, 0o666 & !settings.umask));
         if let (Ok(()), Some(journal)) = (&saved, &changes.journal) {
             journal.remove(env);
         }
@@ -355,6 +357,12 @@ impl Changes<'_> {
                 .paths(part)
                 .iter()
                 .all(|path| files.exists(&self.evaluation.directory.join(path)))
+    }
+
+    /// What this run installed or updated.
+    fn paths(&self) -> Vec<PathBuf> {
+        let parts = self.outcome.installed.iter().chain(&self.outcome.updated);
+        parts.flat_map(|part| self.installed.paths(part)).map(PathBuf::from).collect()
     }
 
     fn uninstall(&mut self, part: &str) {

@@ -14,6 +14,7 @@
 pub mod condition;
 pub mod context;
 pub mod defaults;
+mod durable;
 pub mod engine;
 pub mod evaluate;
 pub mod installed;

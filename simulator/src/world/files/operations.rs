@@ -1,6 +1,6 @@
 //! [`Files`] of a world.
 //!
-//! As in reality, only `replace` and `copy` sync anything: the new file, and then its directory.
+//! As in reality, only `replace` and `copy` sync anything by themselves: the new file, and then its directory.
 
 use super::{
     super::{
@@ -98,6 +98,19 @@ impl Files for MemoryFiles {
             return Err(error(io::ErrorKind::IsADirectory, &path));
         }
         self.put_in_place(&path, content, mode)
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        let path = self.resolve(path, false)?;
+        let inode = self.get(&path)?;
+        if !self.disk.remembers() {
+            return Ok(());
+        }
+        match &inode.content {
+            Content::File(bytes) => self.sync_bytes(&path, bytes),
+            Content::Directory => self.sync_directory(self.actor.get(), &path),
+            _ => Ok(()),
+        }
     }
 
     fn append(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {

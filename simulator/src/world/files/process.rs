@@ -40,6 +40,7 @@ forward! {
     fn read_tail(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()>;
     fn replace(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()>;
+    fn sync(&self, path: &Path) -> io::Result<()>;
     fn append(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()>;
     fn truncate(&self, path: &Path, length: u64) -> io::Result<()>;
     fn copy(&self, from: &Path, to: &Path) -> io::Result<()>;

@@ -89,6 +89,22 @@ impl Files for RealFiles {
         put_in_place(path, mode, &mut |file| file.write_all(content))
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        let metadata = fs::symlink_metadata(path)?;
+        if !(metadata.is_file() || metadata.is_dir()) {
+            return Ok(());
+        }
+        let flags = nofollow() | nonblock();
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        match opened {
+            // One that its owner may not read may be written by him.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && metadata.is_file() => {
+                OpenOptions::new().write(true).custom_flags(flags).open(path)?.sync_all()
+            }
+            opened => opened?.sync_all(),
+        }
+    }
+
     fn append(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         open_or_create(path, OpenOptions::new().append(true), mode, false)?.write_all(content)
     }
