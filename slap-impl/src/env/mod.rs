@@ -14,6 +14,7 @@
 //! memory it is a group of tasks that can be killed as one.
 
 mod files;
+mod latch;
 mod network;
 mod processes;
 pub mod real;
@@ -22,6 +23,7 @@ pub mod sqlite;
 mod store;
 
 pub use files::{FileKind, Files, Lock, Metadata, Pipe};
+pub use latch::Latch;
 pub use network::{Address, BoxListener, BoxStream, Listener, Network, Stream};
 pub use processes::{
     Child, Command, Ended, Identity, Output, Process, Processes, RUN_VARIABLE, Signal, Spawned, Start,

@@ -33,7 +33,7 @@ impl Master {
                 Ok((store::journal_ends(connection)?, store::journal_after(connection, since, ENTRIES_MAX)?))
             })?;
             let left = deadline.saturating_sub(self.env.clock().elapsed());
-            if !entries.is_empty() || wait.is_none() || left.is_zero() || *self.closing.borrow() {
+            if !entries.is_empty() || wait.is_none() || left.is_zero() || self.closing.is_set() {
                 let (oldest, newest) = ends.unwrap_or_default();
                 let document = json!({
                     "database": self.identity,

@@ -111,7 +111,7 @@ impl Master {
                 return Ok(finish(Response::new(200, "text/xml; charset=utf-8", document), etag, wait));
             }
             let left = deadline.saturating_sub(self.env.clock().elapsed());
-            if wait.is_none() || left.is_zero() || *self.closing.borrow() {
+            if wait.is_none() || left.is_zero() || self.closing.is_set() {
                 let response = Response { status: 304, headers: Vec::new(), body: Bytes::new() };
                 return Ok(finish(response, etag, wait));
             }
@@ -129,10 +129,8 @@ impl Master {
     pub(super) async fn hold(&self, changed: impl Future<Output = ()>, left: Duration) -> bool {
         // Who goes on waiting has its place again before anybody else can ask: nothing is awaited between two calls.
         let Some(_place) = self.watchers.place() else { return false };
-        let mut closing = self.closing.subscribe();
-        let closed = async { closing.wait_for(|closing| *closing).await.is_ok() };
-        match race(changed, race(closed, self.env.sleep(left))).await {
-            Either::First(()) | Either::Second(Either::First(_) | Either::Second(())) => {}
+        match race(changed, race(self.closing.wait(), self.env.sleep(left))).await {
+            Either::First(()) | Either::Second(Either::First(()) | Either::Second(())) => {}
         }
         true
     }

@@ -36,7 +36,7 @@ mod tests;
 mod wishes;
 
 use crate::{
-    env::{Address, BoxListener, Either, Env, Store, race},
+    env::{Address, BoxListener, Either, Env, Latch, Store, race},
     store::{self, AccessStatus, OpenError, Opened},
     vocabulary::{ComputerId, SoftwareUrl},
     wire::http::server::{Limits, serve_until},
@@ -51,7 +51,7 @@ use information::Watchers;
 use repeated::{Repeated, Seen};
 use rusqlite::Connection;
 use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc, sync::Arc};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// What a master is started with.
 #[derive(Clone, Debug, Default)]
@@ -97,7 +97,7 @@ pub struct Master {
     seen: Seen,
     /// When each computer was last heard of. The real master keeps this in memory too.
     contacts: RefCell<BTreeMap<ComputerId, AccessStatus>>,
-    closing: watch::Sender<bool>,
+    closing: Latch,
     /// Something was committed.
     committed: Notify,
     log: log::Log,
@@ -128,7 +128,7 @@ impl Master {
             repeated: Repeated::default(),
             seen: Seen::default(),
             contacts: RefCell::default(),
-            closing: watch::Sender::new(false),
+            closing: Latch::default(),
             committed: Notify::new(),
             log: log::Log::new(env, configuration.log_file),
             address: RefCell::default(),
@@ -149,7 +149,7 @@ impl Master {
         let door = Rc::new(Door::new(self.clone(), &address, &self.server_names));
         let stop = async {
             stop.await;
-            self.closing.send_replace(true);
+            self.closing.set();
         };
         serve_until(&self.env, listener, limits, door, stop).await;
         match race(self.queue.close(), self.env.sleep(std::time::Duration::from_secs(10))).await {

@@ -12,7 +12,7 @@
 mod connections;
 mod guarded;
 
-use crate::env::{BoxListener, BoxStream, Either, Env, LocalFuture, race};
+use crate::env::{BoxListener, BoxStream, Either, Env, Latch, LocalFuture, race};
 use bytes::Bytes;
 use connections::{Awaited, BodyBytes, Connections, Open, Seat};
 use guarded::Guarded;
@@ -24,7 +24,6 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
-use tokio::sync::watch;
 
 /// What a stranger may cost.
 #[derive(Clone, Debug)]
@@ -162,7 +161,7 @@ pub async fn serve_until(
     stop: impl Future<Output = ()>,
 ) {
     let mut stop = pin!(stop);
-    let (stopping, stopped) = watch::channel(false);
+    let stopped = Latch::default();
     let shared = Connections::new(limits, handler);
     loop {
         match race(stop.as_mut(), newcomer(env, &mut listener, &shared)).await {
@@ -178,7 +177,7 @@ pub async fn serve_until(
     }
     drop(listener);
     shared.stop();
-    stopping.send_replace(true);
+    stopped.set();
     let drained = async {
         while shared.count() > 0 {
             shared.changed().await;
@@ -220,13 +219,7 @@ async fn newcomer(
     }
 }
 
-async fn connection(
-    env: &Env,
-    seat: &Rc<Seat>,
-    stream: BoxStream,
-    peer: Option<SocketAddr>,
-    mut stopped: watch::Receiver<bool>,
-) {
+async fn connection(env: &Env, seat: &Rc<Seat>, stream: BoxStream, peer: Option<SocketAddr>, stopped: Latch) {
     let limits = &seat.connections.limits;
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (env, seat) = (env.clone(), seat.clone());
@@ -239,7 +232,7 @@ async fn connection(
         .auto_date_header(false)
         .serve_connection(TokioIo::new(Guarded::new(env, stream, seat)), service);
     let mut connection = pin!(connection);
-    let stop = async { stopped.wait_for(|stop| *stop).await.is_ok() };
+    let stop = stopped.wait();
     // An error here is a peer that broke off, was too slow or spoke no HTTP: nobody else is concerned.
     match race(race(connection.as_mut(), stop), seat.leave()).await {
         Either::First(Either::First(_)) | Either::Second(()) => {}
