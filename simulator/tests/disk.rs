@@ -6,7 +6,7 @@ use simulator::world::{
     Tier, World,
     disk::{Failure, Fault, Moment, Operation},
 };
-use slap_impl::env::{Either, Env, Store, StoreError, Verdict, Write, race};
+use slap_impl::env::{Either, Env, Store, StoreError, StoreErrorKind, Verdict, Write, race};
 use std::{collections::BTreeMap, path::Path};
 use tokio::sync::oneshot;
 
@@ -250,13 +250,13 @@ fn what_a_reader_saw_is_kept() {
 #[test]
 fn failures_are_told_and_lose_nothing() {
     let cases = [
-        (Operation::Write, Failure::Full, "full", true),
-        (Operation::Write, Failure::Broken, "disk I/O error", false),
-        (Operation::Sync, Failure::Broken, "disk I/O error", false),
-        (Operation::Read, Failure::Broken, "disk I/O error", false),
-        (Operation::Lock, Failure::Busy, "lock", false),
+        (Operation::Write, Failure::Full, "full", StoreErrorKind::Full),
+        (Operation::Write, Failure::Broken, "disk I/O error", StoreErrorKind::Broken),
+        (Operation::Sync, Failure::Broken, "disk I/O error", StoreErrorKind::Broken),
+        (Operation::Read, Failure::Broken, "disk I/O error", StoreErrorKind::Broken),
+        (Operation::Lock, Failure::Busy, "lock", StoreErrorKind::InUse),
     ];
-    for (operation, failure, words, full) in cases {
+    for (operation, failure, words, kind) in cases {
         in_world(1, async move |world| {
             let env = user(&world);
             let store = made(&env).await;
@@ -265,7 +265,7 @@ fn failures_are_told_and_lose_nothing() {
             let store = env.stores().open(Path::new(DATABASE)).unwrap();
             world.disk().plan(Fault { operation, spared: 0, times: u64::MAX, failure });
             let error = store.commit(insert(2)).await.expect_err("the disk fails");
-            assert!(error.message.contains(words) && error.full == full, "{failure:?}: {error}");
+            assert!(error.message.contains(words) && error.kind == kind, "{failure:?}: {error}");
             world.disk().heal();
             assert_eq!(batches(&*store).unwrap(), [1], "{failure:?}: nothing of it happened");
             store.commit(insert(3)).await.unwrap();

@@ -1,7 +1,7 @@
 //! SQLite databases: what was committed is there, and nothing else.
 
 use rusqlite::Connection;
-use slap_impl::env::{Env, Store, Verdict, Write};
+use slap_impl::env::{Env, Store, StoreErrorKind, Verdict, Write};
 use std::path::Path;
 
 pub(super) async fn all(env: &Env, scratch: &Path) {
@@ -62,7 +62,7 @@ async fn openings(env: &Env, path: &Path) {
     assert!(wrote.is_err(), "a read that writes is refused");
     assert_eq!(rows(&*store), [1, 3, 7]);
     let second = env.stores().open(path).err().expect("one process has it open at a time");
-    assert!(second.message.contains("in use") && !second.full, "{second}");
+    assert!(second.message.contains("in use") && second.kind == StoreErrorKind::InUse, "{second}");
 }
 
 /// Batches are executed in the order of the calls, awaited or not; who closes the store waits for them.
@@ -87,7 +87,7 @@ async fn full(env: &Env, path: &Path) {
     store.commit(vec![query("pragma max_page_count = 4")]).await.unwrap();
     let fill = "insert into t values (1, hex(zeroblob(40000)))";
     let error = store.commit(vec![statement(fill, Verdict::Keep)]).await.expect_err("there is no room");
-    assert!(error.full, "{error}");
+    assert_eq!(error.kind, StoreErrorKind::Full, "{error}");
     assert_eq!(rows(&*store), [0; 0]);
     store.commit(vec![query("pragma max_page_count = 1000000")]).await.unwrap();
     store.commit(vec![statement(fill, Verdict::Keep)]).await.unwrap();

@@ -12,7 +12,7 @@ mod memory;
 
 use super::{disk::Disk, files::MemoryFiles, pause, processes::ProcessEnv, random::Random, sqlite::Session};
 use rusqlite::Connection;
-use slap_impl::env::{Batch, Identity, LocalFuture, Store, StoreError, Stores};
+use slap_impl::env::{Batch, Identity, LocalFuture, Store, StoreError, StoreErrorKind, Stores};
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, VecDeque},
@@ -180,6 +180,6 @@ async fn work(shared: Rc<Shared>) {
     }
 }
 
-fn failure(path: &Path, what: impl Display, full: bool) -> StoreError {
-    StoreError { message: format!("{}: {what}", path.display()), full }
+fn failure(path: &Path, what: impl Display, kind: StoreErrorKind) -> StoreError {
+    StoreError::new(kind, format!("{}: {what}", path.display()))
 }

@@ -28,7 +28,7 @@ pub use network::{Address, BoxListener, BoxStream, Listener, Network, Stream};
 pub use processes::{
     Child, Command, Ended, Identity, Output, Process, Processes, RUN_VARIABLE, Signal, Spawned, Start,
 };
-pub use store::{Batch, Store, StoreError, Stores, Verdict, Write};
+pub use store::{Batch, Store, StoreError, StoreErrorKind, Stores, Verdict, Write};
 
 use std::{
     cell::RefCell,

@@ -2,7 +2,7 @@
 //!
 //! The real stores and those of a simulated disk are made of these, so that what is crashed there is what runs here.
 
-use super::{Batch, StoreError, Verdict, Write};
+use super::{Batch, StoreError, StoreErrorKind, Verdict, Write};
 use rusqlite::{Connection, OpenFlags};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -159,13 +159,12 @@ fn run_apart(connection: &Connection, batch: &mut Batch) -> Result<(), StoreErro
 }
 
 fn run(connection: &Connection, write: &mut Write) -> Result<Verdict, StoreError> {
-    let verdict = catch_unwind(AssertUnwindSafe(|| write(connection))).map_err(|panic| StoreError {
-        message: format!("a write panicked: {}", describe(&*panic)),
-        full: false,
+    let verdict = catch_unwind(AssertUnwindSafe(|| write(connection))).map_err(|panic| {
+        StoreError::new(StoreErrorKind::Other, format!("a write panicked: {}", describe(&*panic)))
     })??;
     if connection.is_autocommit() {
-        let message = "a write ended the batch's transaction".to_owned();
-        return Err(StoreError { message, full: false });
+        let message = "a write ended the batch's transaction";
+        return Err(StoreError::new(StoreErrorKind::Other, message));
     }
     Ok(verdict)
 }

@@ -1,8 +1,8 @@
 //! SQLite databases: reads at once, writes in batches that are durable when `commit` says so.
 
 use super::LocalFuture;
-use rusqlite::Connection;
-use std::{fmt, path::Path};
+use rusqlite::{Connection, Error as SqlError, ErrorCode};
+use std::{fmt, io, path::Path};
 
 /// What one write wants to become of its changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,77 @@ pub type Batch = Vec<Write>;
 pub struct StoreError {
     /// What happened, in words.
     pub message: String,
-    /// Whether the file or disk was full.
-    pub full: bool,
+    /// What kind of trouble it is.
+    pub kind: StoreErrorKind,
+}
+
+/// What kind of trouble a store is in. What SQLite says is told by its result code, never by its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// The file or disk is full.
+    Full,
+    /// The file is no database, or its beginning is damaged.
+    NotDatabase,
+    /// The file, or its log, does not hold what was written to it.
+    Damaged,
+    /// A row holds what its column never does: written by another hand, or damaged.
+    Unreadable,
+    /// The file or its directory may not be written.
+    ReadOnly,
+    /// The disk failed.
+    Broken,
+    /// Another process has it open.
+    InUse,
+    /// The file was removed or replaced while it was open.
+    Gone,
+    /// Anything else; the message says what.
+    Other,
+}
+
+impl StoreError {
+    /// An error of that kind.
+    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> StoreError {
+        StoreError { message: message.into(), kind }
+    }
+}
+
+impl StoreErrorKind {
+    /// Whether the file is known to be damaged, so that nothing may be written to it any more.
+    pub fn is_damage(self) -> bool {
+        matches!(self, StoreErrorKind::NotDatabase | StoreErrorKind::Damaged)
+    }
+
+    /// The kind of an error of the file system.
+    pub fn of_file(error: &io::Error) -> StoreErrorKind {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreErrorKind::Full,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => StoreErrorKind::ReadOnly,
+            _ => StoreErrorKind::Other,
+        }
+    }
+
+    fn of_sqlite(error: &SqlError) -> StoreErrorKind {
+        match error {
+            SqlError::SqliteFailure(failure, message) => match failure.code {
+                ErrorCode::DiskFull => StoreErrorKind::Full,
+                ErrorCode::NotADatabase => StoreErrorKind::NotDatabase,
+                ErrorCode::DatabaseCorrupt => StoreErrorKind::Damaged,
+                // A damaged number in the header has no code of its own, only this text of SQLite's (sqlite3InitOne).
+                ErrorCode::Unknown if message.as_deref() == Some("unsupported file format") => {
+                    StoreErrorKind::Damaged
+                }
+                ErrorCode::ReadOnly | ErrorCode::PermissionDenied => StoreErrorKind::ReadOnly,
+                ErrorCode::SystemIoFailure => StoreErrorKind::Broken,
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreErrorKind::InUse,
+                _ => StoreErrorKind::Other,
+            },
+            SqlError::FromSqlConversionFailure(..)
+            | SqlError::IntegralValueOutOfRange(..)
+            | SqlError::InvalidColumnType(..)
+            | SqlError::Utf8Error(..) => StoreErrorKind::Unreadable,
+            _ => StoreErrorKind::Other,
+        }
+    }
 }
 
 impl fmt::Display for StoreError {
@@ -37,11 +106,9 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> StoreError {
-        let full = matches!(&error, rusqlite::Error::SqliteFailure(code, _)
-            if code.code == rusqlite::ErrorCode::DiskFull);
-        StoreError { message: error.to_string(), full }
+impl From<SqlError> for StoreError {
+    fn from(error: SqlError) -> StoreError {
+        StoreError { kind: StoreErrorKind::of_sqlite(&error), message: error.to_string() }
     }
 }
 
@@ -60,4 +127,47 @@ pub trait Stores {
     /// # Errors
     /// When the file is no database, or another process has it open for writing through this door.
     fn open(&self, path: &Path) -> Result<Box<dyn Store>, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn kinds_are_told_by_codes() {
+        let of_code = |code: i32, words: Option<&str>| {
+            let error = SqlError::SqliteFailure(ffi::Error::new(code), words.map(str::to_owned));
+            StoreError::from(error).kind
+        };
+        for (code, expected) in [
+            (ffi::SQLITE_FULL, StoreErrorKind::Full),
+            (ffi::SQLITE_NOTADB, StoreErrorKind::NotDatabase),
+            (ffi::SQLITE_CORRUPT, StoreErrorKind::Damaged),
+            (ffi::SQLITE_CORRUPT_INDEX, StoreErrorKind::Damaged),
+            (ffi::SQLITE_READONLY_DIRECTORY, StoreErrorKind::ReadOnly),
+            (ffi::SQLITE_IOERR_FSYNC, StoreErrorKind::Broken),
+            (ffi::SQLITE_BUSY_SNAPSHOT, StoreErrorKind::InUse),
+            (ffi::SQLITE_CONSTRAINT_UNIQUE, StoreErrorKind::Other),
+        ] {
+            for words in [None, Some("anything"), Some("database disk image is malformed; full; readonly")] {
+                assert_eq!(of_code(code, words), expected, "{code}, {words:?}");
+            }
+        }
+        assert_eq!(of_code(ffi::SQLITE_ERROR, Some("unsupported file format")), StoreErrorKind::Damaged);
+        assert_eq!(of_code(ffi::SQLITE_ERROR, Some("malformed JSON")), StoreErrorKind::Other);
+    }
+
+    #[test]
+    fn a_row_that_holds_something_else_is_unreadable() {
+        let connection = Connection::open_in_memory().unwrap();
+        let kind = |error: SqlError| StoreError::from(error).kind;
+        let text = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap_err();
+        for sql in ["SELECT 5", "SELECT NULL", "SELECT CAST(x'ff' AS TEXT)"] {
+            assert_eq!(kind(text(sql)), StoreErrorKind::Unreadable, "{sql}");
+        }
+        let small = connection.query_row("SELECT 300", [], |row| row.get::<_, u8>(0)).unwrap_err();
+        assert_eq!(kind(small), StoreErrorKind::Unreadable);
+        assert_eq!(kind(text("SELECT 'a' WHERE 0")), StoreErrorKind::Other, "no row is no damage");
+    }
 }

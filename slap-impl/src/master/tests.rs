@@ -9,7 +9,7 @@ mod wishes;
 
 use super::*;
 use crate::{
-    env::{Batch, LocalFuture, StoreError, Verdict, join_all, real},
+    env::{Batch, LocalFuture, StoreError, StoreErrorKind, Verdict, join_all, real},
     store::testing::database,
     wire::http::client::{self, Request, Url},
 };
@@ -300,7 +300,7 @@ impl Store for Failing {
             }
             if self.fails.get() {
                 self.connection.execute_batch("ROLLBACK").unwrap();
-                return Err(StoreError { message: "database or disk is full".into(), full: true });
+                return Err(StoreError::new(StoreErrorKind::Full, "database or disk is full"));
             }
             self.connection.execute_batch("COMMIT").unwrap();
             Ok(())
@@ -340,7 +340,7 @@ fn a_failed_batch_did_not_happen_and_the_queue_goes_on() {
         };
         let answers = all([("A", false), ("B", false), ("C", false)]).await;
         for answer in answers {
-            assert!(matches!(answer, Err(Refused::Store(error)) if error.full));
+            assert!(matches!(answer, Err(Refused::Store(error)) if error.kind == StoreErrorKind::Full));
         }
         assert_eq!((count(), published.get()), (0, 0));
         store.fails.set(false);

@@ -1,6 +1,6 @@
 //! What to do when a database cannot be read or written, and whether one is whole.
 
-use crate::env::StoreError;
+use crate::env::{StoreError, StoreErrorKind};
 use rusqlite::Connection;
 
 /// Pages of a database that is looked at as a whole when it is opened (4 MiB of 4 KiB each): each takes some 25 µs, and a killed master is
@@ -13,29 +13,21 @@ pub(super) const DAMAGED: &str = "the database's file is damaged: stop the maste
 
 /// What to do when a running master cannot read or write its database; nothing of what was asked happened.
 pub fn advice(error: &StoreError) -> &'static str {
-    let message = error.message.to_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if is_damage(&message) {
-        DAMAGED
-    } else if error.full {
-        "the disk is full: make room, and repeat the request"
-    } else if has(&["readonly", "read-only"]) {
-        "make the file, its directory and their file system writable, start the master again, and repeat the request"
-    } else if has(&["i/o error"]) {
-        "look at the disk and at the system's log (a file system that failed becomes read-only), and repeat the request when \
-         the master can use its database again"
-    } else if has(&["removed or replaced"]) {
-        "repeat the request then"
-    } else {
-        "repeat the request when the master can use its database again"
+    match error.kind {
+        StoreErrorKind::NotDatabase | StoreErrorKind::Damaged | StoreErrorKind::Unreadable => DAMAGED,
+        StoreErrorKind::Full => "the disk is full: make room, and repeat the request",
+        StoreErrorKind::ReadOnly => {
+            "make the file, its directory and their file system writable, start the master again, and repeat the request"
+        }
+        StoreErrorKind::Broken => {
+            "look at the disk and at the system's log (a file system that failed becomes read-only), and repeat the request when \
+             the master can use its database again"
+        }
+        StoreErrorKind::Gone => "repeat the request then",
+        StoreErrorKind::InUse | StoreErrorKind::Other => {
+            "repeat the request when the master can use its database again"
+        }
     }
-}
-
-/// Whether a message, in lower case, tells of a file that does not hold what it should.
-pub(super) fn is_damage(message: &str) -> bool {
-    const WORDS: [&str; 5] =
-        ["malformed", "not a database", "conversion error", "invalid column type", "unsupported file format"];
-    WORDS.iter().any(|word| message.contains(word))
 }
 
 /// Looks whether the whole database hangs together, unless it is too large for that.
@@ -85,23 +77,26 @@ mod tests {
             let mut damaged = image.clone();
             damaged[page * 4096..(page + 1) * 4096].fill(0xa5);
             let error = StoreError::from(check_whole(&open(&damaged)).unwrap_err());
-            assert!(is_damage(&error.message), "page {page} of {pages}: {error}");
+            assert!(error.kind.is_damage(), "page {page} of {pages}: {error}");
         }
     }
 
     #[test]
     fn each_error_says_what_to_do() {
-        for (message, full, expected) in [
-            ("database disk image is malformed", false, "sqlite3 FILE .recover"),
-            ("file is not a database", false, "good copy"),
-            ("Conversion error from type Text at index: 3, x", false, "is damaged"),
-            ("database or disk is full", true, "make room"),
-            ("attempt to write a readonly database", false, "writable"),
-            ("disk I/O error", false, "look at the disk"),
-            ("database is locked", false, "repeat the request"),
+        for (kind, expected) in [
+            (StoreErrorKind::Damaged, "sqlite3 FILE .recover"),
+            (StoreErrorKind::NotDatabase, "good copy"),
+            (StoreErrorKind::Unreadable, "is damaged"),
+            (StoreErrorKind::Full, "make room"),
+            (StoreErrorKind::ReadOnly, "writable"),
+            (StoreErrorKind::Broken, "look at the disk"),
+            (StoreErrorKind::InUse, "repeat the request"),
+            (StoreErrorKind::Gone, "repeat the request then"),
+            (StoreErrorKind::Other, "repeat the request"),
         ] {
-            let found = advice(&StoreError { message: message.to_owned(), full });
-            assert!(found.contains(expected), "{message}: {found}");
+            // The words do not matter.
+            let found = advice(&StoreError::new(kind, "database disk image is malformed"));
+            assert!(found.contains(expected), "{kind:?}: {found}");
         }
     }
 }

@@ -52,7 +52,7 @@ pub use status::{
     AccessStatus, StatusRow, Subject, access_status, access_statuses, clear_access_status, set_access_status,
 };
 
-use crate::env::{Store, StoreError};
+use crate::env::{Store, StoreError, StoreErrorKind};
 use rusqlite::Connection;
 
 /// What `query` finds on one committed state, however many statements it is made of.
@@ -71,7 +71,7 @@ pub fn snapshot<T>(
         found = Some(query(connection)?);
         transaction.map_or(Ok(()), rusqlite::Transaction::finish)
     })?;
-    found.ok_or_else(|| StoreError { message: "the store did not run the query".to_owned(), full: false })
+    found.ok_or_else(|| StoreError::new(StoreErrorKind::Other, "the store did not run the query"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Whose database a file is, and how an older one becomes a new one.
 
 use super::damage::{self, check_whole};
-use crate::env::{Env, Store, StoreError, Verdict};
+use crate::env::{Env, Store, StoreError, StoreErrorKind, Verdict};
 use rusqlite::{Connection, OptionalExtension};
 use std::{fmt, path::Path, rc::Rc};
 
@@ -95,20 +95,21 @@ fn explain(path: &Path, error: &StoreError) -> OpenError {
     let path = path.display().to_string();
     let message =
         if error.message.contains(&path) { error.message.clone() } else { format!("{path}: {error}") };
-    let has = |words: &[&str]| words.iter().any(|word| message.to_lowercase().contains(word));
-    let hint = if error.full {
-        "the disk is full: make room and start again; nothing was lost"
-    } else if has(&["not a database"]) {
-        "the file is no SQLite database, or its beginning is damaged: name another file in [slapproxy] database_uri, or put a good \
-         copy in its place"
-    } else if damage::is_damage(&message.to_lowercase()) {
-        damage::DAMAGED
-    } else if has(&["in use", "busy", "database is locked"]) {
-        "another master uses it: one database belongs to one master at a time"
-    } else if has(&["readonly", "read-only", "permission", "cannot be locked", "cannot be created"]) {
-        "the master must be able to write to the file and to its directory"
-    } else {
-        "check [slapproxy] database_uri: the file, or its directory, must exist and be writable"
+    let hint = match error.kind {
+        StoreErrorKind::Full => "the disk is full: make room and start again; nothing was lost",
+        StoreErrorKind::NotDatabase => {
+            "the file is no SQLite database, or its beginning is damaged: name another file in [slapproxy] database_uri, or put a good \
+             copy in its place"
+        }
+        StoreErrorKind::Damaged | StoreErrorKind::Unreadable => damage::DAMAGED,
+        StoreErrorKind::InUse => "another master uses it: one database belongs to one master at a time",
+        StoreErrorKind::ReadOnly => "the master must be able to write to the file and to its directory",
+        StoreErrorKind::Broken => {
+            "look at the disk and at the system's log: a file system that failed becomes read-only"
+        }
+        StoreErrorKind::Gone | StoreErrorKind::Other => {
+            "check [slapproxy] database_uri: the file, or its directory, must exist and be writable"
+        }
     };
     OpenError { message, hint: hint.to_owned() }
 }

@@ -10,7 +10,7 @@ use super::{
     Engine, WorldStores, failure,
 };
 use rusqlite::Connection;
-use slap_impl::env::{Batch, Files, Identity, StoreError, sqlite};
+use slap_impl::env::{Batch, Files, Identity, StoreError, StoreErrorKind, sqlite};
 use std::{
     cell::{Cell, RefCell},
     io,
@@ -51,13 +51,13 @@ impl CrashStore {
         let files = stores.files.clone();
         let number = stores.opened.replace(stores.opened.get() + 1);
         files.act_for(owner);
-        let failed = |error: io::Error| failure(path, &error, error.kind() == io::ErrorKind::StorageFull);
+        let failed = |error: io::Error| failure(path, &error, StoreErrorKind::of_file(&error));
         let mut lock_path = path.as_os_str().to_owned();
         lock_path.push(".lock");
         let holder = LockHolder { owner, serial: SERIAL_MIN + number };
         let lock = MemoryFiles::take_lock(&files, Path::new(&lock_path), holder)
             .map_err(failed)?
-            .ok_or_else(|| failure(path, "is in use: another process has it open", false))?;
+            .ok_or_else(|| failure(path, "is in use: another process has it open", StoreErrorKind::InUse))?;
         if !files.exists(path) {
             files.write(path, b"", 0o600).map_err(failed)?;
         }
@@ -69,7 +69,7 @@ impl CrashStore {
         let opened = with_seed(random.number(), || connect(path, &file_system));
         let (connections, is_prepared) = opened.map_err(|error| {
             let error = StoreError::from(error);
-            failure(path, &error, error.full)
+            failure(path, &error, error.kind)
         })?;
         Ok(CrashStore {
             connections: Some(connections),
@@ -95,7 +95,10 @@ impl CrashStore {
         if self.is_ours.get() {
             return Ok(());
         }
-        self.files.set_mode(&self.path, 0o600).map_err(|error| failure(&self.path, error, false))?;
+        self.files.set_mode(&self.path, 0o600).map_err(|error| {
+            let kind = StoreErrorKind::of_file(&error);
+            failure(&self.path, error, kind)
+        })?;
         if !self.is_prepared {
             sqlite::prepare(writer)?;
         }
@@ -107,7 +110,10 @@ impl CrashStore {
     fn check(&self, path: &Path, file: &Rc<Inode>) -> Result<(), StoreError> {
         match self.files.file(path) {
             Ok((_, now)) if Rc::ptr_eq(&now, file) => Ok(()),
-            _ => Err(failure(path, "the database's file was removed or replaced while it was in use", false)),
+            _ => {
+                let message = "the database's file was removed or replaced while it was in use";
+                Err(failure(path, message, StoreErrorKind::Gone))
+            }
         }
     }
 

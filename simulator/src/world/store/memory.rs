@@ -2,7 +2,7 @@
 
 use super::{Engine, WorldStores, failure};
 use rusqlite::{Connection, backup::Backup};
-use slap_impl::env::{Batch, Files, StoreError, sqlite};
+use slap_impl::env::{Batch, Files, StoreError, StoreErrorKind, sqlite};
 use std::{cell::RefCell, io, path::Path, rc::Rc};
 
 /// What stands in the file of a database.
@@ -15,7 +15,7 @@ pub(super) struct MemoryStore {
 
 impl MemoryStore {
     pub(super) fn open(stores: &WorldStores, path: &Path) -> Result<MemoryStore, StoreError> {
-        let failed = |error: io::Error| failure(path, &error, error.kind() == io::ErrorKind::StorageFull);
+        let failed = |error: io::Error| failure(path, &error, StoreErrorKind::of_file(&error));
         let mut databases = stores.databases.borrow_mut();
         if !stores.files.exists(path) {
             databases.remove(path);
@@ -25,7 +25,7 @@ impl MemoryStore {
             Some(connection) => connection.clone(),
             None => {
                 if stores.files.read(path, 1 << 20).map_err(failed)? != CONTENT {
-                    return Err(failure(path, "file is not a database", false));
+                    return Err(failure(path, "file is not a database", StoreErrorKind::NotDatabase));
                 }
                 let connection = Connection::open_in_memory()?;
                 sqlite::configure(&connection)?;
@@ -36,7 +36,7 @@ impl MemoryStore {
         };
         // The list and the open store hold it: a third holder would be another opening.
         if Rc::strong_count(&connection) > 2 {
-            return Err(failure(path, "is in use: another process has it open", false));
+            return Err(failure(path, "is in use: another process has it open", StoreErrorKind::InUse));
         }
         Ok(MemoryStore { connection })
     }

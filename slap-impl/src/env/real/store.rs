@@ -12,7 +12,7 @@ use super::{
     files::{self, FileLock},
     wal,
 };
-use crate::env::{Batch, LocalFuture, Store, StoreError, Stores, sqlite};
+use crate::env::{Batch, LocalFuture, Store, StoreError, StoreErrorKind, Stores, sqlite};
 use rusqlite::Connection;
 use std::{
     cell::RefCell,
@@ -58,21 +58,25 @@ struct RealStore {
 
 impl Stores for RealStores {
     fn open(&self, path: &Path) -> Result<Box<dyn Store>, StoreError> {
-        let fail = |what: &str, error: &dyn std::fmt::Display| StoreError {
-            message: format!("{}: {what}: {error}", path.display()),
-            full: false,
+        let fail = |what: &str, error: &std::io::Error| {
+            let kind = StoreErrorKind::of_file(error);
+            StoreError::new(kind, format!("{}: {what}: {error}", path.display()))
         };
         let mut lock_path = path.as_os_str().to_owned();
         lock_path.push(".lock");
         let lock = files::try_lock(Path::new(&lock_path))
             .map_err(|error| fail("cannot be locked", &error))?
             .ok_or_else(|| {
-                fail("is in use", &"another process has it open; stop that one, or choose another file")
+                let message = format!(
+                    "{}: is in use: another process has it open; stop that one, or choose another file",
+                    path.display()
+                );
+                StoreError::new(StoreErrorKind::InUse, message)
             })?;
         let log = wal::path_of(path);
         if wal::is_damaged(&log).map_err(|error| fail("its log cannot be read", &error))? {
             let message = format!("{}: {LOG_DAMAGED}", log.display());
-            return Err(StoreError { message, full: false });
+            return Err(StoreError::new(StoreErrorKind::Damaged, message));
         }
         create_private(path).map_err(|error| fail("cannot be created", &error))?;
         let named = |error: rusqlite::Error| {
@@ -116,7 +120,7 @@ impl Store for RealStore {
         // Sent at once, so that batches are executed in the order of the calls, awaited or not.
         let sent = self.writer.as_ref().is_some_and(|(jobs, _)| jobs.send((batch, sender)).is_ok());
         Box::pin(async move {
-            let gone = || StoreError { message: "the writing thread has ended".to_owned(), full: false };
+            let gone = || StoreError::new(StoreErrorKind::Other, "the writing thread has ended");
             if !sent {
                 return Err(gone());
             }
@@ -154,7 +158,7 @@ impl Place {
             Ok(now) if now.file == self.file => Ok(()),
             // It cannot be seen now, which does not say that it is gone.
             Err(error) if error.kind() != ErrorKind::NotFound => Ok(()),
-            _ => Err(StoreError { message: format!("{}: {GONE}", self.path.display()), full: false }),
+            _ => Err(StoreError::new(StoreErrorKind::Gone, format!("{}: {GONE}", self.path.display()))),
         }
     }
 }
@@ -166,8 +170,7 @@ struct Damage(Arc<AtomicBool>);
 
 impl Damage {
     fn see<T>(&self, result: &Result<T, StoreError>) {
-        let words = ["malformed", "not a database"];
-        if result.as_ref().is_err_and(|error| words.iter().any(|word| error.message.contains(word))) {
+        if result.as_ref().is_err_and(|error| error.kind.is_damage()) {
             self.0.store(true, Ordering::Relaxed);
         }
     }
@@ -176,7 +179,7 @@ impl Damage {
         if self.0.load(Ordering::Relaxed) {
             let message =
                 "the database disk image is malformed; since that was seen, nothing is written any more";
-            return Err(StoreError { message: message.to_owned(), full: false });
+            return Err(StoreError::new(StoreErrorKind::Damaged, message));
         }
         Ok(())
     }
@@ -218,9 +221,9 @@ fn take_over(connection: &Connection, path: &Path, is_prepared: bool) -> Result<
         let mode = fs::metadata(path)?.permissions().mode();
         fs::set_permissions(path, Permissions::from_mode(mode & 0o700))
     };
-    make_private().map_err(|error| StoreError {
-        message: format!("{}: cannot be made private: {error}", path.display()),
-        full: false,
+    make_private().map_err(|error| {
+        let message = format!("{}: cannot be made private: {error}", path.display());
+        StoreError::new(StoreErrorKind::of_file(&error), message)
     })?;
     if is_prepared { Ok(()) } else { Ok(sqlite::prepare(connection)?) }
 }
@@ -390,7 +393,10 @@ mod tests {
                     let insert = || vec![sql("INSERT INTO t VALUES (1)")];
                     let error = store.commit(insert()).await.unwrap_err();
                     assert!(error.message.starts_with(&format!("{}: ", file.display())), "{error}");
-                    assert!(error.message.contains("removed or replaced") && !error.full, "{error}");
+                    assert!(
+                        error.message.contains("removed or replaced") && error.kind == StoreErrorKind::Gone,
+                        "{error}"
+                    );
                     let read = store.read(&mut |_| Ok(()));
                     assert_eq!(read.is_err(), name == "db", "{name}");
                     // It is the same file again.
@@ -410,6 +416,41 @@ mod tests {
             assert!(env.stores().open(path).is_err());
             assert_eq!(fs::read_to_string(path).unwrap(), content);
             assert!(env.stores().open(&path.join("below/a/file")).is_err());
+        });
+    }
+
+    /// What becomes of a store after `sql` failed so.
+    async fn check_damage(env: &Env, path: &Path, failing: &'static str, expected: StoreErrorKind) {
+        let store = env.stores().open(path).unwrap();
+        let error = store.commit(vec![sql(failing)]).await.unwrap_err();
+        assert_eq!(error.kind, expected, "{error}");
+        let after = store.commit(vec![sql("INSERT INTO t (number) VALUES (2)")]).await;
+        assert_eq!(
+            after.err().map(|error| error.kind),
+            expected.is_damage().then_some(expected),
+            "{failing}"
+        );
+    }
+
+    #[test]
+    fn nothing_is_written_to_what_is_damaged() {
+        in_store(async |env, path| {
+            let fill = "CREATE TABLE t (number INTEGER, filler TEXT);
+                CREATE TABLE bad (filler TEXT); INSERT INTO bad VALUES (hex(zeroblob(9000)))";
+            let store = env.stores().open(path).unwrap();
+            store.commit(vec![sql(fill)]).await.unwrap();
+            drop(store);
+            // Words that sound like damage, and are none: no code says so.
+            check_damage(&env, path, "INSERT INTO t (filler) VALUES (json('{'))", StoreErrorKind::Other)
+                .await;
+            let named = "INSERT INTO \"not a database, malformed\" VALUES (1)";
+            check_damage(&env, path, named, StoreErrorKind::Other).await;
+            let mut image = fs::read(path).unwrap();
+            let pages = image.len() / 4096;
+            image[2 * 4096..].fill(0xa5);
+            assert!(pages > 4, "{pages} pages");
+            fs::write(path, image).unwrap();
+            check_damage(&env, path, "UPDATE bad SET filler = filler || 1", StoreErrorKind::Damaged).await;
         });
     }
 
