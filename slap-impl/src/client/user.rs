@@ -5,9 +5,9 @@ use crate::{
     vocabulary::{ComputerId, InstanceTitle, PartitionId, RequestedState, SoftwareUrl, SupplyState},
     wire::{
         hateoas::{ComputerInformation, Links, Query, Row, Service, parse_rows},
-        http::client::{HttpError, Request, Url},
+        http::client::{HttpError, Request, Response, Url},
         marshal::{Value, encode},
-        objects::SoftwareInstance,
+        objects::{Requested, SoftwareInstance},
         uri_template::{Variable, expand},
     },
 };
@@ -87,7 +87,8 @@ impl SlapClient {
     /// # Errors
     /// [`ClientError::NotReady`] when the master takes the wish and has not given it a partition yet, and the others.
     pub async fn request(&self, wish: &InstanceRequest) -> Result<SoftwareInstance, ClientError> {
-        self.request_with(wish, &[]).await
+        let response = self.post_request(wish, &[]).await?;
+        SoftwareInstance::from_value(&document(&response)?).map_err(protocol)
     }
 
     /// Wants an instance, as the instance in a partition.
@@ -100,15 +101,33 @@ impl SlapClient {
         partition: &PartitionId,
         wish: &InstanceRequest,
     ) -> Result<SoftwareInstance, ClientError> {
-        let requester = [("computer_id", computer.as_str()), ("computer_partition_id", partition.as_str())];
-        self.request_with(wish, &requester).await
+        let response = self.post_request(wish, &by_partition(computer, partition)).await?;
+        SoftwareInstance::from_value(&document(&response)?).map_err(protocol)
     }
 
-    async fn request_with(
+    /// Wants an instance, and takes a stand-in for it: as the instance in a partition, or else as a user.
+    ///
+    /// # Errors
+    /// As [`SlapClient::request`].
+    pub async fn request_or_stand_in(
+        &self,
+        requester: Option<(&ComputerId, &PartitionId)>,
+        wish: &InstanceRequest,
+    ) -> Result<Requested, ClientError> {
+        let response = match requester {
+            Some((computer, partition)) => {
+                self.post_request(wish, &by_partition(computer, partition)).await?
+            }
+            None => self.post_request(wish, &[]).await?,
+        };
+        Requested::from_value(&document(&response)?).map_err(protocol)
+    }
+
+    async fn post_request(
         &self,
         wish: &InstanceRequest,
         requester: &[(&str, &str)],
-    ) -> Result<SoftwareInstance, ClientError> {
+    ) -> Result<Response, ClientError> {
         let dictionary = |items: &BTreeMap<String, String>| {
             encode(&Value::dictionary(items.iter().map(|(key, value)| (key.clone(), Value::text(value)))))
         };
@@ -125,8 +144,7 @@ impl SlapClient {
             ("shared_xml", &shared),
         ];
         fields.extend_from_slice(requester);
-        let response = self.post("requestComputerPartition", &fields).await?;
-        SoftwareInstance::from_value(&document(&response)?).map_err(protocol)
+        self.post("requestComputerPartition", &fields).await
     }
 
     /// The URLs of a software product's releases, the best first.
@@ -231,4 +249,9 @@ impl SlapClient {
         let response = self.send(Request { deadline: self.deadline, ..Request::get(url.clone()) }).await?;
         serde_json::from_slice(&response.body).map_err(|error| protocol(format!("{url}: {error}")))
     }
+}
+
+/// What tells that the instance in a partition asks.
+fn by_partition<'a>(computer: &'a ComputerId, partition: &'a PartitionId) -> [(&'static str, &'a str); 2] {
+    [("computer_id", computer.as_str()), ("computer_partition_id", partition.as_str())]
 }

@@ -15,7 +15,7 @@ use crate::{
     vocabulary::{InstanceTitle, RequestedState},
     wire::{
         http::{client::Url, server::Request},
-        objects::Forwarded,
+        objects::{Forwarded, Requested},
     },
 };
 use std::{
@@ -124,23 +124,27 @@ impl Master {
             .with_answer_bytes_max(ANSWER_BYTES_MAX)
             .with_via(via);
         let wish = wish_elsewhere(command, &title, state, other.requester.is_some())?;
-        let answer = match &other.requester {
-            Some(Requester { computer, partition }) => client.request_from(computer, partition, &wish).await,
-            None => client.request(&wish).await,
-        };
+        let asker = other.requester.as_ref().map(|it| (&it.computer, &it.partition));
+        let answer = client.request_or_stand_in(asker, &wish).await;
         let gone = state == Some(RequestedState::Destroyed);
         let is_known_gone = gone && matches!(answer, Err(ClientError::NotFound(_)));
-        if answer.is_ok() || is_known_gone {
+        // Of a stand-in nothing is there; slapproxy remembers it, for nobody.
+        if matches!(answer, Ok(Requested::Instance(_))) || is_known_gone {
             let (master, requester) = (name.to_owned(), requester.clone());
             self.submit(Command::Forwarded { master, title: title.clone(), requester, gone }).await?;
         }
         match answer {
-            Ok(instance) => Ok(Forwarded {
-                master_url: name.to_owned(),
-                software_release: release.to_string(),
-                shared: *shared,
-                instance,
-            }),
+            Ok(requested) => {
+                if matches!(requested, Requested::StandIn(_)) {
+                    self.log.line(format_args!("{}: {name} stands in for it", command.describe()));
+                }
+                Ok(Forwarded {
+                    master_url: name.to_owned(),
+                    software_release: release.to_string(),
+                    shared: *shared,
+                    requested,
+                })
+            }
             Err(error) => {
                 let refusal = refusal_of(name, &error);
                 let (what, status) = (command.describe(), refusal.status);

@@ -6,7 +6,7 @@
 
 mod elsewhere;
 
-pub use elsewhere::{Forwarded, StandIn};
+pub use elsewhere::{Forwarded, Requested, StandIn};
 
 use super::{
     fields::{Fields, dictionary, parameters},

@@ -11,7 +11,7 @@ use crate::{
     },
     store::{self, Instance, Partition, Subject},
     vocabulary::{ComputerId, InstanceGuid, InstanceName, InstanceTitle, PartitionId, RequestedState},
-    wire::http::server::Request,
+    wire::{http::server::Request, objects::Requested},
 };
 use rusqlite::Connection;
 use serde_json::{Value as Json, json};
@@ -105,8 +105,7 @@ impl Master {
                 return elsewhere(wish, ("", &found.partition), json!(found.connection));
             }
             Granted::Forwarded(found) => {
-                let place = (found.instance.computer_id.as_str(), found.instance.partition_id.as_str());
-                return elsewhere(wish, place, json!(found.instance.connection));
+                return elsewhere(wish, found.requested.place(), connection(&found.requested));
             }
         };
         let found = Found {
@@ -266,6 +265,16 @@ fn elsewhere(wish: &Command, (computer, partition): (&str, &str), connection: Js
         "processing_timestamp": 0,
         "access_status_message": "",
     })
+}
+
+/// What another master says to be published; of what it stands in for that is text, as it is of all.
+fn connection(requested: &Requested) -> Json {
+    match requested {
+        Requested::Instance(found) => json!(found.connection),
+        Requested::StandIn(found) => {
+            found.connection.iter().map(|(key, value)| (key.clone(), json!(value.as_text()))).collect()
+        }
+    }
 }
 
 fn addresses(partition: Option<&Partition>) -> Json {

@@ -30,10 +30,11 @@ fn journalled(asked: &Asked) -> usize {
     asked.0.read(|connection| store::journal_after(connection, 0, 100)).unwrap().len()
 }
 
+const FRONTEND: &str =
+    "http://git.erp5.org/gitweb/slapos.git/blob_plain/HEAD:/software/apache-frontend/software.cfg";
+
 #[test]
 fn a_historical_frontend_is_stood_in_for() {
-    const FRONTEND: &str =
-        "http://git.erp5.org/gitweb/slapos.git/blob_plain/HEAD:/software/apache-frontend/software.cfg";
     asked(async |master| {
         let before = journalled(&master);
         let parameters = dictionary(&[("url", "http://[::1]:80/a?b")]);
@@ -198,6 +199,84 @@ fn a_request_is_passed_on_to_another_master() {
         let commands: Vec<Command> =
             journal.iter().map(|entry| serde_json::from_str(&entry.command).unwrap()).collect();
         assert!(matches!(&commands[1], Command::Forwarded { gone: false, .. }), "{commands:?}");
+        far.stop().await;
+        near.stop().await;
+    });
+}
+
+/// What slapproxy 1.24.1 wrote where another one, at that URL, stood in for a frontend of `http://x/`.
+fn passed_on(master_url: &str) -> String {
+    let text = |text: &str| format!("<string>{text}</string>");
+    let pairs = |pairs: &[(&str, &str)]| -> String {
+        pairs.iter().map(|(key, value)| text(key) + &text(value)).collect()
+    };
+    let name = "Fake frontend for http://x/";
+    format!(
+        "<marshal><object id=\"i2\" module=\"slapos.slap.slap\" class=\"ComputerPartition\"><tuple><string></string>{}\
+            <none/></tuple><dictionary id=\"i3\">{}{}<dictionary id=\"i4\">{}</dictionary>{}<none/>{}<none/>{}{}\
+            <dictionary id=\"i5\"/>{}{}<none/>{}{}<bool>1</bool>{}</dictionary></object></marshal>",
+        text(name),
+        pairs(&[("_computer_id", "")]),
+        text("_connection_dict"),
+        pairs(&[("domain", "x"), ("secure_access", "http://x/")]),
+        text("_connection_helper"),
+        text("_hateoas_navigator"),
+        pairs(&[("_master_url", master_url)]),
+        text("_parameter_dict"),
+        pairs(&[("_partition_id", name)]),
+        text("_request_dict"),
+        pairs(&[("_software_release_document", FRONTEND)]),
+        text("_synced"),
+        pairs(&[("slap_computer_id", ""), ("slap_computer_partition_id", "")]),
+    )
+}
+
+#[test]
+fn a_stand_in_of_another_master_is_passed_on_and_not_remembered() {
+    in_place(async |env, database| {
+        let (near, far) = two_masters(&env, database, Vec::new()).await;
+        for (computer, title) in [("COMP-1", "one"), ("COMP-2", "two")] {
+            format(&near, computer, &["slappart0"]).await;
+            assert_eq!(ask(&near, title, "/r", &[]).await.0, 200);
+        }
+        let url = far.url.trim_end_matches('/');
+        let filter = dictionary(&[("master_url", url)]);
+        let parameters = dictionary(&[("url", "http://x/")]);
+        let [filter, parameters] =
+            [("filter_xml", filter.as_str()), ("partition_parameter_xml", parameters.as_str())];
+        let by = |computer| [("computer_id", computer), ("computer_partition_id", "slappart0")];
+        let [one, two] = [by("COMP-1"), by("COMP-2")];
+        let journalled = |service: &Service| {
+            service.master.upgrade().unwrap().read(|it| store::journal_after(it, 0, 100)).unwrap().len()
+        };
+        let before = (journalled(&near), journalled(&far));
+        // Nothing is there that would be one's and not the other's.
+        for fields in [&[] as &[_], &one, &two, &[DESTROYED]] {
+            let all = [&[filter, parameters, SHARED], fields].concat();
+            let answer = ask(&near, "f", FRONTEND, &all).await;
+            assert_eq!(answer, (200, passed_on(url)), "{fields:?}");
+        }
+        let wish = json!({
+            "title": "f",
+            "software_release_uri": FRONTEND,
+            "software_type": "default",
+            "shared": true,
+            "parameters": { "url": "http://x/" },
+            "sla_parameters": { "master_url": url },
+        });
+        let (status, told) = call(&near.master.upgrade().unwrap(), "post.v0.software_instance", &wish).await;
+        assert_eq!((status, &told["software_release_uri"]), (200, &FRONTEND.into()));
+        assert_eq!(told["compute_partition_id"], "Fake frontend for http://x/");
+        assert_eq!(told["connection_parameters"], json!({ "domain": "x", "secure_access": "http://x/" }));
+        assert_eq!(remembered(&near), 0);
+        assert_eq!((journalled(&near), journalled(&far)), before);
+
+        // An instance of that title that is there stays remembered, whatever stands in.
+        assert_eq!(ask(&near, "f", FRONTEND, &[filter]).await.0, 200);
+        assert_eq!(remembered(&near), 1);
+        let all = [filter, parameters, SHARED, DESTROYED];
+        assert_eq!(ask(&near, "f", FRONTEND, &all).await, (200, passed_on(url)));
+        assert_eq!(remembered(&near), 1);
         far.stop().await;
         near.stop().await;
     });
