@@ -7,7 +7,8 @@
 //!
 //! Nothing that a peer does holds a connection for ever: headers (and so an idle connection) have a deadline, the
 //! body has one, and an answer must be read. When all connections are taken, a newcomer gets the place of the one whose peer is
-//! waited for longest. The handler itself is not timed: a long poll lasts as long as its handler says, and keeps its place.
+//! waited for longest. Of many requests that one peer sends at once (RFC 9112, 9.3.2), one is answered in a turn. The handler
+//! itself is not timed: a long poll lasts as long as its handler says, and keeps its place.
 
 mod connections;
 mod guarded;
@@ -250,6 +251,10 @@ async fn answer(
     peer: Option<SocketAddr>,
 ) -> hyper::Response<Full<Bytes>> {
     seat.works();
+    if seat.is_ahead() {
+        // Of requests that come all at once, hyper would have many answered in one turn.
+        tokio::task::yield_now().await;
+    }
     let response = match receive(env, seat, request, peer).await {
         Ok(request) => seat.connections.handler.clone().handle(request).await,
         Err(refusal) => refusal,

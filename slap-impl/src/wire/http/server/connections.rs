@@ -137,6 +137,7 @@ impl Open {
             place: Cell::new(None),
             is_answered: Cell::new(false),
             is_leaving: Cell::new(false),
+            is_ahead: Cell::new(false),
             leave: Notify::new(),
         });
         seat.awaits(Awaited::Head);
@@ -161,6 +162,8 @@ pub(super) struct Seat {
     /// The handler has answered, and the answer is not wholly written yet.
     is_answered: Cell<bool>,
     is_leaving: Cell<bool>,
+    /// Nothing had to be waited for since the last answer.
+    is_ahead: Cell<bool>,
     leave: Notify,
 }
 
@@ -197,6 +200,17 @@ impl Seat {
     /// The answer is there, and goes to the peer.
     pub(super) fn answered(&self) {
         self.is_answered.set(true);
+        self.is_ahead.set(true);
+    }
+
+    /// All that the peer has sent is read.
+    pub(super) fn has_read_all(&self) {
+        self.is_ahead.set(false);
+    }
+
+    /// Whether the request that is read now was there before the last one was answered.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.is_ahead.get()
     }
 
     /// A write stands still, for the peer takes nothing.

@@ -2,19 +2,24 @@
 
 use super::*;
 use crate::env::{Address, real};
+use std::cell::RefCell;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::Notify,
 };
 
 /// Answers with what it was asked; `/held` never, `/large` with more than any buffer holds.
+#[derive(Default)]
 struct Echo {
     held: Notify,
+    /// Paths, in the order of their answers.
+    answered: RefCell<Vec<String>>,
 }
 
 impl Handler for Echo {
     fn handle(self: Rc<Self>, request: Request) -> LocalFuture<'static, Response> {
         Box::pin(async move {
+            self.answered.borrow_mut().push(request.path.clone());
             match request.path.as_str() {
                 "/held" => {
                     self.held.notify_one();
@@ -82,7 +87,7 @@ fn with_server(limits: Limits, test: impl AsyncFnOnce(Server)) {
     real::block_on_env(real::env(), async |env: Env| {
         let listener = env.network().listen(&Address::Tcp("127.0.0.1:0".parse().unwrap())).unwrap();
         let (end, ended) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
-        let echo = Rc::new(Echo { held: Notify::new() });
+        let echo = Rc::new(Echo::default());
         let server = Server {
             env: env.clone(),
             address: listener.address(),
@@ -196,7 +201,7 @@ fn who_takes_an_answer_drop_by_drop_is_given_up() {
     real::block_on_env(real::env(), async |env: Env| {
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
         let limits = Limits { write_timeout: Duration::from_millis(500), ..patient(9) };
-        let echo = Rc::new(Echo { held: Notify::new() });
+        let echo = Rc::new(Echo::default());
         let inner = env.clone();
         env.spawn(async move { serve(&inner, Box::new(Pipes(receiver)), limits, echo).await });
         let connect = || {
@@ -229,6 +234,33 @@ fn who_takes_an_answer_drop_by_drop_is_given_up() {
             };
             assert_eq!(is_going_on, !is_cut, "{drop_bytes} bytes at a time: {taken} bytes");
         }
+    });
+}
+
+#[test]
+fn who_sends_many_requests_at_once_lets_others_in() {
+    real::block_on_env(real::env(), async |env: Env| {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let echo = Rc::new(Echo::default());
+        let (inner, handler) = (env.clone(), echo.clone());
+        env.spawn(async move { serve(&inner, Box::new(Pipes(receiver)), patient(9), handler).await });
+        // All of it is there before the server has its first turn.
+        let mut streams = Vec::new();
+        for (path, count) in [("/many", 100), ("/one", 1)] {
+            let (mut near, far) = tokio::io::duplex(64 << 10);
+            let requests = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").repeat(count);
+            near.write_all(requests.as_bytes()).await.unwrap();
+            sender.send(far).unwrap();
+            streams.push(near);
+        }
+        let all = async {
+            while echo.answered.borrow().len() < 101 {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(env.timeout(SOON, all).await.is_ok(), "not all were answered within {SOON:?}");
+        let before = echo.answered.borrow().iter().take_while(|path| *path == "/many").count();
+        assert!(before <= 2, "{before} of the many were answered before the one");
     });
 }
 
