@@ -29,7 +29,7 @@ mod picture;
 mod question;
 mod real;
 pub mod replay;
-mod rows;
+pub(crate) mod rows;
 mod rpc;
 pub mod run;
 pub mod shrink;

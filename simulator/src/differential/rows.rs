@@ -7,7 +7,7 @@ macro_rules! tables {
         $(
             $(#[doc = $doc])*
             #[derive(Clone, Debug, PartialEq, Eq)]
-            pub(super) struct $name { $(pub(super) $column: $type,)* }
+            pub(crate) struct $name { $(pub(crate) $column: $type,)* }
 
             impl $name {
                 fn read(row: &Row<'_>) -> rusqlite::Result<$name> {
@@ -67,15 +67,15 @@ tables! {
 
 /// All rows of all tables, except the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Rows {
-    pub(super) settings: Vec<Setting>,
-    pub(super) computers: Vec<ComputerRow>,
-    pub(super) partitions: Vec<PartitionRow>,
-    pub(super) addresses: Vec<AddressRow>,
-    pub(super) supplies: Vec<SupplyRow>,
-    pub(super) instances: Vec<InstanceRow>,
-    pub(super) statuses: Vec<StatusRow>,
-    pub(super) forwarded: Vec<ForwardedRow>,
+pub(crate) struct Rows {
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) computers: Vec<ComputerRow>,
+    pub(crate) partitions: Vec<PartitionRow>,
+    pub(crate) addresses: Vec<AddressRow>,
+    pub(crate) supplies: Vec<SupplyRow>,
+    pub(crate) instances: Vec<InstanceRow>,
+    pub(crate) statuses: Vec<StatusRow>,
+    pub(crate) forwarded: Vec<ForwardedRow>,
 }
 
 impl Rows {
@@ -83,7 +83,7 @@ impl Rows {
     ///
     /// # Errors
     /// Those of SQLite, and a value of another type than its column's.
-    pub(super) fn of(database: &Database) -> rusqlite::Result<Rows> {
+    pub(crate) fn of(database: &Database) -> rusqlite::Result<Rows> {
         Ok(Rows {
             settings: Setting::all(database, [])?,
             computers: ComputerRow::all(database, [])?,
@@ -101,7 +101,7 @@ impl Rows {
 ///
 /// # Errors
 /// Those of SQLite.
-pub(super) fn journal_after(database: &Database, sequence: i64) -> rusqlite::Result<Vec<Entry>> {
+pub(crate) fn journal_after(database: &Database, sequence: i64) -> rusqlite::Result<Vec<Entry>> {
     Entry::all(database, [sequence])
 }
 

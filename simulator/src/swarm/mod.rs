@@ -3,6 +3,7 @@
 //!
 //! * [`knobs`]: what is decided before a run; [`script`]: the list of what users do and what goes wrong
 //! * `cloud.rs`: the machines and what is started on them; `act.rs`: does what the script says; `history.rs`: what users were told
+//! * [`judge`]: the master's journal and database, held against the model
 //! * `settle.rs`: what all must come to once nothing goes wrong any more
 //! * [`mod@report`]: what was found, in words and in a folder; `timeline.rs`: as a picture; [`mod@shrink`]: with fewer steps; [`mod@file`]: a plan as a file
 //! * [`command`]: the commands, with the ledger; `debug.rs`: a run, step by step
@@ -16,6 +17,7 @@ pub mod command;
 mod debug;
 pub mod file;
 mod history;
+pub mod judge;
 pub mod knobs;
 pub mod report;
 pub(crate) mod script;
@@ -26,6 +28,7 @@ mod timeline;
 use crate::world::{Random, Tier, World, now_instant, pause, spawn};
 use cloud::Cloud;
 use history::History;
+use judge::{Judge, Judged};
 use knobs::Knobs;
 use report::Finding;
 use script::Step;
@@ -67,6 +70,10 @@ pub struct Outcome {
     history: Vec<history::Operation>,
     /// How long it took to settle after the last fault.
     pub settled_after: Option<Duration>,
+    /// What the judge of the master judged.
+    pub judged: Judged,
+    /// In what the master's database differs from the model, object by object.
+    pub difference: Option<String>,
 }
 
 impl Plan {
@@ -111,7 +118,11 @@ fn run_observed(plan: &Plan, mut observer: Observer) -> Outcome {
         world.trace().keep(LINES_KEPT);
         let start = now_instant();
         let history = Rc::new(History::default());
-        let result = live(&world, &plan, &history, &mut observer).await;
+        let random = Random::new(plan.seed).child("swarm");
+        let cloud = Cloud::new(world.clone(), plan.knobs.clone(), &random);
+        let judge = Judge::new(&cloud);
+        let result = live(&cloud, &plan, &history, &judge, &mut observer).await;
+        let (judged, difference) = judge.outcome();
         let trace = world.trace();
         let alarm = trace.alarms().into_iter().next().map(|alarm| Finding {
             rule: alarm.rule.to_owned(),
@@ -132,23 +143,25 @@ fn run_observed(plan: &Plan, mut observer: Observer) -> Outcome {
             simulated: now_instant().duration_since(start),
             operations,
             history: told,
+            judged,
+            difference,
         }
     })
 }
 
 async fn live(
-    world: &World,
+    cloud: &Rc<Cloud>,
     plan: &Plan,
     history: &Rc<History>,
+    judge: &Judge,
     observer: &mut Observer,
 ) -> Result<Duration, Finding> {
-    let random = Random::new(plan.seed).child("swarm");
-    let cloud = Cloud::new(world.clone(), plan.knobs.clone(), &random);
+    let world = &cloud.world;
     cloud.start();
     if plan.knobs.tier() == Tier::Crash {
         cloud.places().for_each(|place| spawn(act::follow_disk(cloud.clone(), place)));
     }
-    settle::settle(&cloud).await?;
+    settle::settle(cloud, judge).await?;
     let begin = now_instant();
     for (number, step) in plan.script.iter().enumerate() {
         let at = begin + Duration::from_millis(step.at);
@@ -156,14 +169,18 @@ async fn live(
         if world.trace().is_alarmed() {
             break;
         }
-        observer(&cloud, number, Some(step));
+        judge.look(cloud, false)?;
+        observer(cloud, number, Some(step));
         world.trace().event("script", serde_json::to_string(&step.event).unwrap_or_default());
-        act::act(&cloud, history, &step.event);
+        act::act(cloud, history, &step.event);
     }
     let end = begin + Duration::from_secs(plan.knobs.turmoil_seconds);
     pause(end.saturating_duration_since(now_instant())).await;
-    observer(&cloud, plan.script.len(), None);
+    judge.look(cloud, false)?;
+    observer(cloud, plan.script.len(), None);
     world.trace().event("script", "everything is healed");
-    act::heal(&cloud);
-    settle::settle(&cloud).await
+    act::heal(cloud);
+    let settled = settle::settle(cloud, judge).await?;
+    judge.look(cloud, true)?;
+    Ok(settled)
 }

@@ -106,5 +106,8 @@ pub fn write(
         None => (plan, outcome),
     };
     put("report.txt", &describe(told_plan, told, &again))?;
+    if let Some(difference) = &told.difference {
+        put("difference.txt", difference)?;
+    }
     put("timeline.html", &timeline::html(told_plan, told))
 }

@@ -3,6 +3,7 @@
 use super::{
     act::{self, computer},
     cloud::{Cloud, INSTANCE_ROOT, SOFTWARE_ROOT},
+    judge::Judge,
     knobs::FaultKind,
     report::Finding,
     script::{Place, Release},
@@ -37,13 +38,14 @@ impl fmt::Display for Waits {
 }
 
 /// Waits until all is as it is wanted. Every node shall have both releases, so that whatever was asked for can run.
-pub(super) async fn settle(cloud: &Rc<Cloud>) -> Result<Duration, Finding> {
+pub(super) async fn settle(cloud: &Rc<Cloud>, judge: &Judge) -> Result<Duration, Finding> {
     let operator = cloud.machine(Place::Users).user("/root", Default::default());
     let client = act::client(cloud, &operator);
     let start = operator.clock().elapsed();
     let mut waits = Vec::new();
     let mut is_supplied = false;
     for _ in 0..=PERIODS_MAX {
+        judge.look(cloud, false)?;
         if !is_supplied {
             is_supplied = supply(cloud, &client).await.is_ok();
         }

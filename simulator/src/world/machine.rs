@@ -173,6 +173,19 @@ impl Machine {
         &self.shared.disk
     }
 
+    /// Reads a database of it from outside, without its lock and without a fault, through whoever has it open. What is seen is
+    /// durable: a commit is shown to readers when it is. False when nobody has it open, or the machine is off: then it is not read.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn look(
+        &self,
+        path: &std::path::Path,
+        query: &mut dyn FnMut(&rusqlite::Connection) -> rusqlite::Result<()>,
+    ) -> Result<bool, slap_impl::env::StoreError> {
+        if self.is_on() { self.shared.stores.look(path, query) } else { Ok(false) }
+    }
+
     /// Whether it has power.
     pub fn is_on(&self) -> bool {
         self.shared.interface.is_up()

@@ -33,6 +33,8 @@ pub(crate) struct WorldStores {
     databases: RefCell<BTreeMap<PathBuf, Rc<RefCell<Connection>>>>,
     /// Who has databases on the disk open.
     sessions: RefCell<Vec<(Identity, Weak<Session>)>>,
+    /// The stores that are open, for [`WorldStores::look`].
+    stores: RefCell<BTreeMap<PathBuf, Weak<Shared>>>,
     opened: Cell<u64>,
 }
 
@@ -46,6 +48,10 @@ pub(crate) struct ProcessStores {
 trait Engine {
     fn read(&self, query: &mut dyn FnMut(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError>;
     fn execute(&self, batch: Batch) -> Result<(), StoreError>;
+    /// Reads as nobody of the world: no fault meets it, and nothing is drawn for it.
+    fn look(&self, query: &mut dyn FnMut(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError> {
+        self.read(query)
+    }
     /// Whether a fault ended the process: nobody is answered any more.
     fn is_gone(&self) -> bool;
 }
@@ -73,8 +79,8 @@ struct Job {
 
 impl WorldStores {
     pub(crate) fn new(files: Rc<MemoryFiles>, disk: Rc<Disk>, random: Random) -> WorldStores {
-        let (databases, sessions, opened) = (RefCell::default(), RefCell::default(), Cell::new(0));
-        WorldStores { files, disk, random, databases, sessions, opened }
+        let (databases, sessions, stores) = (RefCell::default(), RefCell::default(), RefCell::default());
+        WorldStores { files, disk, random, databases, sessions, stores, opened: Cell::new(0) }
     }
 
     /// Takes away the databases in memory, as another disk does. All processes have ended.
@@ -87,6 +93,20 @@ impl WorldStores {
         for (path, connection) in other.databases.borrow().iter() {
             let copied = memory::copy(&connection.borrow()).expect("a database in memory can be copied");
             self.databases.borrow_mut().insert(path.clone(), Rc::new(RefCell::new(copied)));
+        }
+    }
+
+    /// Reads a database from outside, through whoever has it open; false when nobody has.
+    pub(crate) fn look(
+        &self,
+        path: &Path,
+        query: &mut dyn FnMut(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<bool, StoreError> {
+        let store = self.stores.borrow().get(path).and_then(Weak::upgrade);
+        let Some(store) = store else { return Ok(false) };
+        match &*store.engine.borrow() {
+            Some(engine) if !engine.is_gone() => self.disk.quietly(|| engine.look(query)).map(|()| true),
+            _ => Ok(false),
         }
     }
 
@@ -114,6 +134,7 @@ impl Stores for ProcessStores {
             jobs: RefCell::default(),
             changed: Notify::new(),
         });
+        self.stores.stores.borrow_mut().insert(path.to_owned(), Rc::downgrade(&shared));
         self.process.add_task(Box::pin(work(shared.clone())));
         Ok(Box::new(WorldStore { shared, random: self.stores.random.clone(), process: self.process.clone() }))
     }

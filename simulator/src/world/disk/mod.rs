@@ -108,6 +108,8 @@ pub struct Disk {
     counts: RefCell<BTreeMap<Operation, u64>>,
     lies: Cell<bool>,
     dark: Cell<bool>,
+    /// Whether it is looked at from outside: that is no operation of it.
+    quiet: Cell<bool>,
     killed: RefCell<BTreeSet<Identity>>,
     strikes: RefCell<VecDeque<Strike>>,
     struck: Notify,
@@ -122,6 +124,7 @@ impl Disk {
             counts: RefCell::default(),
             lies: Cell::new(false),
             dark: Cell::new(false),
+            quiet: Cell::new(false),
             killed: RefCell::default(),
             strikes: RefCell::default(),
             struck: Notify::new(),
@@ -142,6 +145,14 @@ impl Disk {
     /// Lets every sync of a file say that it is done, and do nothing: what a bad disk does, and no program can survive.
     pub fn lie(&self) {
         self.lies.set(true);
+    }
+
+    /// Lets nothing that is done meanwhile count, or meet a fault: who looks from outside is no part of the world.
+    pub(crate) fn quietly<T>(&self, look: impl FnOnce() -> T) -> T {
+        let was_quiet = self.quiet.replace(true);
+        let result = look();
+        self.quiet.set(was_quiet);
+        result
     }
 
     /// How many operations of a kind there were.
@@ -180,6 +191,9 @@ impl Disk {
         }
         if self.is_gone(who) {
             return Err(Trouble::Gone);
+        }
+        if self.quiet.get() {
+            return Ok(effect(Part::Whole));
         }
         *self.counts.borrow_mut().entry(operation).or_default() += 1;
         let (moment, strike, trouble) = match self.failure_of(operation) {

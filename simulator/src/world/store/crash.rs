@@ -161,6 +161,10 @@ impl Engine for CrashStore {
         })
     }
 
+    fn look(&self, query: &mut dyn FnMut(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError> {
+        with_seed(0, || sqlite::read(&self.connections().reader, query))
+    }
+
     fn is_gone(&self) -> bool {
         self.session.is_gone()
     }

@@ -1,0 +1,201 @@
+//! The judge of the master in a run: reads its database from outside, and holds it against the model and what users were told.
+//!
+//! * `replay.rs`: each entry of the journal is an event of the model; its answer and the model's rules
+//! * `names.rs`: a run's texts as the model's names, and what is kept as lines that can be compared; `clocks.rs`: ranks as timestamps
+//! * this file: looks, and what must still be there of what was seen
+//!
+//! docs/simulation.md says what is judged and what is not.
+
+mod clocks;
+mod names;
+mod replay;
+
+use super::{
+    act::computer,
+    cloud::{Cloud, DATABASE},
+    knobs::Profile,
+    report::Finding,
+    script::Place,
+};
+use crate::{differential::rows::Rows, world::now_instant};
+use names::{Lines, Names, lines_of_rows};
+use replay::{Broken, Replay};
+use rusqlite::Connection;
+use slap_impl::{
+    master::decisions::Command,
+    profile::source::md5_hex,
+    store::{JournalEntry, journal_after},
+};
+use std::{cell::RefCell, collections::BTreeMap, path::Path};
+use tokio::time::Instant;
+
+/// Entries that are read at once; the rest is read at the next look.
+const ENTRIES_MAX: u32 = 100_000;
+/// So many of the last entries that were seen are compared at each look, and all of them at the end.
+const ENTRIES_SEEN: usize = 32;
+/// Entries that touched an object, in a finding.
+const ENTRIES_TOLD: usize = 20;
+
+/// What was judged in a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// How often the database was read.
+    pub looks: u64,
+    /// How often all that it holds was compared with the model.
+    pub comparisons: u64,
+    /// Entries of the journal, by the kinds of the model's events.
+    pub entries: BTreeMap<&'static str, u64>,
+}
+
+/// Judges one run.
+pub(super) struct Judge {
+    start: Instant,
+    is_large: bool,
+    book: RefCell<Book>,
+}
+
+struct Book {
+    replay: Replay,
+    /// The entries that were seen, with short names of their texts.
+    seen: Vec<(i64, String)>,
+    /// The last entries, each with its object.
+    last: BTreeMap<String, Vec<String>>,
+    judged: Judged,
+    difference: Option<String>,
+}
+
+impl Judge {
+    pub(super) fn new(cloud: &Cloud) -> Judge {
+        let is_large = cloud.knobs.profile == Profile::Scale;
+        let names = Names::new(cloud.nodes().map(computer));
+        let replay = Replay::new(names, !is_large);
+        let (seen, last, judged) = (Vec::new(), BTreeMap::new(), Judged::default());
+        let book = RefCell::new(Book { replay, seen, last, judged, difference: None });
+        Judge { start: now_instant(), is_large, book }
+    }
+
+    /// What was judged, and the difference of the states if one was found.
+    pub(super) fn outcome(&self) -> (Judged, Option<String>) {
+        let book = self.book.borrow();
+        let judged = Judged { entries: book.replay.kinds.clone(), ..book.judged.clone() };
+        (judged, book.difference.clone())
+    }
+
+    /// Reads what is new, if somebody has the database open. `is_last`: all that was ever seen is looked for.
+    pub(super) fn look(&self, cloud: &Cloud, is_last: bool) -> Result<(), Finding> {
+        let book = &mut *self.book.borrow_mut();
+        let kept = if is_last { book.seen.len() } else { book.seen.len().min(ENTRIES_SEEN) };
+        let from = book.seen.get(book.seen.len() - kept).map_or(0, |(sequence, _)| sequence - 1);
+        let last = book.seen.last().map_or(0, |(sequence, _)| *sequence);
+        let mut read = None;
+        // A large cloud's rows are compared at the end only.
+        let is_large = self.is_large;
+        let mut query = |database: &Connection| {
+            let has_tables: bool = database.query_row(
+                "SELECT count(*) FROM sqlite_schema WHERE name = 'journal'",
+                [],
+                |row| row.get(0),
+            )?;
+            if has_tables {
+                let entries = journal_after(database, from, ENTRIES_MAX)?;
+                let is_new = entries.last().is_some_and(|entry| entry.sequence > last);
+                let rows = (is_last || (is_new && !is_large)).then(|| Rows::of(database)).transpose()?;
+                read = Some((entries, rows));
+            }
+            Ok(())
+        };
+        let finding = |(rule, object, what): Broken, last: &BTreeMap<String, Vec<String>>| Finding {
+            more: last.get(&object).cloned().unwrap_or_default(),
+            at: now_instant().duration_since(self.start),
+            rule,
+            object,
+            what,
+        };
+        if let Err(error) = cloud.machine(Place::Master).look(Path::new(DATABASE), &mut query) {
+            let broken =
+                (replay::RULE.to_owned(), "master".to_owned(), format!("unreadable: {}", error.message));
+            return Err(finding(broken, &book.last));
+        }
+        let Some((entries, rows)) = read else { return Ok(()) };
+        book.judged.looks += 1;
+        book.judge(kept, &entries, rows.as_ref(), self.is_large).map_err(|broken| finding(broken, &book.last))
+    }
+}
+
+impl Book {
+    fn judge(
+        &mut self,
+        kept: usize,
+        entries: &[JournalEntry],
+        rows: Option<&Rows>,
+        is_large: bool,
+    ) -> Result<(), Broken> {
+        let seen = &self.seen[self.seen.len() - kept..];
+        for (index, (sequence, name)) in seen.iter().enumerate() {
+            let found = entries.get(index);
+            if found.is_none_or(|entry| entry.sequence != *sequence || name_of(entry) != *name) {
+                let what = format!("entry {sequence} was seen, and in its place is now {found:?}");
+                return Err(("journal-went-back".to_owned(), "master".to_owned(), what));
+            }
+        }
+        let new = &entries[seen.len()..];
+        for entry in new {
+            let expected = self.seen.last().map_or(1, |(sequence, _)| sequence + 1);
+            if entry.sequence != expected {
+                let what = format!("entry {} comes where {expected} should", entry.sequence);
+                return Err((replay::RULE.to_owned(), "master".to_owned(), what));
+            }
+            self.seen.push((entry.sequence, name_of(entry)));
+            self.note(entry);
+            self.replay.step(entry)?;
+        }
+        if is_large && let Some(last) = entries.last() {
+            self.replay.violation(None, last)?;
+        }
+        match rows {
+            Some(rows) => self.compare(&lines_of_rows(rows)),
+            None => Ok(()),
+        }
+    }
+
+    fn note(&mut self, entry: &JournalEntry) {
+        let Ok(command) = serde_json::from_str::<Command>(&entry.command) else { return };
+        let line = format!("entry {} at {}: {} -> {}", entry.sequence, entry.at, entry.command, entry.answer);
+        let lines = self.last.entry(replay::object(&command)).or_default();
+        if lines.len() == ENTRIES_TOLD {
+            lines.remove(0);
+        }
+        lines.push(line);
+    }
+
+    /// What the database holds is what the model keeps.
+    fn compare(&mut self, found: &Lines) -> Result<(), Broken> {
+        self.judged.comparisons += 1;
+        let expected = self.replay.lines();
+        if expected == *found {
+            return Ok(());
+        }
+        let objects: std::collections::BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
+        let mut text = String::new();
+        let mut first = None;
+        for object in objects.into_iter().filter(|object| expected.get(*object) != found.get(*object)) {
+            let side =
+                |lines: &Lines| lines.get(object).cloned().unwrap_or_else(|| "is not there".to_owned());
+            let (model, master) = (side(&expected), side(found));
+            let difference = format!("{object}\n  model:  {model}\n  master: {master}\n");
+            first.get_or_insert((object.clone(), format!("the model: {model}; the master: {master}")));
+            text.push_str(&difference);
+        }
+        self.difference = Some(text);
+        let (object, what) = first.unwrap_or_default();
+        Err((replay::RULE.to_owned(), object, what))
+    }
+}
+
+/// A short name for all that an entry says.
+fn name_of(entry: &JournalEntry) -> String {
+    md5_hex(format!("{}\n{}\n{}", entry.at, entry.command, entry.answer).as_bytes())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,285 @@
+//! The texts of a run as names of the model, and what the master keeps as lines, from either side.
+
+use super::clocks::Clocks;
+use crate::differential::rows::Rows;
+use slap_impl::{vocabulary::ComputerId, wire::instance_xml};
+use slap_model::{
+    State,
+    event::{ReleaseReport, Wanted, Word},
+    names::{Address, Computer, Connection, Kind, Number, Parameters, Partition, Place, Release, Title},
+};
+use std::collections::BTreeMap;
+
+/// The first releases of the model mean something that no release of a run does: local ones, another master's, a frontend.
+const RELEASE_MIN: u8 = 12;
+
+/// What a master keeps: objects, and what is said of them.
+pub(super) type Lines = BTreeMap<String, String>;
+
+/// Texts, each with its number.
+#[derive(Default)]
+struct Table(Vec<String>);
+
+impl Table {
+    fn number(&mut self, text: &str, first: u8) -> Result<u8, String> {
+        let known = self.0.iter().position(|known| known == text);
+        let index = known.unwrap_or_else(|| {
+            self.0.push(text.to_owned());
+            self.0.len() - 1
+        });
+        let number = u8::try_from(index).ok().and_then(|index| index.checked_add(first));
+        number.ok_or_else(|| format!("{text:?} is one text too many: the model has names for 256"))
+    }
+
+    fn text(&self, number: u8, first: u8) -> &str {
+        self.0.get(usize::from(number.wrapping_sub(first))).map_or("?", String::as_str)
+    }
+}
+
+/// All names of a run.
+pub(super) struct Names {
+    computers: Table,
+    partitions: Table,
+    titles: Table,
+    releases: Table,
+    kinds: Table,
+    documents: Table,
+    addresses: Table,
+}
+
+impl Names {
+    /// The computers are known before the run, because their order is that of their names. The first name stands for a default
+    /// computer, which no run has.
+    pub(super) fn new(computers: impl IntoIterator<Item = ComputerId>) -> Names {
+        let own = computers.into_iter().map(|computer| computer.to_string());
+        Names {
+            computers: Table(std::iter::once(String::new()).chain(own).collect()),
+            partitions: Table::default(),
+            titles: Table::default(),
+            releases: Table::default(),
+            // The default type and empty documents have the number 0.
+            kinds: Table(vec!["default".to_owned()]),
+            documents: Table(vec![instance_xml::encode(&BTreeMap::new())]),
+            addresses: Table::default(),
+        }
+    }
+
+    pub(super) fn computer(&mut self, text: &str) -> Result<Computer, String> {
+        let index = self.computers.0.iter().position(|known| known == text);
+        let number = index.and_then(|index| u8::try_from(index).ok());
+        number.map(Computer).ok_or_else(|| format!("{text:?} is no computer of this run"))
+    }
+
+    pub(super) fn place(&mut self, computer: &str, partition: &str) -> Result<Place, String> {
+        Ok(Place { computer: self.computer(computer)?, partition: self.partition(partition)? })
+    }
+
+    pub(super) fn partition(&mut self, text: &str) -> Result<Partition, String> {
+        self.partitions.number(text, 0).map(Partition)
+    }
+
+    pub(super) fn title(&mut self, text: &str) -> Result<Title, String> {
+        self.titles.number(text, 0).map(Title)
+    }
+
+    pub(super) fn release(&mut self, text: &str) -> Result<Release, String> {
+        self.releases.number(text, RELEASE_MIN).map(Release)
+    }
+
+    pub(super) fn kind(&mut self, text: &str) -> Result<Kind, String> {
+        self.kinds.number(text, 0).map(Kind)
+    }
+
+    pub(super) fn parameters(&mut self, document: &str) -> Result<Parameters, String> {
+        self.document(document).map(Parameters)
+    }
+
+    pub(super) fn connection(&mut self, document: &str) -> Result<Connection, String> {
+        self.document(document).map(Connection)
+    }
+
+    pub(super) fn address(&mut self, all: &str) -> Result<Address, String> {
+        self.addresses.number(all, 0).map(Address)
+    }
+
+    /// The same parameters may be written in more than one way.
+    fn document(&mut self, document: &str) -> Result<u8, String> {
+        self.documents.number(&canonical(document)?, 0)
+    }
+
+    pub(super) fn place_text(&self, place: Place) -> String {
+        format!("{}/{}", self.computers.text(place.computer.0, 0), self.partitions.text(place.partition.0, 0))
+    }
+
+    pub(super) fn place_parts(&self, place: Place) -> (&str, &str) {
+        (self.computers.text(place.computer.0, 0), self.partitions.text(place.partition.0, 0))
+    }
+
+    /// What the model's master keeps.
+    pub(super) fn lines_of_state(&self, state: &State, clocks: &Clocks) -> Lines {
+        let mut lines = Lines::new();
+        for (computer, registered) in &state.computers {
+            let name = self.computers.text(computer.0, 0);
+            let banged = registered.banged;
+            lines.insert(name.to_owned(), format!("floor {}, banged {banged}", clocks.floor(*computer)));
+            for (release, supply) in &registered.supplies {
+                let wanted = if supply.wanted { "available" } else { "destroyed" };
+                let url = self.releases.text(release.0, RELEASE_MIN);
+                let status = supply.status.map_or("", release_word);
+                lines.insert(format!("{url} on {name}"), format!("{wanted}, told {status:?}"));
+            }
+            for (partition, slot) in &registered.partitions {
+                let place = Place { computer: *computer, partition: *partition };
+                let told = slot.status.map(|it| (word(it.word), clocks.microseconds(place, it.about)));
+                lines.insert(
+                    self.place_text(place),
+                    format!(
+                        "listed {}, position {}, addresses {}, timestamp {}, told {told:?}",
+                        slot.listed,
+                        slot.position,
+                        self.addresses.text(slot.address.0, 0),
+                        clocks.microseconds(place, slot.rank),
+                    ),
+                );
+            }
+        }
+        let path = |number: &Number| {
+            let instance = state.instances.get(number);
+            let root = instance.and_then(|it| it.root).and_then(|root| state.instances.get(&root));
+            let title = instance.map_or("?", |it| self.titles.text(it.title.0, 0));
+            root.map_or(title.to_owned(), |root| format!("{}/{title}", self.titles.text(root.title.0, 0)))
+        };
+        for (number, instance) in &state.instances {
+            let line = instance_line(Told {
+                place: instance.place.map(|place| self.place_text(place)),
+                requester: instance.requester.as_ref().map(path),
+                release: self.releases.text(instance.release.0, RELEASE_MIN),
+                kind: self.kinds.text(instance.kind.0, 0),
+                state: wanted(instance.state),
+                parameters: self.documents.text(instance.parameters.0, 0),
+                connection: self.documents.text(instance.connection.0, 0),
+            });
+            insert_instance(&mut lines, path(number), line);
+        }
+        lines
+    }
+}
+
+/// What the database holds.
+pub(super) fn lines_of_rows(rows: &Rows) -> Lines {
+    let mut lines = Lines::new();
+    let status = |computer: &str, kind: &str, name: &str| {
+        rows.statuses.iter().find(|row| row.computer == computer && row.kind == kind && row.name == name)
+    };
+    for row in &rows.computers {
+        let banged = status(&row.reference, "computer", "").is_some();
+        lines.insert(row.reference.clone(), format!("floor {}, banged {banged}", row.floor));
+    }
+    for row in &rows.supplies {
+        let told = status(&row.computer, "release", &row.url).map_or("", |row| first_word(&row.text));
+        lines.insert(format!("{} on {}", row.url, row.computer), format!("{}, told {told:?}", row.state));
+    }
+    for row in &rows.partitions {
+        let told = status(&row.computer, "partition", &row.reference);
+        let told = told.map(|row| (partition_word(&row.text), row.about));
+        let own = rows.addresses.iter();
+        let own = own.filter(|it| it.computer == row.computer && it.partition == row.reference);
+        let own: Vec<_> = own.map(|it| (&it.interface, &it.address, &it.netmask)).collect();
+        lines.insert(
+            format!("{}/{}", row.computer, row.reference),
+            format!(
+                "listed {}, position {}, addresses {own:?}, timestamp {}, told {told:?}",
+                row.listed, row.position, row.timestamp
+            ),
+        );
+    }
+    let path = |number: i64| {
+        let find = |number: i64| rows.instances.iter().find(|row| row.number == number);
+        let row = find(number);
+        let title = row.map_or("?", |row| row.title.as_str());
+        let root = row.and_then(|row| row.root).and_then(find);
+        root.map_or(title.to_owned(), |root| format!("{}/{title}", root.title))
+    };
+    for row in &rows.instances {
+        let line = instance_line(Told {
+            place: row.computer.as_ref().zip(row.partition.as_ref()).map(|(it, of)| format!("{it}/{of}")),
+            requester: row.requester.map(path),
+            release: &row.release,
+            kind: &row.software_type,
+            state: &row.state,
+            parameters: &canonical(&row.parameters).unwrap_or_else(|error| error),
+            connection: &canonical(&row.connection).unwrap_or_else(|error| error),
+        });
+        insert_instance(&mut lines, path(row.number), line);
+    }
+    lines
+}
+
+struct Told<'a> {
+    place: Option<String>,
+    requester: Option<String>,
+    release: &'a str,
+    kind: &'a str,
+    state: &'a str,
+    parameters: &'a str,
+    connection: &'a str,
+}
+
+fn instance_line(told: Told<'_>) -> String {
+    let Told { place, requester, release, kind, state, parameters, connection } = told;
+    format!("in {place:?} for {requester:?}: {release} {kind} {state}, {parameters} {connection}")
+}
+
+/// Two of one title are two lines: that is something to be found.
+fn insert_instance(lines: &mut Lines, mut title: String, line: String) {
+    while lines.contains_key(&title) {
+        title.push_str(" again");
+    }
+    lines.insert(title, line);
+}
+
+fn canonical(document: &str) -> Result<String, String> {
+    let decoded = instance_xml::decode(document).map_err(|error| format!("{document:?}: {error}"))?;
+    Ok(instance_xml::encode(&decoded))
+}
+
+fn first_word(text: &str) -> &str {
+    text.split(' ').next().unwrap_or_default()
+}
+
+fn wanted(state: Wanted) -> &'static str {
+    match state {
+        Wanted::Started => "started",
+        Wanted::Stopped => "stopped",
+        Wanted::Destroyed => "destroyed",
+    }
+}
+
+fn release_word(report: ReleaseReport) -> &'static str {
+    match report {
+        ReleaseReport::Building => "#building",
+        ReleaseReport::Available => "#access",
+        ReleaseReport::Error => "#error",
+        ReleaseReport::Destroyed => "#destroyed",
+    }
+}
+
+fn word(word: Word) -> &'static str {
+    match word {
+        Word::Started => "started",
+        Word::Stopped => "stopped",
+        Word::Error => "error",
+        Word::Destroyed => "destroyed",
+        Word::Bang => "bang",
+    }
+}
+
+fn partition_word(text: &str) -> &str {
+    let known = [
+        ("#access Instance correctly started", "started"),
+        ("#access Instance correctly stopped", "stopped"),
+        ("#error bang", "bang"),
+        ("#error", "error"),
+    ];
+    known.iter().find(|(start, _)| text.starts_with(start)).map_or(text, |(_, word)| word)
+}

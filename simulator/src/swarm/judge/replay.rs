@@ -1,0 +1,241 @@
+//! The journal through the model: each entry is an event, whose answer and effect are the model's.
+
+use super::{
+    clocks::Clocks,
+    names::{Lines, Names},
+};
+use serde_json::{Value, json};
+use slap_impl::{
+    master::decisions::{Command, InstanceReport, ReleaseReport as Reported},
+    store::JournalEntry,
+    vocabulary::{RequestedState, SupplyState},
+};
+use slap_model::{
+    Event, Reply, State,
+    event::{Filter, ReleaseReport, Report, Request, Wanted, Word},
+    names::{DEFAULT_KIND, Kind, Place},
+    reply::Ignored,
+    rules::Transition,
+};
+use std::collections::BTreeMap;
+
+/// A rule that an entry broke: its name, the object, and what was seen.
+pub(super) type Broken = (String, String, String);
+
+/// The rule that is broken when an entry is not what the model would do.
+pub(super) const RULE: &str = "journal-is-the-model";
+
+/// The model, after all entries so far.
+pub(super) struct Replay {
+    state: State,
+    names: Names,
+    clocks: Clocks,
+    /// Whether the rules of the model are looked at after each entry; a large cloud has too much for that.
+    is_thorough: bool,
+    /// Entries, by the kinds of the model's events.
+    pub(super) kinds: BTreeMap<&'static str, u64>,
+}
+
+impl Replay {
+    pub(super) fn new(names: Names, is_thorough: bool) -> Replay {
+        let (state, clocks, kinds) = (State::default(), Clocks::default(), BTreeMap::new());
+        Replay { state, names, clocks, is_thorough, kinds }
+    }
+
+    /// What the model keeps now.
+    pub(super) fn lines(&self) -> Lines {
+        self.names.lines_of_state(&self.state, &self.clocks)
+    }
+
+    /// Does what an entry says. It is refused with the rule that it breaks.
+    pub(super) fn step(&mut self, entry: &JournalEntry) -> Result<(), Broken> {
+        let wrong = |what: String| (RULE.to_owned(), "master".to_owned(), describe(entry, &what));
+        let command: Command =
+            serde_json::from_str(&entry.command).map_err(|error| wrong(error.to_string()))?;
+        let answer: Value = serde_json::from_str(&entry.answer).map_err(|error| wrong(error.to_string()))?;
+        let event = self.event(&command).map_err(wrong)?;
+        *self.kinds.entry(event.kind()).or_default() += 1;
+        let before = self.is_thorough.then(|| self.state.clone());
+        let now = self.state.now;
+        let reply = self.state.step(&event);
+        if self.state.now != now || matches!(event, Event::Format { .. }) {
+            self.clocks.follow(&self.state, entry.at);
+        }
+        self.check_answer(&reply, &answer)
+            .map_err(|what| (RULE.to_owned(), object(&command), describe(entry, &what)))?;
+        let Some(before) = before else { return Ok(()) };
+        let transition = Transition { before: &before, event: &event, reply: &reply, after: &self.state };
+        self.violation(Some(transition), entry)
+    }
+
+    /// The first rule of the model that its state breaks, or a step to it.
+    pub(super) fn violation(&self, step: Option<Transition<'_>>, entry: &JournalEntry) -> Result<(), Broken> {
+        let of_step = step.map(|step| step.violations()).unwrap_or_default();
+        match self.state.violations().into_iter().chain(of_step).next() {
+            Some(found) => {
+                let what = describe(entry, found.rule.sentence().trim());
+                Err((found.rule.name().to_owned(), found.object, what))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_answer(&self, reply: &Reply, answer: &Value) -> Result<(), String> {
+        let text = answer["text"].as_str();
+        let is_same = match reply {
+            Reply::Given(given) => {
+                let parts = given.place.map(|place| self.names.place_parts(place));
+                let slot = given.place.and_then(|place| Some((place, self.state.slot(place)?)));
+                let mut found = answer.clone();
+                found.as_object_mut().map(|members| members.remove("instance"));
+                let expected = json!({
+                    "computer": parts.map(|(computer, _)| computer),
+                    "partition": parts.map(|(_, partition)| partition),
+                    "timestamp": slot.map(|(place, slot)| self.clocks.microseconds(place, slot.rank)),
+                });
+                if expected != found {
+                    return Err(format!("the model answers {expected}"));
+                }
+                true
+            }
+            Reply::Done => {
+                text.is_some_and(|it| matches!(it, "" | "OK" | "done") || it.starts_with("Supplied "))
+            }
+            Reply::Kept(_) => text.is_some_and(|it| it.starts_with("done, but these partitions stay")),
+            Reply::NotYet(_) => text.is_some_and(|it| it.starts_with("Not destroying yet")),
+            Reply::Ignored(why) => {
+                let words = match why {
+                    Ignored::Free => "the partition is free",
+                    Ignored::Late => "state",
+                    Ignored::NotSupplied => "not supplied",
+                };
+                text.is_some_and(|it| it.starts_with("Ignored: ") && it.contains(words))
+            }
+            _ => false,
+        };
+        if is_same { Ok(()) } else { Err(format!("the model answers {reply:?}")) }
+    }
+
+    fn event(&mut self, command: &Command) -> Result<Event, String> {
+        Ok(match command {
+            Command::Request {
+                title,
+                release,
+                software_type,
+                parameters,
+                filter,
+                state,
+                requester,
+                shared: false,
+            } => {
+                let by = match requester {
+                    Some(it) => Some(self.names.place(it.computer.as_str(), it.partition.as_str())?),
+                    None => None,
+                };
+                Event::Request(Request {
+                    by,
+                    title: self.names.title(title.as_str())?,
+                    shared: false,
+                    release: self.names.release(release.as_str())?,
+                    kind: self.kind(software_type)?,
+                    parameters: self.names.parameters(parameters)?,
+                    filter: self.filter(filter)?,
+                    state: state.map(|state| match state {
+                        RequestedState::Started => Wanted::Started,
+                        RequestedState::Stopped => Wanted::Stopped,
+                        RequestedState::Destroyed => Wanted::Destroyed,
+                    }),
+                })
+            }
+            Command::Supply { computer, url, state } => Event::Supply {
+                computer: self.names.computer(computer.as_str())?,
+                release: self.names.release(url.as_str())?,
+                wanted: *state == SupplyState::Available,
+            },
+            Command::ReportRelease { computer, url, report } => Event::ReportRelease {
+                computer: self.names.computer(computer.as_str())?,
+                release: self.names.release(url.as_str())?,
+                report: match report {
+                    Reported::Building => ReleaseReport::Building,
+                    Reported::Available => ReleaseReport::Available,
+                    Reported::Error { .. } => ReleaseReport::Error,
+                    Reported::Destroyed => ReleaseReport::Destroyed,
+                },
+            },
+            Command::Format { computer, partitions, .. } => {
+                let mut formatted = Vec::new();
+                for partition in partitions {
+                    let name = self.names.partition(partition.reference.as_str())?;
+                    formatted.push((name, self.names.address(&format!("{:?}", partition.addresses))?));
+                }
+                let partitions = formatted.into_iter().collect();
+                Event::Format { computer: self.names.computer(computer.as_str())?, partitions }
+            }
+            Command::ReportInstance { computer, partition, slave_reference: None, report, about } => {
+                let place = self.names.place(computer.as_str(), partition.as_str())?;
+                self.report(place, report, *about)
+            }
+            Command::Publish { computer, partition, slave_reference: None, document } => Event::Publish {
+                place: self.names.place(computer.as_str(), partition.as_str())?,
+                shared: None,
+                connection: self.names.connection(document)?,
+            },
+            Command::Rename { computer, partition, slave_reference: None, title } => Event::Rename {
+                place: self.names.place(computer.as_str(), partition.as_str())?,
+                shared: None,
+                title: self.names.title(title.as_str())?,
+            },
+            Command::BangComputer { computer, .. } => {
+                Event::BangComputer(self.names.computer(computer.as_str())?)
+            }
+            _ => return Err("nobody in a swarm asks for that, and the judge has no event for it".to_owned()),
+        })
+    }
+
+    fn report(&self, place: Place, report: &InstanceReport, about: Option<i64>) -> Event {
+        let word = match report {
+            InstanceReport::Started => Word::Started,
+            InstanceReport::Stopped => Word::Stopped,
+            InstanceReport::Error { .. } => Word::Error,
+            InstanceReport::Destroyed => Word::Destroyed,
+            InstanceReport::Bang { .. } => return Event::Bang { place, shared: None },
+        };
+        Event::Report(Report { place, word, about: about.map(|about| self.clocks.rank(place, about)) })
+    }
+
+    fn kind(&mut self, text: &str) -> Result<Option<Kind>, String> {
+        if text.is_empty() { Ok(Some(DEFAULT_KIND)) } else { self.names.kind(text).map(Some) }
+    }
+
+    fn filter(&mut self, filter: &BTreeMap<String, String>) -> Result<Filter, String> {
+        let members: Vec<(&str, &str)> =
+            filter.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        match members[..] {
+            [] => Ok(Filter::Anywhere),
+            [("computer_guid", computer)] => self.names.computer(computer).map(Filter::Computer),
+            _ => Err(format!("nobody in a swarm filters by {filter:?}")),
+        }
+    }
+}
+
+/// An entry in a line, with what is wrong about it.
+fn describe(entry: &JournalEntry, what: &str) -> String {
+    format!("entry {}: {} was answered {}: {what}", entry.sequence, entry.command, entry.answer)
+}
+
+/// What a command is about.
+pub(super) fn object(command: &Command) -> String {
+    match command {
+        Command::Request { title, .. } => title.to_string(),
+        Command::Supply { computer, url, .. } | Command::ReportRelease { computer, url, .. } => {
+            format!("{url} on {computer}")
+        }
+        Command::Format { computer, .. } | Command::BangComputer { computer, .. } => computer.to_string(),
+        Command::ReportInstance { computer, partition, .. }
+        | Command::Publish { computer, partition, .. }
+        | Command::Rename { computer, partition, .. } => format!("{computer}/{partition}"),
+        Command::OnInstance { guid, .. } => guid.to_string(),
+        Command::Forwarded { title, .. } => title.to_string(),
+        Command::Rebase { root, .. } => root.clone(),
+    }
+}

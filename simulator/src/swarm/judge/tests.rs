@@ -1,0 +1,69 @@
+//! Runs are clean and were judged; what is planted into a database is found.
+
+use super::*;
+use crate::swarm::{Plan, run};
+use slap_impl::master::decisions::decide;
+
+/// The rule that is broken after a change of the database between two looks; none when none is.
+fn rule_after(change: &str) -> Option<String> {
+    let database = Connection::open_in_memory().unwrap();
+    slap_impl::store::migrate(&database, "0123456789abcdef").unwrap();
+    let commands = [
+        r#"{"command":"format","computer":"COMP-1","address":"","netmask":"","partitions":[{"reference":"slappart0","addresses":[]}]}"#,
+        r#"{"command":"supply","computer":"COMP-1","url":"http://a/software.cfg","state":"available"}"#,
+        r#"{"command":"request","title":"one","release":"http://a/software.cfg","software_type":"default",
+            "parameters":"<instance/>","filter":{},"state":"started"}"#,
+    ];
+    for (at, command) in commands.iter().enumerate() {
+        let decided =
+            decide(&database, at as i64 + 1, None, &serde_json::from_str(command).unwrap()).unwrap();
+        assert!(decided.answer.sequence.is_some(), "{command} changes something");
+    }
+    let replay = Replay::new(Names::new([computer(1)]), true);
+    let (seen, last, judged) = (Vec::new(), BTreeMap::new(), Judged::default());
+    let mut book = Book { replay, seen, last, judged, difference: None };
+    let mut look = || {
+        let (entries, rows) = (journal_after(&database, 0, 100).unwrap(), Rows::of(&database).unwrap());
+        let result = book.judge(book.seen.len(), &entries, Some(&rows), false);
+        database.execute_batch(change).unwrap();
+        result
+    };
+    assert_eq!(look(), Ok(()), "before the change all is well");
+    look().err().map(|(rule, ..)| rule)
+}
+
+#[test]
+fn what_is_planted_between_two_looks_is_found() {
+    let check = |change: &str, expected: Option<&str>| {
+        assert_eq!(rule_after(change).as_deref(), expected, "{change}");
+    };
+    check("", None);
+    check("UPDATE partition SET timestamp = timestamp + 1", Some("journal-is-the-model"));
+    check("UPDATE instance SET state = 'stopped'", Some("journal-is-the-model"));
+    check("UPDATE supply SET state = 'destroyed'", Some("journal-is-the-model"));
+    check("DELETE FROM journal WHERE sequence = 3", Some("journal-went-back"));
+    check("UPDATE journal SET answer = replace(answer, 'slappart0', 'slappart1')", Some("journal-went-back"));
+    check(
+        "INSERT INTO journal (at, command, answer, bytes) SELECT at, command, replace(answer, 'slappart0', 'slappart1'), bytes
+         FROM journal WHERE sequence = 3",
+        Some("journal-is-the-model"),
+    );
+}
+
+#[test]
+fn runs_are_clean_and_judged() {
+    let mut entries = BTreeMap::new();
+    for (profile, seeds) in [(Profile::Swarm, 20), (Profile::Crash, 10)] {
+        for seed in 1..=seeds {
+            let outcome = run(&Plan::draw(seed, profile));
+            assert_eq!(outcome.finding, None, "{} {seed}", profile.as_str());
+            assert!(outcome.judged.looks > 0 && outcome.judged.comparisons > 0, "{:?}", outcome.judged);
+            for (kind, count) in outcome.judged.entries {
+                *entries.entry(kind).or_insert(0) += count;
+            }
+        }
+    }
+    for kind in ["format", "supply", "request by a user", "release available", "instance started"] {
+        assert!(entries.get(kind).is_some_and(|count| *count > 0), "{kind}: {entries:?}");
+    }
+}
