@@ -25,21 +25,21 @@ pub trait Choices {
 #[derive(Clone, Debug, Default)]
 pub struct Bounds {
     /// Computers.
-    pub computers: u8,
+    pub computers: u16,
     /// Partitions of a computer at most. Formats give it one of the sizes.
-    pub sizes: Vec<u8>,
+    pub sizes: Vec<u16>,
     /// Different addresses of a partition.
-    pub addresses: u8,
+    pub addresses: u16,
     /// Titles.
-    pub titles: u8,
+    pub titles: u16,
     /// Releases.
-    pub releases: u8,
+    pub releases: u16,
     /// Software types; 0 stands for requests that name none.
-    pub kinds: u8,
+    pub kinds: u16,
     /// Different parameters.
-    pub parameters: u8,
+    pub parameters: u16,
     /// Different connection parameters, the unpublished ones included.
-    pub connections: u8,
+    pub connections: u16,
     /// Whether partitions request.
     pub children: bool,
     /// Instances at most: no other is requested before one of them is gone. 0: as many as there is room for.
@@ -71,7 +71,7 @@ pub struct Bounds {
     /// Reports on their way at most: no other is sent before.
     pub mail: usize,
     /// Ticks by which the clock is set back at most.
-    pub clock_back: u8,
+    pub clock_back: u16,
     /// Whether requests go to another master, or to a stand-in.
     pub elsewhere: bool,
     /// Whether there are local releases, which move with their directory.
@@ -220,7 +220,7 @@ impl Generator<'_> {
         let release = self.release(choices)?;
         let kind = match bounds.kinds {
             0 => None,
-            kinds => choices.choose(usize::from(kinds) + 1).checked_sub(1).map(|kind| Kind(kind as u8)),
+            kinds => choices.choose(usize::from(kinds) + 1).checked_sub(1).map(|kind| Kind(kind as u16)),
         };
         let parameters = Parameters(below(choices, bounds.parameters)?);
         let filter = self.filter(choices)?;
@@ -259,7 +259,7 @@ impl Generator<'_> {
     fn format(&self, choices: &mut dyn Choices) -> Option<Event> {
         let computer = Computer(below(choices, self.bounds.computers)?);
         let size = *self.bounds.sizes.get(choices.choose(self.bounds.sizes.len().max(1)))?;
-        let mut left: Vec<u8> = (0..self.bounds.sizes.iter().copied().max()?).collect();
+        let mut left: Vec<u16> = (0..self.bounds.sizes.iter().copied().max()?).collect();
         let mut partitions = Formatted::default();
         for _ in 0..size {
             let next = if self.bounds.any_format { choices.choose(left.len()) } else { 0 };
@@ -338,7 +338,7 @@ impl Generator<'_> {
     }
 
     fn rebase(&self, choices: &mut dyn Choices) -> Option<Event> {
-        Some(Event::Rebase(choices.choose(3).checked_sub(1).map(|number| Root(number as u8))))
+        Some(Event::Rebase(choices.choose(3).checked_sub(1).map(|number| Root(number as u16))))
     }
 
     fn clock_back(&self, choices: &mut dyn Choices) -> Option<Event> {
@@ -472,6 +472,6 @@ fn pick_likely<T: Copy>(choices: &mut dyn Choices, from: &[T], is_likely: impl F
     from.get(choices.choose_weighted(&weights)).copied()
 }
 
-fn below(choices: &mut dyn Choices, count: u8) -> Option<u8> {
-    if count == 0 { None } else { u8::try_from(choices.choose(count.into())).ok() }
+fn below(choices: &mut dyn Choices, count: u16) -> Option<u16> {
+    if count == 0 { None } else { u16::try_from(choices.choose(count.into())).ok() }
 }

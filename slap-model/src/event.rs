@@ -82,7 +82,7 @@ data! {
         /// A node reads what it shall do; a node that is modelled keeps it as its view.
         Look(Computer),
         /// The master's clock is set back by so much.
-        ClockBack(u8),
+        ClockBack(u16),
         /// The master starts again: local releases are under this directory now; none is `/`.
         Rebase(Option<Root>),
 

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 /// A file of events names one of so many at most. No world has more, and what stands beside the model looks for no others.
-pub const NAMES_MAX: u8 = 12;
+pub const NAMES_MAX: u16 = 12;
 
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident $letter:literal)*) => { $(
@@ -11,7 +11,7 @@ macro_rules! names {
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[cfg_attr(feature = "serde", serde(into = "String", try_from = "String"))]
-        pub struct $name(pub u8);
+        pub struct $name(pub u16);
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,12 +85,12 @@ pub const FRONTEND: Release = Release(3);
 /// The release that is always requested of the other master (`software_release_list` of `[multimaster/URL]`).
 pub const LISTED_ELSEWHERE: Release = Release(2);
 /// Releases from this number on are local: so many under the first directory, and the same under the second.
-const FIRST_LOCAL: u8 = 4;
-const LOCAL: u8 = 4;
+const FIRST_LOCAL: u16 = 4;
+const LOCAL: u16 = 4;
 
 impl Release {
     /// The directory that it stands under, and its number there; none for one that is not local.
-    pub fn local(self) -> Option<(Root, u8)> {
+    pub fn local(self) -> Option<(Root, u16)> {
         let number = self.0.checked_sub(FIRST_LOCAL).filter(|number| *number < 2 * LOCAL)?;
         Some((Root(number / LOCAL), number % LOCAL))
     }

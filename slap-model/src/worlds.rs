@@ -39,14 +39,14 @@ impl World {
     }
 
     /// With nodes that work, and settle within so many steps.
-    fn with_nodes(mut self, nodes: u8, settles_within: usize) -> World {
+    fn with_nodes(mut self, nodes: u16, settles_within: usize) -> World {
         self.start = State::new((0..nodes).map(Computer));
         self.settles_within = settles_within;
         self
     }
 
     /// Begins with a computer that has so many partitions.
-    fn formatted(self, computer: u8, partitions: u8) -> World {
+    fn formatted(self, computer: u16, partitions: u16) -> World {
         let partitions = (0..partitions).map(|at| (Partition(at), Address(0))).collect();
         self.after(Event::Format { computer: Computer(computer), partitions })
     }
@@ -59,7 +59,7 @@ impl World {
     }
 
     /// Begins with a release that was supplied, built and reported.
-    fn built(self, computer: u8, release: u8) -> World {
+    fn built(self, computer: u16, release: u16) -> World {
         let (computer, release) = (Computer(computer), Release(release));
         let report = Mail::Release { computer, release, report: ReleaseReport::Available };
         self.after(Event::Supply { computer, release, wanted: true })

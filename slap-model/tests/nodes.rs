@@ -1,9 +1,10 @@
 //! What nodes do and tell, step by step: after each list of events, exactly these reports are on their way.
 
 use slap_model::{
-    Event, State,
+    Event, Reply, State,
     event::{Filter, Mail, ReleaseReport, Report, Request, Wanted, Word},
     names::{Address, Computer, Parameters, Partition, Place, Reference, Release, Title},
+    rules::Transition,
 };
 
 const NODE: Computer = Computer(0);
@@ -110,4 +111,28 @@ fn names_can_be_read_in_a_failure() {
     assert_eq!(format!("{PLACE:?} {PLACE} {NODE:?}"), "c0/p0 c0/p0 c0");
     let reference = |root| Reference { root, title: Title(2) }.to_string();
     assert_eq!([reference(Some(Title(1))), reference(None)], ["t1_t2", "_t2"]);
+}
+
+#[test]
+fn a_bang_that_comes_late_is_heard_and_what_was_said_since_stays() {
+    let mut state = running();
+    let rank = |state: &State| state.slot(PLACE).map(|slot| slot.rank).expect("it is listed");
+    let word = |state: &State| state.slot(PLACE).and_then(|slot| slot.status).map(|status| status.word);
+    let first = rank(&state);
+    let bang = |about| Event::Report(Report { place: PLACE, word: Word::Bang, about: Some(about) });
+    let mut check = |event: Event, grows: bool, expected: Word| {
+        let before = state.clone();
+        let reply = state.step(&event);
+        assert_eq!(reply, Reply::Done, "{event:?}");
+        assert_eq!(rank(&state) > rank(&before), grows, "{event:?}");
+        assert_eq!(word(&state), Some(expected), "{event:?}");
+        let step = Transition { before: &before, event: &event, reply: &reply, after: &state };
+        assert_eq!(step.violations(), []);
+        rank(&state)
+    };
+    let second = check(bang(first), true, Word::Bang);
+    let started = Event::Report(Report { place: PLACE, word: Word::Started, about: Some(second) });
+    check(started, false, Word::Started);
+    check(bang(first), true, Word::Started);
+    check(bang(second), true, Word::Bang);
 }

@@ -15,17 +15,17 @@ pub(super) const BASE_MICROSECONDS: i64 = 1_767_225_600_000_000;
 pub(super) const BASE_DATE: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
 
 /// Numbers that names are looked for with; a world uses fewer.
-const NAMES_MAX: u8 = 12;
+const NAMES_MAX: u16 = 12;
 
 /// A name of the model that stands for a text.
 pub(super) trait Name: Copy {
     /// The text.
     fn text(self) -> String;
     /// Numbers that texts are looked for with.
-    const COUNT: u8 = NAMES_MAX;
+    const COUNT: u16 = NAMES_MAX;
 
     /// The name of that number.
-    fn numbered(number: u8) -> Self;
+    fn numbered(number: u16) -> Self;
 
     /// The name that a text stands for.
     ///
@@ -42,14 +42,14 @@ pub(super) trait Name: Copy {
 macro_rules! names {
     ($($name:ident($number:ident) $(of $count:literal)? => $text:expr;)*) => {$(
         impl Name for $name {
-            $(const COUNT: u8 = $count;)?
+            $(const COUNT: u16 = $count;)?
 
             fn text(self) -> String {
                 let $number = self.0;
                 $text
             }
 
-            fn numbered(number: u8) -> $name {
+            fn numbered(number: u16) -> $name {
                 $name(number)
             }
         }
@@ -83,7 +83,7 @@ names! {
 }
 
 /// Where a computer stands among all: in the natural order of the names.
-pub(super) fn place_in_order(computer: Computer) -> u8 {
+pub(super) fn place_in_order(computer: Computer) -> u16 {
     match computer.0 {
         0 => 1,
         1 => 0,
@@ -129,7 +129,7 @@ pub(super) fn place(computer: &str, partition: &str) -> Result<Option<Place>, St
     Ok(Some(Place { computer: Name::find(computer)?, partition: Name::find(partition)? }))
 }
 
-fn dictionary(word: &str, number: u8) -> BTreeMap<String, String> {
+fn dictionary(word: &str, number: u16) -> BTreeMap<String, String> {
     if number == 0 {
         return BTreeMap::new();
     }
@@ -180,7 +180,7 @@ pub(super) fn connection(connection: Connection) -> BTreeMap<String, String> {
 
 fn find_dictionary<T>(
     found: &instance_xml::Parameters,
-    name: fn(u8) -> T,
+    name: fn(u16) -> T,
     dictionary: fn(T) -> BTreeMap<String, String>,
 ) -> Result<T, String> {
     (0..NAMES_MAX)

@@ -218,7 +218,7 @@ impl Real {
 }
 
 /// Partitions of the other master's computer.
-const OTHER_PARTITIONS: u8 = 3;
+const OTHER_PARTITIONS: u16 = 3;
 /// Their addresses.
 const ADDRESS: ModelAddress = ModelAddress(0);
 

@@ -220,8 +220,8 @@ fn request(wish: &Wish) -> Request {
 }
 
 /// Values of small histories are small; another one is none of theirs.
-fn small(value: u32) -> u8 {
-    u8::try_from(value).unwrap_or(u8::MAX)
+fn small(value: u32) -> u16 {
+    u16::try_from(value).unwrap_or(u16::MAX)
 }
 
 /// What the master told, in the model's words.
@@ -282,6 +282,6 @@ fn model(seen: &Seen) -> slap_model::state::Seen {
 }
 
 /// All partitions of a computer with so many.
-pub(super) fn partitions(count: u8) -> BTreeSet<Partition> {
+pub(super) fn partitions(count: u16) -> BTreeSet<Partition> {
     (0..count).map(Partition).collect()
 }

@@ -14,15 +14,15 @@ pub(super) struct Shape {
     /// The computers.
     pub(super) computers: Vec<Computer>,
     /// Partitions of each.
-    pub(super) partitions: u8,
+    pub(super) partitions: u16,
     /// Formats have at least so many.
-    pub(super) partitions_min: u8,
+    pub(super) partitions_min: u16,
     /// Titles of what users request; children and shared ones have those that follow.
-    pub(super) roots: u8,
+    pub(super) roots: u16,
     /// Titles of children.
-    pub(super) children: u8,
+    pub(super) children: u16,
     /// Titles of shared instances.
-    pub(super) shared: u8,
+    pub(super) shared: u16,
     /// Values of one client: more than it has operations.
     pub(super) values: Value,
     /// Whether reports tell their timestamp.
@@ -238,7 +238,7 @@ impl Mixture {
         (bound > 0).then(|| self.random.below(bound as u64) as usize)
     }
 
-    fn number(&mut self, bound: u8) -> Option<u8> {
-        self.below(bound.into()).map(|number| number as u8)
+    fn number(&mut self, bound: u16) -> Option<u16> {
+        self.below(bound.into()).map(|number| number as u16)
     }
 }

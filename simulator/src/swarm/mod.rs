@@ -34,8 +34,10 @@ use report::Finding;
 use script::Step;
 use std::{rc::Rc, time::Duration};
 
-/// The rules of a run.
-pub const RULES: [&str; 2] = ["liveness", "service-runs-once"];
+/// Whether a run may break a rule of that name.
+pub fn is_rule(name: &str) -> bool {
+    ["liveness", "service-runs-once"].contains(&name) || judge::is_rule(name)
+}
 
 /// Lines of the trace that are kept.
 const LINES_KEPT: usize = 20_000;

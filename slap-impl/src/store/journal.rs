@@ -3,7 +3,10 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-const KEPT: Bounds = Bounds { entries: 100_000, bytes: 64 << 20, step: 64 };
+/// So many of the last entries are kept, unless they have more than 64 MiB.
+pub const JOURNAL_ENTRIES_MAX: i64 = 100_000;
+
+const KEPT: Bounds = Bounds { entries: JOURNAL_ENTRIES_MAX, bytes: 64 << 20, step: 64 };
 
 /// How much is kept.
 #[derive(Clone, Copy)]

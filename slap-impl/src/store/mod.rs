@@ -39,7 +39,7 @@ pub use instances::{
     insert_instance, instance, instance_titled, instances, listed_shared, roots, set_connection, set_host,
     set_state, set_title, shared_instance, update_instance,
 };
-pub use journal::{JournalEntry, append_journal, journal_after, journal_ends};
+pub use journal::{JOURNAL_ENTRIES_MAX, JournalEntry, append_journal, journal_after, journal_ends};
 pub use queries::{
     count_supplies, partition, partition_of, partition_revisions, partitions, supplies, supply,
 };

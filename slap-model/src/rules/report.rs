@@ -1,6 +1,6 @@
 //! What holds from before an event to after it: of departures, timestamps, bangs, formats, supplies, views and nodes.
 
-use super::{Found, Rule, Transition};
+use super::{Found, Rule, Transition, told::bang_of};
 use crate::{
     event::{Event, ReleaseReport, Report, Wanted, Word},
     names::{Computer, Kind, Number, Parameters, Place, Rank, Reference},
@@ -18,7 +18,9 @@ pub(super) fn check(transition: &Transition<'_>, found: &mut Found) {
         return;
     }
     match transition.event {
-        Event::Bang { .. } | Event::BangComputer(_) => bangs(transition, found),
+        Event::Bang { .. } | Event::BangComputer(_) | Event::Report(Report { word: Word::Bang, .. }) => {
+            bangs(transition, found)
+        }
         Event::Publish { .. } => publishing(transition, found),
         Event::Rename { .. } => renames(transition, found),
         Event::Format { .. } => formats(transition, found),
@@ -113,8 +115,10 @@ fn floor(before: &State, after: &Registered, computer: Computer) -> Rank {
 /// Whether an instance is processed again though nothing about it changed.
 fn is_woken(transition: &Transition<'_>, number: Number, at: Place) -> bool {
     let Transition { before, event, .. } = transition;
+    if let Some((place, shared)) = bang_of(event) {
+        return banged(before, place, shared).contains(&number);
+    }
     match event {
-        Event::Bang { place, shared } => banged(before, *place, *shared).contains(&number),
         Event::BangComputer(computer) => at.computer == *computer,
         Event::Publish { place, shared, connection } => {
             let teller = target(before, *place, *shared).and_then(|teller| before.instances.get(&teller));
@@ -158,11 +162,6 @@ fn bangs(Transition { before, event, after, .. }: &Transition<'_>, found: &mut F
         ranks(before, after, instance).is_some_and(|(old, new)| new != old)
     };
     match event {
-        Event::Bang { place, shared } => {
-            for number in banged(before, *place, *shared) {
-                found.expect(has_grown(&number), Rule::BangReachesTree, before.instances[&number].title);
-            }
-        }
         Event::BangComputer(computer) => {
             for (number, instance) in &before.instances {
                 let is_there = instance.place.is_some_and(|place| place.computer == *computer);
@@ -170,7 +169,12 @@ fn bangs(Transition { before, event, after, .. }: &Transition<'_>, found: &mut F
                 found.expect(!is_meant || has_grown(number), Rule::BangReachesComputer, instance.title);
             }
         }
-        _ => {}
+        event => {
+            for number in bang_of(event).into_iter().flat_map(|(place, shared)| banged(before, place, shared))
+            {
+                found.expect(has_grown(&number), Rule::BangReachesTree, before.instances[&number].title);
+            }
+        }
     }
 }
 

@@ -46,7 +46,7 @@ fn statuses(Transition { before, event, reply, after }: &Transition<'_>, found: 
 }
 
 /// The instance, or shared one, that a bang is about.
-fn banged(event: &Event) -> Option<(Place, Option<Reference>)> {
+pub(super) fn bang_of(event: &Event) -> Option<(Place, Option<Reference>)> {
     match event {
         Event::Bang { place, shared } => Some((*place, *shared)),
         Event::Report(Report { place, word: Word::Bang, .. }) => Some((*place, None)),
@@ -54,14 +54,24 @@ fn banged(event: &Event) -> Option<(Place, Option<Reference>)> {
     }
 }
 
-fn bangs(Transition { event, reply, after, .. }: &Transition<'_>, found: &mut Found) {
+fn bangs(Transition { before, event, reply, after }: &Transition<'_>, found: &mut Found) {
     if **reply != Reply::Done {
         return;
     }
-    if let Some((place, shared)) = banged(event) {
+    if let Some((place, shared)) = bang_of(event) {
+        let old = before.slot(place).and_then(|slot| slot.status);
+        let is_late = match event {
+            Event::Report(Report { about: Some(about), .. }) => old.is_some_and(|old| old.about > *about),
+            _ => false,
+        };
         let instance = target(after, place, shared).map(|number| &after.instances[&number]);
         let word = match instance.map(|instance| instance.shared) {
             Some(Some(shared)) => shared.status,
+            _ if is_late => {
+                let is_kept = after.slot(place).is_some_and(|slot| slot.status == old);
+                found.expect(is_kept, Rule::LateIsNotShown, place);
+                return;
+            }
             _ => after.slot(place).and_then(|slot| slot.status).map(|status| status.word),
         };
         found.expect(word == Some(Word::Bang), Rule::BangIsShown, place);

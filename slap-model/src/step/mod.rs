@@ -73,7 +73,7 @@ impl Desk<'_> {
             Event::Format { computer, partitions } => self.format(*computer, partitions),
             Event::Publish { place, shared, connection } => self.publish(*place, *shared, *connection),
             Event::Rename { place, shared, title } => self.rename(*place, *shared, *title),
-            Event::Bang { place, shared } => self.bang(*place, *shared),
+            Event::Bang { place, shared } => self.bang(*place, *shared, None),
             Event::BangComputer(computer) => self.bang_computer(*computer),
             Event::ReportRelease { computer, release, report } => {
                 self.report_release(*computer, *release, *report)

@@ -4,7 +4,7 @@ use super::{Answer, Desk};
 use crate::{
     decisions::Decision,
     event::{Report, Wanted, Word},
-    names::{Computer, Connection, Number, Place, Reference, Title},
+    names::{Computer, Connection, Number, Place, Rank, Reference, Title},
     reply::{Ignored, Refusal, Reply},
     state::Status,
 };
@@ -50,13 +50,15 @@ impl Desk<'_> {
         Ok(Reply::Done)
     }
 
-    pub(super) fn bang(&mut self, place: Place, shared: Option<Reference>) -> Answer {
+    /// One that comes late is heard, and what was said since then stays.
+    pub(super) fn bang(&mut self, place: Place, shared: Option<Reference>, about: Option<Rank>) -> Answer {
         self.require_computer(place.computer)?;
         if shared.is_none() && self.state.slot(place).is_some() && self.state.tenant(place).is_none() {
             return Ok(Reply::Ignored(Ignored::Free));
         }
         let number = self.require_target(place, shared)?;
-        let about = self.state.slot(place).map_or(0, |slot| slot.rank);
+        let (rank, told) = self.state.slot(place).map_or((0, None), |slot| (slot.rank, slot.status));
+        let about = about.unwrap_or(rank).min(rank);
         let root = self.state.root_of(number);
         let mut banged = self.state.tree(root);
         banged.extend(self.state.instances[&number].shared.and_then(|shared| shared.host));
@@ -70,7 +72,9 @@ impl Desk<'_> {
         if shared.is_some() {
             self.decide(Decision::SharedIsAnInstance);
         }
-        self.keep(place, number, about, Word::Bang);
+        if shared.is_some() || told.is_none_or(|last| last.about <= about) {
+            self.keep(place, number, about, Word::Bang);
+        }
         Ok(Reply::Done)
     }
 
@@ -94,7 +98,7 @@ impl Desk<'_> {
 
     pub(super) fn report(&mut self, report: &Report) -> Answer {
         match report.word {
-            Word::Bang => return self.bang(report.place, None),
+            Word::Bang => return self.bang(report.place, None, report.about),
             Word::Destroyed if self.state.slot(report.place).is_none() => {
                 // A partition that the last format no longer had goes with its instance: this is a repetition.
                 self.require_computer(report.place.computer)?;

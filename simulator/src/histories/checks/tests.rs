@@ -17,16 +17,16 @@ type Row = (u32, When, Action, Outcome);
 
 const C1: Computer = Computer(1);
 
-fn at(partition: u8) -> Place {
+fn at(partition: u16) -> Place {
     Place { computer: C1, partition: Partition(partition) }
 }
 
-fn wish(title: u8, parameters: Value, state: Wanted) -> Wish {
+fn wish(title: u16, parameters: Value, state: Wanted) -> Wish {
     let (release, computer) = (Release(0), Some(C1));
     Wish { by: None, title: Title(title), shared: false, release, parameters, computer, state: Some(state) }
 }
 
-fn seen(title: u8, parameters: Value, state: Wanted, timestamp: u64) -> Seen {
+fn seen(title: u16, parameters: Value, state: Wanted, timestamp: u64) -> Seen {
     let (title, shared) = (Title(title), BTreeMap::new());
     let timestamp = Some(timestamp);
     let (release, connection) = (Release(0), 0);
@@ -34,16 +34,16 @@ fn seen(title: u8, parameters: Value, state: Wanted, timestamp: u64) -> Seen {
 }
 
 /// A request that was answered with that partition and timestamp.
-fn request(when: When, title: u8, parameters: Value, partition: u8, timestamp: u64) -> Row {
+fn request(when: When, title: u16, parameters: Value, partition: u16, timestamp: u64) -> Row {
     request_for(Wanted::Started, when, title, parameters, partition, timestamp)
 }
 
 fn request_for(
     state: Wanted,
     when: When,
-    title: u8,
+    title: u16,
     parameters: Value,
-    partition: u8,
+    partition: u16,
     timestamp: u64,
 ) -> Row {
     let seen = Seen { root: None, ..seen(title, parameters, state, timestamp) };
@@ -52,31 +52,31 @@ fn request_for(
 }
 
 /// A request whose answer was lost.
-fn lost(invoked: u64, title: u8, parameters: Value, state: Wanted) -> Row {
+fn lost(invoked: u64, title: u16, parameters: Value, state: Wanted) -> Row {
     (2, (invoked, OPEN), Action::Request(wish(title, parameters, state)), Outcome::Unknown)
 }
 
-fn destroyed(when: When, partition: u8) -> Row {
+fn destroyed(when: When, partition: u16) -> Row {
     let outcome = if when.1 == OPEN { Outcome::Unknown } else { Outcome::Answer(Answer::Done) };
     (3, when, Action::Destroyed { place: at(partition), about: None }, outcome)
 }
 
-fn renamed(when: When, partition: u8, title: u8) -> Row {
+fn renamed(when: When, partition: u16, title: u16) -> Row {
     let action = Action::Rename { place: at(partition), title: Title(title) };
     (4, when, action, Outcome::Answer(Answer::Done))
 }
 
-fn published(when: When, partition: u8, connection: Value) -> Row {
+fn published(when: When, partition: u16, connection: Value) -> Row {
     (4, when, Action::Publish { place: at(partition), connection }, Outcome::Answer(Answer::Done))
 }
 
-fn format(when: When, partitions: &[u8]) -> Row {
+fn format(when: When, partitions: &[u16]) -> Row {
     let partitions = partitions.iter().map(|name| Partition(*name)).collect();
     (5, when, Action::Format { computer: C1, partitions }, Outcome::Answer(Answer::Done))
 }
 
 /// A read with that revision and these partitions.
-fn read(when: When, revision: u64, partitions: &[(u8, Option<Seen>)]) -> Row {
+fn read(when: When, revision: u64, partitions: &[(u16, Option<Seen>)]) -> Row {
     let partitions = partitions.iter().map(|(name, seen)| (Partition(*name), seen.clone())).collect();
     let view = View { tag: format!("\"db.{revision}.0\""), partitions };
     let outcome = Outcome::Answer(Answer::View(Rc::new(view)));
@@ -233,7 +233,7 @@ fn partitions_are_those_of_a_format() {
 
 #[test]
 fn hosts_list_what_they_shall_serve() {
-    let host = |shared: &[(u8, Value)]| {
+    let host = |shared: &[(u16, Value)]| {
         let shared = shared.iter().map(|(title, value)| ((None, Title(*title)), *value)).collect();
         [(0, Some(Seen { shared, ..seen(1, 11, Wanted::Started, 100) }))]
     };

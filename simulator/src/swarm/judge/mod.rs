@@ -24,17 +24,23 @@ use rusqlite::Connection;
 use slap_impl::{
     master::decisions::Command,
     profile::source::md5_hex,
-    store::{JournalEntry, journal_after},
+    store::{JOURNAL_ENTRIES_MAX, JournalEntry, journal_after},
 };
 use std::{cell::RefCell, collections::BTreeMap, path::Path};
 use tokio::time::Instant;
 
-/// Entries that are read at once; the rest is read at the next look.
-const ENTRIES_MAX: u32 = 100_000;
 /// So many of the last entries that were seen are compared at each look, and all of them at the end.
 const ENTRIES_SEEN: usize = 32;
+/// The rule that is broken when what was seen of the journal is not there any more.
+const WENT_BACK: &str = "journal-went-back";
 /// Entries that touched an object, in a finding.
 const ENTRIES_TOLD: usize = 20;
+
+/// Whether the judge looks at a rule of that name.
+pub(super) fn is_rule(name: &str) -> bool {
+    [replay::RULE, WENT_BACK].contains(&name)
+        || slap_model::rules::Rule::ALL.iter().any(|rule| rule.name() == name)
+}
 
 /// What was judged in a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +68,8 @@ struct Book {
     last: BTreeMap<String, Vec<String>>,
     judged: Judged,
     difference: Option<String>,
+    /// How many entries the master keeps.
+    entries_max: i64,
 }
 
 impl Judge {
@@ -69,8 +77,7 @@ impl Judge {
         let is_large = cloud.knobs.profile == Profile::Scale;
         let names = Names::new(cloud.nodes().map(computer));
         let replay = Replay::new(names, !is_large);
-        let (seen, last, judged) = (Vec::new(), BTreeMap::new(), Judged::default());
-        let book = RefCell::new(Book { replay, seen, last, judged, difference: None });
+        let book = RefCell::new(Book::new(replay, JOURNAL_ENTRIES_MAX));
         Judge { start: now_instant(), is_large, book }
     }
 
@@ -97,7 +104,7 @@ impl Judge {
                 |row| row.get(0),
             )?;
             if has_tables {
-                let entries = journal_after(database, from, ENTRIES_MAX)?;
+                let entries = journal_after(database, from, u32::MAX)?;
                 let is_new = entries.last().is_some_and(|entry| entry.sequence > last);
                 let rows = (is_last || (is_new && !is_large)).then(|| Rows::of(database)).transpose()?;
                 read = Some((entries, rows));
@@ -123,6 +130,11 @@ impl Judge {
 }
 
 impl Book {
+    fn new(replay: Replay, entries_max: i64) -> Book {
+        let (seen, last, judged) = (Vec::new(), BTreeMap::new(), Judged::default());
+        Book { replay, seen, last, judged, difference: None, entries_max }
+    }
+
     fn judge(
         &mut self,
         kept: usize,
@@ -130,12 +142,17 @@ impl Book {
         rows: Option<&Rows>,
         is_large: bool,
     ) -> Result<(), Broken> {
+        // The oldest may have been dropped since they were seen.
+        let newest = entries.last().map_or(0, |entry| entry.sequence);
+        let first = entries.first().map_or(0, |entry| entry.sequence);
+        let is_dropped = |sequence: i64| sequence < first && sequence <= newest - self.entries_max;
         let seen = &self.seen[self.seen.len() - kept..];
+        let seen = &seen[seen.iter().take_while(|(sequence, _)| is_dropped(*sequence)).count()..];
         for (index, (sequence, name)) in seen.iter().enumerate() {
             let found = entries.get(index);
             if found.is_none_or(|entry| entry.sequence != *sequence || name_of(entry) != *name) {
                 let what = format!("entry {sequence} was seen, and in its place is now {found:?}");
-                return Err(("journal-went-back".to_owned(), "master".to_owned(), what));
+                return Err((WENT_BACK.to_owned(), "master".to_owned(), what));
             }
         }
         let new = &entries[seen.len()..];

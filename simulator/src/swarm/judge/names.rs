@@ -11,28 +11,40 @@ use slap_model::{
 use std::collections::BTreeMap;
 
 /// The first releases of the model mean something that no release of a run does: local ones, another master's, a frontend.
-const RELEASE_MIN: u8 = 12;
+const RELEASE_MIN: u16 = 12;
 
 /// What a master keeps: objects, and what is said of them.
 pub(super) type Lines = BTreeMap<String, String>;
 
 /// Texts, each with its number.
 #[derive(Default)]
-struct Table(Vec<String>);
+struct Table {
+    texts: Vec<String>,
+    numbers: BTreeMap<String, usize>,
+}
 
 impl Table {
-    fn number(&mut self, text: &str, first: u8) -> Result<u8, String> {
-        let known = self.0.iter().position(|known| known == text);
-        let index = known.unwrap_or_else(|| {
-            self.0.push(text.to_owned());
-            self.0.len() - 1
-        });
-        let number = u8::try_from(index).ok().and_then(|index| index.checked_add(first));
-        number.ok_or_else(|| format!("{text:?} is one text too many: the model has names for 256"))
+    fn of(texts: impl IntoIterator<Item = String>) -> Table {
+        let texts: Vec<String> = texts.into_iter().collect();
+        let numbers = texts.iter().enumerate().map(|(number, text)| (text.clone(), number)).collect();
+        Table { texts, numbers }
     }
 
-    fn text(&self, number: u8, first: u8) -> &str {
-        self.0.get(usize::from(number.wrapping_sub(first))).map_or("?", String::as_str)
+    fn number(&mut self, text: &str, first: u16) -> Result<u16, String> {
+        let index = match self.numbers.get(text) {
+            Some(index) => *index,
+            None => {
+                self.numbers.insert(text.to_owned(), self.texts.len());
+                self.texts.push(text.to_owned());
+                self.texts.len() - 1
+            }
+        };
+        let number = u16::try_from(index).ok().and_then(|index| index.checked_add(first));
+        number.ok_or_else(|| format!("{text:?} is one text too many: the model has names for 65,536"))
+    }
+
+    fn text(&self, number: u16, first: u16) -> &str {
+        self.texts.get(usize::from(number.wrapping_sub(first))).map_or("?", String::as_str)
     }
 }
 
@@ -53,20 +65,19 @@ impl Names {
     pub(super) fn new(computers: impl IntoIterator<Item = ComputerId>) -> Names {
         let own = computers.into_iter().map(|computer| computer.to_string());
         Names {
-            computers: Table(std::iter::once(String::new()).chain(own).collect()),
+            computers: Table::of(std::iter::once(String::new()).chain(own)),
             partitions: Table::default(),
             titles: Table::default(),
             releases: Table::default(),
             // The default type and empty documents have the number 0.
-            kinds: Table(vec!["default".to_owned()]),
-            documents: Table(vec![instance_xml::encode(&BTreeMap::new())]),
+            kinds: Table::of(["default".to_owned()]),
+            documents: Table::of([instance_xml::encode(&BTreeMap::new())]),
             addresses: Table::default(),
         }
     }
 
     pub(super) fn computer(&mut self, text: &str) -> Result<Computer, String> {
-        let index = self.computers.0.iter().position(|known| known == text);
-        let number = index.and_then(|index| u8::try_from(index).ok());
+        let number = self.computers.numbers.get(text).and_then(|index| u16::try_from(*index).ok());
         number.map(Computer).ok_or_else(|| format!("{text:?} is no computer of this run"))
     }
 
@@ -103,7 +114,7 @@ impl Names {
     }
 
     /// The same parameters may be written in more than one way.
-    fn document(&mut self, document: &str) -> Result<u8, String> {
+    fn document(&mut self, document: &str) -> Result<u16, String> {
         self.documents.number(&canonical(document)?, 0)
     }
 

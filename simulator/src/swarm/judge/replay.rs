@@ -198,7 +198,7 @@ impl Replay {
             InstanceReport::Stopped => Word::Stopped,
             InstanceReport::Error { .. } => Word::Error,
             InstanceReport::Destroyed => Word::Destroyed,
-            InstanceReport::Bang { .. } => return Event::Bang { place, shared: None },
+            InstanceReport::Bang { .. } => Word::Bang,
         };
         Event::Report(Report { place, word, about: about.map(|about| self.clocks.rank(place, about)) })
     }

@@ -5,7 +5,7 @@ use crate::swarm::{Plan, run};
 use slap_impl::master::decisions::decide;
 
 /// The rule that is broken after a change of the database between two looks; none when none is.
-fn rule_after(change: &str) -> Option<String> {
+fn rule_after(change: &str, entries_max: i64) -> Option<String> {
     let database = Connection::open_in_memory().unwrap();
     slap_impl::store::migrate(&database, "0123456789abcdef").unwrap();
     let commands = [
@@ -19,9 +19,7 @@ fn rule_after(change: &str) -> Option<String> {
             decide(&database, at as i64 + 1, None, &serde_json::from_str(command).unwrap()).unwrap();
         assert!(decided.answer.sequence.is_some(), "{command} changes something");
     }
-    let replay = Replay::new(Names::new([computer(1)]), true);
-    let (seen, last, judged) = (Vec::new(), BTreeMap::new(), Judged::default());
-    let mut book = Book { replay, seen, last, judged, difference: None };
+    let mut book = Book::new(Replay::new(Names::new([computer(1)]), true), entries_max);
     let mut look = || {
         let (entries, rows) = (journal_after(&database, 0, 100).unwrap(), Rows::of(&database).unwrap());
         let result = book.judge(book.seen.len(), &entries, Some(&rows), false);
@@ -35,7 +33,7 @@ fn rule_after(change: &str) -> Option<String> {
 #[test]
 fn what_is_planted_between_two_looks_is_found() {
     let check = |change: &str, expected: Option<&str>| {
-        assert_eq!(rule_after(change).as_deref(), expected, "{change}");
+        assert_eq!(rule_after(change, JOURNAL_ENTRIES_MAX).as_deref(), expected, "{change}");
     };
     check("", None);
     check("UPDATE partition SET timestamp = timestamp + 1", Some("journal-is-the-model"));
@@ -51,9 +49,27 @@ fn what_is_planted_between_two_looks_is_found() {
 }
 
 #[test]
+fn what_the_master_keeps_no_longer_is_not_missed() {
+    let first = "DELETE FROM journal WHERE sequence = 1";
+    assert_eq!(rule_after(first, 2), None);
+    assert_eq!(rule_after(first, 3).as_deref(), Some(WENT_BACK));
+    assert_eq!(rule_after("DELETE FROM journal WHERE sequence = 2", 2).as_deref(), Some(WENT_BACK));
+}
+
+#[test]
+fn there_are_names_for_many_texts() {
+    let mut names = Names::new([]);
+    let numbers: Vec<_> =
+        (0..1000).map(|number| names.title(&format!("title {number}")).unwrap().0).collect();
+    assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
+    let refused = (0..=65_536).find_map(|number| names.release(&format!("http://a/{number}")).err());
+    assert!(refused.is_some_and(|error| error.contains("one text too many")));
+}
+
+#[test]
 fn runs_are_clean_and_judged() {
     let mut entries = BTreeMap::new();
-    for (profile, seeds) in [(Profile::Swarm, 20), (Profile::Crash, 10)] {
+    for (profile, seeds) in [(Profile::Swarm, 4), (Profile::Crash, 1)] {
         for seed in 1..=seeds {
             let outcome = run(&Plan::draw(seed, profile));
             assert_eq!(outcome.finding, None, "{} {seed}", profile.as_str());

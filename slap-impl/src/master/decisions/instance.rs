@@ -52,8 +52,11 @@ impl Desk<'_> {
         };
         let subject = Subject::Partition(computer, reference);
         let newer = store::access_status(self.connection, subject)?.is_some_and(|last| last.about > about);
-        if newer {
-            return Ok(Answer::Text("Ignored: a newer state was reported already".to_owned()));
+        match report {
+            // It was heard, but what was said since then stays.
+            InstanceReport::Bang { .. } if newer => return Ok(Answer::Text("OK".to_owned())),
+            _ if newer => return Ok(Answer::Text("Ignored: a newer state was reported already".to_owned())),
+            _ => {}
         }
         store::set_access_status(self.connection, subject, &text, state, log, about, self.now)?;
         Ok(Answer::Text("OK".to_owned()))

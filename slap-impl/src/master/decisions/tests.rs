@@ -266,6 +266,15 @@ fn reports_are_kept_and_do_not_disturb() {
     assert!(world.partition("COMP-1", "slappart0").timestamp > before);
     assert!(world.revision("COMP-1") > revision);
     assert_eq!(world.status("COMP-1", "slappart0").unwrap().text, "#error bang called: help");
+    // One that comes late is heard, and what was said since then stays.
+    let renewed = world.partition("COMP-1", "slappart0").timestamp;
+    world.text(&report("COMP-1", "slappart0", InstanceReport::Started));
+    let Command::ReportInstance { computer, partition, slave_reference, report, .. } = bang else { return };
+    let about = Some(before);
+    let late = Command::ReportInstance { computer, partition, slave_reference, report, about };
+    assert_eq!(world.text(&late), "OK");
+    assert!(world.partition("COMP-1", "slappart0").timestamp > renewed);
+    assert_eq!(world.status("COMP-1", "slappart0").unwrap().state, "started");
 }
 
 #[test]
