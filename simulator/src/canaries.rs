@@ -14,8 +14,9 @@
 use serde_json::Value as Json;
 use slap_impl::env::{Env, Exit};
 use std::{
+    collections::BTreeSet,
     fs,
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::mpsc,
@@ -203,9 +204,11 @@ impl Copy {
                 .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
                 .current_dir(workspace()),
         )?;
+        let mut listed = BTreeSet::new();
         for name in String::from_utf8_lossy(&list.stdout).split('\0').filter(|name| !name.is_empty()) {
             let Ok(wanted) = fs::read(workspace().join(name)) else { continue };
             let path = self.sources.join(name);
+            listed.insert(path.clone());
             if fs::read(&path).is_ok_and(|is| is == wanted) {
                 continue;
             }
@@ -214,7 +217,7 @@ impl Copy {
                 .and_then(|()| fs::write(&path, wanted))
                 .map_err(|error| format!("{}: {error}", path.display()))?;
         }
-        Ok(())
+        keep_only(&self.sources, &listed).map_err(|error| format!("{}: {error}", self.sources.display()))
     }
 
     fn apply(&self, canary: &Canary) -> Result<(), String> {
@@ -267,6 +270,20 @@ impl Copy {
         command.args(arguments).current_dir(&self.sources).env("CARGO_TARGET_DIR", &self.target);
         command
     }
+}
+
+/// Removes what the workspace has no longer: a module that moved would be there twice.
+fn keep_only(folder: &Path, listed: &BTreeSet<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            keep_only(&path, listed)?;
+        } else if !listed.contains(&path) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a program wrote when it ended; none when it did not end in time, and was killed. The masters that it started die with it.
@@ -328,6 +345,18 @@ mod tests {
         let output = output_within(short.arg("null"), LIMIT).unwrap().unwrap();
         assert!(output.status.success() && output.stdout == b"null\n" && output.stderr.is_empty());
         assert!(output_within(&mut Command::new("/nonexistent"), LIMIT).is_err());
+    }
+
+    #[test]
+    fn what_the_workspace_has_no_longer_goes_from_the_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("a")).unwrap();
+        for name in ["a.rs", "a/mod.rs", "a/b.rs"] {
+            fs::write(path(name), "").unwrap();
+        }
+        keep_only(folder.path(), &[path("a/mod.rs"), path("a/b.rs")].into()).unwrap();
+        assert!(!path("a.rs").exists() && path("a/mod.rs").exists() && path("a/b.rs").exists());
     }
 
     #[test]
