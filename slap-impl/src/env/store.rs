@@ -86,7 +86,10 @@ impl StoreErrorKind {
                 }
                 ErrorCode::ReadOnly | ErrorCode::PermissionDenied => StoreErrorKind::ReadOnly,
                 ErrorCode::SystemIoFailure => StoreErrorKind::Broken,
-                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreErrorKind::InUse,
+                // The last: the log's locks were still taken after many tries (sqlite.org/rescode.html#protocol).
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed => StoreErrorKind::InUse,
                 _ => StoreErrorKind::Other,
             },
             SqlError::FromSqlConversionFailure(..)
@@ -148,6 +151,7 @@ mod tests {
             (ffi::SQLITE_READONLY_DIRECTORY, StoreErrorKind::ReadOnly),
             (ffi::SQLITE_IOERR_FSYNC, StoreErrorKind::Broken),
             (ffi::SQLITE_BUSY_SNAPSHOT, StoreErrorKind::InUse),
+            (ffi::SQLITE_PROTOCOL, StoreErrorKind::InUse),
             (ffi::SQLITE_CONSTRAINT_UNIQUE, StoreErrorKind::Other),
         ] {
             for words in [None, Some("anything"), Some("database disk image is malformed; full; readonly")] {
