@@ -36,7 +36,7 @@ fn no_rule_is_broken_near_the_start_of_any_world_and_the_cloud_settles_from_ther
         ("allocation", 564, 7664),
         ("tree", 6188, 129_475),
         ("shared", 3058, 239_443),
-        ("rename and bang", 1189, 21_998),
+        ("rename and bang", 1531, 28_407),
         ("stale view", 971, 4089),
         ("node crash", 252, 843),
         ("tree on a node", 2651, 10_229),

@@ -62,7 +62,7 @@ pub struct Bounds {
     pub bangs: bool,
     /// Whether anything is reported in the name of nodes, true or not.
     pub claims: bool,
-    /// Whether the only thing that is claimed of an instance is that it is gone.
+    /// Whether the only thing that is claimed of an instance is that it is gone (or, where there are bangs, that it bangs).
     pub claims_gone_only: bool,
     /// Whether modelled nodes work.
     pub nodes: bool,
@@ -301,8 +301,13 @@ impl Generator<'_> {
 
     fn report(&self, choices: &mut dyn Choices) -> Option<Event> {
         let place = self.place(choices)?;
-        let words = [Word::Destroyed, Word::Started, Word::Stopped, Word::Error];
-        let word = words[choices.choose(if self.bounds.claims_gone_only { 1 } else { words.len() })];
+        let words: &[Word] = match (self.bounds.claims_gone_only, self.bounds.bangs) {
+            (true, false) => &[Word::Destroyed],
+            (true, true) => &[Word::Destroyed, Word::Bang],
+            (false, false) => &[Word::Destroyed, Word::Started, Word::Stopped, Word::Error],
+            (false, true) => &[Word::Destroyed, Word::Started, Word::Stopped, Word::Error, Word::Bang],
+        };
+        let word = words[choices.choose(words.len())];
         let rank = self.state.slot(place).map_or(0, |slot| slot.rank);
         // None, the last one, one from the future, and the one before.
         let abouts = [None, Some(rank), Some(rank + 1), rank.checked_sub(1)];

@@ -173,7 +173,7 @@ fn what_may_happen_in_a_world_is_what_it_was() {
             ("allocation", None, 3360),
             ("tree", None, 4946),
             ("shared", None, 22812),
-            ("rename and bang", None, 4967),
+            ("rename and bang", None, 5416),
             ("stale view", None, 535),
             ("node crash", None, 525),
             ("tree on a node", None, 1009),
@@ -188,7 +188,7 @@ fn what_may_happen_in_a_world_is_what_it_was() {
             ("larger allocation", Some(6), 5940),
             ("larger tree", Some(5), 6000),
             ("larger shared", Some(4), 36874),
-            ("larger rename and bang", Some(6), 8818),
+            ("larger rename and bang", Some(6), 9275),
             ("larger stale view", Some(14), 775),
             ("larger node crash", Some(16), 885),
             ("trees on a node", Some(6), 4184)
@@ -196,6 +196,6 @@ fn what_may_happen_in_a_world_is_what_it_was() {
     );
     assert_eq!(
         found(vec![everything(), everything_with_nodes()], 10),
-        [("everything", None, 1970670), ("everything with nodes", None, 245200)]
+        [("everything", None, 1970940), ("everything with nodes", None, 245200)]
     );
 }

@@ -75,6 +75,7 @@ fn ci(nightly: bool) -> ExitCode {
         ("tests", vec!["test", "--workspace", "--locked"]),
         ("exploration", simulator(&["explore", "--failures", "target"])),
         ("swarms", simulator(&["run", "--seeds", "200", "--jobs", "2", "--failures", "target/sim/failures"])),
+        ("histories", simulator(&["histories", "--operations", "100000", "--kills", "200"])),
         ("conformance", vec!["run", "--quiet", "--locked", "--package", "golden", "--", "conformance"]),
         ("documentation", vec!["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]),
     ];

@@ -430,6 +430,12 @@ fn report(done: &Done<'_>) -> Option<(Key, String, Option<String>, &'static str,
     };
     match done.event {
         Event::Report(Report { word: Word::Destroyed, .. }) => None,
+        // A late one is heard, and what came since stays.
+        Event::Report(Report { place, word: Word::Bang, about: Some(about) })
+            if done.before.slot(*place)?.status.is_some_and(|old| old.about > *about) =>
+        {
+            None
+        }
         Event::Report(Report { place, word, .. }) => on_partition(*place, *word),
         Event::Bang { place, shared: None } => on_partition(*place, Word::Bang),
         Event::Bang { shared: Some(shared), .. } => {
