@@ -114,6 +114,27 @@ fn a_node_that_loses_its_power_comes_back_with_each_service_once() {
 }
 
 #[test]
+fn a_node_that_boots_while_it_is_cut_off_starts_its_services() {
+    World::run(7, async |world| {
+        let cluster = green(world).await;
+        let (node, user) = (&cluster.nodes[0], &cluster.user);
+        let before = services(node);
+        cluster.world.partition(node, &cluster.master);
+        let stopped = "request hello-1 /srv/helloworld/software.cfg --state stopped";
+        cluster.done(stopped).await;
+        node.power_off();
+        user.sleep(MINUTE).await;
+        node.power_on();
+        // Nobody answers, and nobody refuses: a question would end after minutes.
+        let took = until(user, "its page is served", async || page(user, 1).await.is_ok()).await;
+        assert!(took <= MINUTE, "{took:?}");
+        assert_eq!(services(node), before);
+        cluster.world.heal(node, &cluster.master);
+        until(user, "it hears what was wished meanwhile", async || services(node).is_empty()).await;
+    });
+}
+
+#[test]
 fn nodes_and_master_lose_their_power_with_disks_that_forget() {
     for seed in 1..=6 {
         World::run_in(Tier::Crash, seed, async move |world| {

@@ -12,7 +12,7 @@ mod upkeep;
 use super::{
     NodeError, Site,
     due::retry_seconds,
-    format::{self, Formatted},
+    format::{self, ComputerPlan, Formatted},
     instance, life, services,
     supervisor::ServiceStatus,
 };
@@ -41,6 +41,9 @@ const FORMAT_PAUSE: Duration = Duration::from_secs(1);
 /// How long a report may be on its way that had no answer: as long as Linux tries to deliver it (tcp(7), tcp_retries2: some 15 minutes), and
 /// the longest pause between two tries.
 const DOUBT_SECONDS: f64 = 1200.0;
+/// How long a master that did not answer yet is waited for before services are started as they were: a master that is silent is otherwise
+/// known as such only when the question to it times out, after minutes.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// The longest pause between two tries to reach the master or the supervisor, in seconds.
 const RECONNECT_SECONDS_MAX: u64 = 8;
 
@@ -74,15 +77,16 @@ struct Agent {
 
 /// Runs until it is asked to end; services go on then.
 pub async fn run(site: Site) -> Exit {
-    match start(&site).await {
-        Ok((lock, formatted)) => {
-            let agent = Rc::new(Agent::new(site, lock, formatted));
-            for task in [Task::Master, Task::Supervisor] {
+    match start(&site) {
+        Ok((lock, plan)) => {
+            let agent = Rc::new(Agent::new(site, lock));
+            for task in [Task::Master(plan), Task::Supervisor, Task::Patience] {
                 let agent = agent.clone();
                 agent.site.env.clone().spawn(async move {
                     match task {
-                        Task::Master => agent.follow_master().await,
+                        Task::Master(plan) => agent.follow_master(&plan).await,
                         Task::Supervisor => agent.follow_supervisor().await,
+                        Task::Patience => agent.lose_patience().await,
                     }
                 });
             }
@@ -102,22 +106,22 @@ pub async fn run(site: Site) -> Exit {
 }
 
 enum Task {
-    Master,
+    Master(ComputerPlan),
     Supervisor,
+    Patience,
 }
 
 /// What must go well before anything else: the directories, and that there is no other agent.
-async fn start(site: &Site) -> Result<(Box<dyn Lock>, bool), NodeError> {
-    let options = format::Options { now: true, dry_run: false };
-    let formatted = format::run(site, &options).await?;
+fn start(site: &Site) -> Result<(Box<dyn Lock>, ComputerPlan), NodeError> {
+    let plan = format::make_places(site)?;
     site.prepare()?;
     let lock = site.lock(&site.settings.instance_root, "agent")?;
     site.env.log(format_args!("agent of {} for {}", site.settings.computer_id, site.settings.master_url));
-    Ok((lock, formatted == Formatted::Done))
+    Ok((lock, plan))
 }
 
 impl Agent {
-    fn new(site: Site, own_lock: Box<dyn Lock>, is_formatted: bool) -> Agent {
+    fn new(site: Site, own_lock: Box<dyn Lock>) -> Agent {
         Agent {
             site,
             computer: RefCell::default(),
@@ -128,7 +132,7 @@ impl Agent {
             was_uprooted: Cell::new(false),
             software_lock: RefCell::default(),
             instance_lock: RefCell::default(),
-            is_formatted: Cell::new(is_formatted),
+            is_formatted: Cell::new(false),
             is_offline: Cell::new(false),
             changed: Notify::new(),
             views: Cell::new(0),
@@ -140,9 +144,10 @@ impl Agent {
         self.site.env.clock().elapsed().as_secs_f64()
     }
 
-    /// Asks the master for what it wants, again and again.
-    async fn follow_master(&self) {
+    /// Tells the master of the computer, and asks for what it wants, again and again.
+    async fn follow_master(&self, plan: &ComputerPlan) {
         let env = &self.site.env;
+        self.is_formatted.set(format::announce(&self.site, plan).await == Formatted::Done);
         let mut etag: Option<String> = None;
         let mut failures = 0;
         loop {
@@ -226,6 +231,15 @@ impl Agent {
         let seconds = retry_seconds(failures).min(most);
         let pause = if failures == 0 { Duration::from_millis(100) } else { Duration::from_secs(seconds) };
         env.sleep(pause).await;
+    }
+
+    /// Goes on without the master when it did not answer for a while since the agent began.
+    async fn lose_patience(&self) {
+        self.site.env.sleep(FIRST_ANSWER).await;
+        if self.computer.borrow().is_none() && !self.is_offline.replace(true) {
+            self.site.env.log("the master did not answer yet; services are started as they were");
+            self.changed.notify_one();
+        }
     }
 
     async fn format_again(&self) {

@@ -80,7 +80,7 @@ impl Agent {
         self.site
             .env
             .log(format_args!("{} is gone, with all that was in it: it is made again", path.display()));
-        if let Err(error) = format::make_again(&self.site) {
+        if let Err(error) = format::make_places(&self.site) {
             self.site.env.log(error);
         }
     }

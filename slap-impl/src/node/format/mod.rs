@@ -80,25 +80,31 @@ pub async fn run(site: &Site, options: &Options) -> Result<Formatted, NodeError>
         return Ok(Formatted::Done);
     }
     make(site, &plan, &xml)?;
+    Ok(announce(site, &plan).await)
+}
+
+/// Tells the master of the computer as it was made. That may take as long as a question to a master that does not answer.
+pub async fn announce(site: &Site, plan: &ComputerPlan) -> Formatted {
     site.env.tell(format!("Posting information to {}", site.settings.master_url));
-    match site.master.load_computer_configuration(&files::formatted(site, &plan)).await {
-        Ok(()) => Ok(Formatted::Done),
+    match site.master.load_computer_configuration(&files::formatted(site, plan)).await {
+        Ok(()) => Formatted::Done,
         Err(error) => {
             site.env.tell(format!("failed to transfer information to {}: {error}", site.settings.master_url));
-            Ok(Formatted::Offline)
+            Formatted::Offline
         }
     }
 }
 
-/// Makes again what was removed of a computer that was formatted; the master need not be told.
+/// Makes what is not there of the computer, without a word to the master: see [`announce`].
 ///
 /// # Errors
 /// As [`run`].
-pub fn make_again(site: &Site) -> Result<(), NodeError> {
+pub fn make_places(site: &Site) -> Result<ComputerPlan, NodeError> {
     let xml = site.settings.format.computer_xml.clone().ok_or_else(|| missing("computer_xml"))?;
     let plan = make_plan(site, previous(site, &xml)?.as_ref())?;
     check(site, &plan)?;
-    make(site, &plan, &xml)
+    make(site, &plan, &xml)?;
+    Ok(plan)
 }
 
 fn missing(key: &str) -> NodeError {
