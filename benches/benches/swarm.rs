@@ -40,9 +40,11 @@ const CLOUDS: [Cloud; 4] = [
 /// A calm cloud that is full from the beginning.
 fn calm(cloud: &Cloud, seed: u64) -> Plan {
     let Cloud { nodes, partitions, waits, hours, .. } = cloud;
+    // Of a large cloud the rules are judged once a minute, not after each change.
+    let profile = if *nodes < 1000 { "calm" } else { "scale" };
     let seconds = (hours * 3600.0) as u64;
     let mut text = format!(
-        r#"{{"seed":{seed},"knobs":{{"profile":"calm","nodes":{nodes},"partitions":{partitions},"users":1,"agents_wait":{waits},"turmoil_seconds":{seconds},"user_seconds":1,"fault_seconds":0,"faults":[],"skew_seconds":0}}}}"#
+        r#"{{"seed":{seed},"knobs":{{"profile":"{profile}","nodes":{nodes},"partitions":{partitions},"users":1,"agents_wait":{waits},"turmoil_seconds":{seconds},"user_seconds":1,"fault_seconds":0,"faults":[],"skew_seconds":0}}}}"#
     );
     for title in 0..nodes * partitions {
         let _ = write!(

@@ -150,11 +150,15 @@ impl Desk<'_> {
     /// The first free partition of the computer that is named; else of the default one, then of the others.
     fn free_place(&mut self, filter: Filter) -> Result<Place, Refusal> {
         let computers = self.candidates(filter, false)?;
+        // Sorted, so that a cloud of thousands is searched in time.
+        let mut taken: Vec<Place> =
+            self.state.instances.values().filter_map(|instance| instance.place).collect();
+        taken.sort_unstable();
         for computer in computers {
             let Some(registered) = self.state.computers.get(&computer) else { continue };
             for partition in registered.ordered() {
                 let (place, slot) = (Place { computer, partition }, &registered.partitions[&partition]);
-                if slot.listed && self.state.tenant(place).is_none() {
+                if slot.listed && taken.binary_search(&place).is_err() {
                     if computer != DEFAULT_COMPUTER && !names_computer(filter) {
                         self.decide(Decision::AnyComputer);
                     }
@@ -339,8 +343,9 @@ impl Desk<'_> {
 
     fn insert(&mut self, instance: Instance) -> Number {
         let instances = &mut self.state.instances;
-        let number =
-            (0..).find(|number| !instances.contains_key(number)).expect("there are fewer than 65536");
+        let gap = instances.keys().zip(0..).find(|(key, number)| *key != number);
+        let number = gap.map_or(instances.len(), |(_, number)| usize::from(number));
+        let number = Number::try_from(number).expect("there are fewer than 65536");
         instances.insert(number, instance);
         number
     }

@@ -1,5 +1,5 @@
 [
-    ("one-tenant", "step/request.rs", "if slot.listed && self.state.tenant(place).is_none() {", "if slot.listed {"),
+    ("one-tenant", "step/request.rs", "if slot.listed && taken.binary_search(&place).is_err() {", "if slot.listed {"),
     ("has-its-partition", "step/request.rs", "place: Some(place),", "place: None::<Place>,"),
     ("shared-has-no-partition", "step/request.rs", "place: None,", "place: self.state.instances[&host].place.filter(|_| state == Wanted::Started && asker.requester != Some(host)),"),
     ("host-has-partition", "step/tree.rs", "*shared = Shared { host: None, ..*shared };", "*shared = Shared { host: shared.host, ..*shared };"),

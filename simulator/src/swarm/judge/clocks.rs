@@ -43,7 +43,9 @@ impl Clocks {
                 floor = lost.filter_map(|(_, all)| all.last()).map(|(at, _)| *at).fold(floor, i64::max);
                 self.floors.insert(*computer, (floor, registered.floor));
             }
-            for (partition, slot) in &registered.partitions {
+            // What was renewed just now is at least as late as the model's clock.
+            let renewed = registered.partitions.iter().filter(|(_, slot)| slot.rank >= state.now);
+            for (partition, slot) in renewed {
                 let all =
                     self.renewals.entry(Place { computer: *computer, partition: *partition }).or_default();
                 let (last, rank) = all.last().copied().unwrap_or_default();

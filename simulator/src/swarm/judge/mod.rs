@@ -26,11 +26,13 @@ use slap_impl::{
     profile::source::md5_hex,
     store::{JOURNAL_ENTRIES_MAX, JournalEntry, journal_after},
 };
-use std::{cell::RefCell, collections::BTreeMap, path::Path};
+use std::{cell::RefCell, collections::BTreeMap, path::Path, time::Duration};
 use tokio::time::Instant;
 
 /// So many of the last entries that were seen are compared at each look, and all of them at the end.
 const ENTRIES_SEEN: usize = 32;
+/// How often the model's rules are held against a large cloud's state: each time they look at all of it.
+const RULES_EVERY: Duration = Duration::from_secs(60);
 /// The rule that is broken when what was seen of the journal is not there any more.
 const WENT_BACK: &str = "journal-went-back";
 /// Entries that touched an object, in a finding.
@@ -70,6 +72,8 @@ struct Book {
     difference: Option<String>,
     /// How many entries the master keeps.
     entries_max: i64,
+    /// When the rules of states are looked at again in a large cloud.
+    rules_at: Instant,
 }
 
 impl Judge {
@@ -125,23 +129,27 @@ impl Judge {
         }
         let Some((entries, rows)) = read else { return Ok(()) };
         book.judged.looks += 1;
-        book.judge(kept, &entries, rows.as_ref(), self.is_large).map_err(|broken| finding(broken, &book.last))
+        let now = now_instant();
+        let is_time = self.is_large && (is_last || now >= book.rules_at);
+        book.judge(kept, &entries, rows.as_ref())
+            .and_then(|()| match entries.last() {
+                Some(entry) if is_time => {
+                    book.rules_at = now + RULES_EVERY;
+                    book.replay.violation(None, entry)
+                }
+                _ => Ok(()),
+            })
+            .map_err(|broken| finding(broken, &book.last))
     }
 }
 
 impl Book {
     fn new(replay: Replay, entries_max: i64) -> Book {
         let (seen, last, judged) = (Vec::new(), BTreeMap::new(), Judged::default());
-        Book { replay, seen, last, judged, difference: None, entries_max }
+        Book { replay, seen, last, judged, difference: None, entries_max, rules_at: now_instant() }
     }
 
-    fn judge(
-        &mut self,
-        kept: usize,
-        entries: &[JournalEntry],
-        rows: Option<&Rows>,
-        is_large: bool,
-    ) -> Result<(), Broken> {
+    fn judge(&mut self, kept: usize, entries: &[JournalEntry], rows: Option<&Rows>) -> Result<(), Broken> {
         // The oldest may have been dropped since they were seen.
         let newest = entries.last().map_or(0, |entry| entry.sequence);
         let first = entries.first().map_or(0, |entry| entry.sequence);
@@ -165,9 +173,6 @@ impl Book {
             self.seen.push((entry.sequence, name_of(entry)));
             self.note(entry);
             self.replay.step(entry)?;
-        }
-        if is_large && let Some(last) = entries.last() {
-            self.replay.violation(None, last)?;
         }
         match rows {
             Some(rows) => self.compare(&lines_of_rows(rows)),

@@ -1,7 +1,7 @@
 //! The texts of a run as names of the model, and what the master keeps as lines, from either side.
 
 use super::clocks::Clocks;
-use crate::differential::rows::Rows;
+use crate::differential::rows::{InstanceRow, Rows, StatusRow};
 use slap_impl::{vocabulary::ComputerId, wire::instance_xml};
 use slap_model::{
     State,
@@ -179,9 +179,18 @@ impl Names {
 /// What the database holds.
 pub(super) fn lines_of_rows(rows: &Rows) -> Lines {
     let mut lines = Lines::new();
-    let status = |computer: &str, kind: &str, name: &str| {
-        rows.statuses.iter().find(|row| row.computer == computer && row.kind == kind && row.name == name)
-    };
+    let statuses: BTreeMap<(&str, &str, &str), &StatusRow> = rows
+        .statuses
+        .iter()
+        .map(|row| ((row.computer.as_str(), row.kind.as_str(), row.name.as_str()), row))
+        .collect();
+    let status = |computer, kind, name| statuses.get(&(computer, kind, name)).copied();
+    let mut addresses: BTreeMap<(&str, &str), Vec<_>> = BTreeMap::new();
+    for row in &rows.addresses {
+        let own = addresses.entry((&row.computer, &row.partition)).or_default();
+        own.push((&row.interface, &row.address, &row.netmask));
+    }
+    let instances: BTreeMap<i64, &InstanceRow> = rows.instances.iter().map(|row| (row.number, row)).collect();
     for row in &rows.computers {
         let banged = status(&row.reference, "computer", "").is_some();
         lines.insert(row.reference.clone(), format!("floor {}, banged {banged}", row.floor));
@@ -193,9 +202,8 @@ pub(super) fn lines_of_rows(rows: &Rows) -> Lines {
     for row in &rows.partitions {
         let told = status(&row.computer, "partition", &row.reference);
         let told = told.map(|row| (partition_word(&row.text), row.about));
-        let own = rows.addresses.iter();
-        let own = own.filter(|it| it.computer == row.computer && it.partition == row.reference);
-        let own: Vec<_> = own.map(|it| (&it.interface, &it.address, &it.netmask)).collect();
+        let own = addresses.get(&(row.computer.as_str(), row.reference.as_str()));
+        let own = own.map_or(&[][..], Vec::as_slice);
         lines.insert(
             format!("{}/{}", row.computer, row.reference),
             format!(
@@ -205,7 +213,7 @@ pub(super) fn lines_of_rows(rows: &Rows) -> Lines {
         );
     }
     let path = |number: i64| {
-        let find = |number: i64| rows.instances.iter().find(|row| row.number == number);
+        let find = |number: i64| instances.get(&number).copied();
         let row = find(number);
         let title = row.map_or("?", |row| row.title.as_str());
         let root = row.and_then(|row| row.root).and_then(find);

@@ -22,7 +22,7 @@ fn rule_after(change: &str, entries_max: i64) -> Option<String> {
     let mut book = Book::new(Replay::new(Names::new([computer(1)]), true), entries_max);
     let mut look = || {
         let (entries, rows) = (journal_after(&database, 0, 100).unwrap(), Rows::of(&database).unwrap());
-        let result = book.judge(book.seen.len(), &entries, Some(&rows), false);
+        let result = book.judge(book.seen.len(), &entries, Some(&rows));
         database.execute_batch(change).unwrap();
         result
     };

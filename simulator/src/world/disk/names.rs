@@ -8,9 +8,12 @@ use super::{
     tree::Tree,
 };
 use crate::world::{pipe::MemoryPipe, random::Random, sqlite::Share};
+use indexmap::IndexSet;
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
+    ffi::OsString,
+    hash::{BuildHasherDefault, DefaultHasher},
     path::{Path, PathBuf},
     rc::{Rc, Weak},
 };
@@ -37,6 +40,8 @@ type Map = Tree<Rc<Inode>>;
 /// The names of a disk, absolute and without symbolic links.
 pub(crate) struct Names {
     seen: Map,
+    /// Directories of which it is known that neither they nor what leads to them is a symbolic link.
+    plain: RefCell<IndexSet<OsString, BuildHasherDefault<DefaultHasher>>>,
     /// None where everything is durable at once.
     kept: Option<Kept>,
 }
@@ -74,7 +79,7 @@ impl Inode {
 
 impl Names {
     pub(crate) fn new(remembers: bool) -> Names {
-        Names { seen: Map::default(), kept: remembers.then(Kept::default) }
+        Names { seen: Map::default(), plain: RefCell::default(), kept: remembers.then(Kept::default) }
     }
 
     /// A copy of what is seen on another disk, which is durable on this one.
@@ -88,6 +93,16 @@ impl Names {
 
     pub(crate) fn get(&self, path: &Path) -> Option<&Rc<Inode>> {
         self.seen.get(path)
+    }
+
+    /// Whether a directory is known to be no symbolic link, and nothing that leads to it.
+    pub(crate) fn is_plain(&self, directory: &Path) -> bool {
+        self.plain.borrow().contains(directory.as_os_str())
+    }
+
+    /// Notes that of a directory and of all that leads to it.
+    pub(crate) fn note_plain(&self, directory: &Path) {
+        self.plain.borrow_mut().extend(directory.ancestors().map(|path| path.as_os_str().to_owned()));
     }
 
     pub(crate) fn contains(&self, path: &Path) -> bool {
@@ -186,19 +201,19 @@ impl Names {
                 apply(synced, &change);
             }
         }
-        for (path, inode) in synced.iter_mut() {
+        synced.renew(|path, inode| {
+            inode.share.replace(Weak::new());
             match &inode.content {
                 Content::File(bytes) => {
                     let random = random.child(&path.display().to_string());
                     bytes.borrow_mut().lose(&random, luck);
+                    None
                 }
-                Content::Pipe(_) => {
-                    *inode = Rc::new(inode.copy(true));
-                }
-                Content::Directory | Content::Symlink(_) => {}
+                Content::Pipe(_) => Some(Rc::new(inode.copy(true))),
+                Content::Directory | Content::Symlink(_) => None,
             }
-            inode.share.replace(Weak::new());
-        }
+        });
+        self.plain.borrow_mut().clear();
         self.seen.clone_from(synced);
     }
 
@@ -224,6 +239,10 @@ impl Names {
     }
 
     fn change(&mut self, change: Change, now: Instant) {
+        if change.paths().into_iter().any(|path| self.is_plain(path)) {
+            // Something else may stand there now, and what is below is known by its old name.
+            self.plain.borrow_mut().clear();
+        }
         apply(&mut self.seen, &change);
         self.write_back_names(now);
         if let Some(Kept { changes, .. }) = &mut self.kept {

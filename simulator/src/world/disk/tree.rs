@@ -1,51 +1,67 @@
 //! A map by absolute path, in the order of paths: what is below a directory follows it.
 //!
-//! Its keys are bytes with a zero for each slash, because to compare paths by their components takes most of a world's time.
+//! Its keys are bytes with a zero for each slash, because to compare paths by their components takes most of a world's time. What is looked up by
+//! its name is found by a hash, whose keys are always the same: a world of a thousand machines spends its time in look-ups.
 
+use indexmap::IndexMap;
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    hash::{BuildHasherDefault, DefaultHasher},
     ops::Bound,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 /// Values by absolute path without `.`, `..` and doubled slashes.
 #[derive(Clone)]
 pub(crate) struct Tree<T> {
-    entries: BTreeMap<Box<[u8]>, (PathBuf, T)>,
+    entries: BTreeMap<Rc<[u8]>, (PathBuf, T)>,
+    /// The same by the hash of their keys. Its order is not used.
+    index: IndexMap<Rc<[u8]>, T, BuildHasherDefault<DefaultHasher>>,
     /// The key of the last look-up, whose room is used again.
     scratch: RefCell<Vec<u8>>,
 }
 
 impl<T> Default for Tree<T> {
     fn default() -> Tree<T> {
-        Tree { entries: BTreeMap::new(), scratch: RefCell::default() }
+        Tree { entries: BTreeMap::new(), index: IndexMap::default(), scratch: RefCell::default() }
     }
 }
 
-impl<T> Tree<T> {
+impl<T: Clone> Tree<T> {
     pub(crate) fn get(&self, path: &Path) -> Option<&T> {
         let mut key = self.scratch.borrow_mut();
         key.clear();
         extend(&mut key, path.as_os_str().as_bytes());
-        self.entries.get(&key[..]).map(|(_, value)| value)
+        self.index.get(&key[..])
     }
 
     pub(crate) fn insert(&mut self, path: PathBuf, value: T) {
-        self.entries.insert(key(&path), (path, value));
+        let key = key(&path);
+        self.index.insert(key.clone(), value.clone());
+        self.entries.insert(key, (path, value));
     }
 
     pub(crate) fn remove(&mut self, path: &Path) -> Option<T> {
-        self.entries.remove(&key(path)).map(|(_, value)| value)
+        let key = key(path);
+        self.index.swap_remove(&key);
+        self.entries.remove(&key).map(|(_, value)| value)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Path, &T)> {
         self.entries.values().map(|(path, value)| (path.as_path(), value))
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&Path, &mut T)> {
-        self.entries.values_mut().map(|(path, value)| (path.as_path(), value))
+    /// Looks at each value, in order, and takes another one for it where one is given.
+    pub(crate) fn renew(&mut self, mut renewed: impl FnMut(&Path, &T) -> Option<T>) {
+        for (key, (path, value)) in &mut self.entries {
+            if let Some(new) = renewed(path, value) {
+                self.index.insert(key.clone(), new.clone());
+                *value = new;
+            }
+        }
     }
 
     /// All that is below a path, in order, and not the path itself.
@@ -73,7 +89,7 @@ impl<T> Tree<T> {
     }
 }
 
-impl<T> FromIterator<(PathBuf, T)> for Tree<T> {
+impl<T: Clone> FromIterator<(PathBuf, T)> for Tree<T> {
     fn from_iter<I: IntoIterator<Item = (PathBuf, T)>>(entries: I) -> Tree<T> {
         let mut tree = Tree::default();
         entries.into_iter().for_each(|(path, value)| tree.insert(path, value));
@@ -81,15 +97,15 @@ impl<T> FromIterator<(PathBuf, T)> for Tree<T> {
     }
 }
 
-fn key(path: &Path) -> Box<[u8]> {
+fn key(path: &Path) -> Rc<[u8]> {
     let mut key = Vec::new();
     extend(&mut key, path.as_os_str().as_bytes());
-    key.into_boxed_slice()
+    key.into()
 }
 
 /// What the keys of all that is below a path begin with.
 fn inside(path: &Path) -> Vec<u8> {
-    let mut start = key(path).into_vec();
+    let mut start = key(path).to_vec();
     start.push(0);
     start
 }

@@ -228,10 +228,19 @@ impl MemoryFiles {
             return Ok(None);
         }
         let names = self.names.borrow();
+        let parent = bytes.iter().rposition(|byte| *byte == b'/').unwrap_or_default().max(1);
+        if bytes.len() > 1 && names.is_plain(Path::new(OsStr::from_bytes(&bytes[..parent]))) {
+            let is_link =
+                follow && names.get(path).is_some_and(|inode| matches!(inode.content, Content::Symlink(_)));
+            return Ok((!is_link).then(|| path.to_owned()));
+        }
         let ends = (1..bytes.len()).filter(|at| bytes[*at] == b'/').chain([bytes.len()]);
         for end in ends {
             let is_last = end == bytes.len();
             let Some(inode) = names.get(Path::new(OsStr::from_bytes(&bytes[..end]))) else { break };
+            if is_last && let Some(parent) = path.parent() {
+                names.note_plain(parent);
+            }
             match &inode.content {
                 Content::Symlink(_) if follow || !is_last => return Ok(None),
                 Content::File(_) | Content::Pipe(_) if !is_last => {
