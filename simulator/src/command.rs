@@ -6,7 +6,7 @@ use crate::{
     lab, swarm,
 };
 use slap_impl::env::{Env, Exit};
-use std::path::Path;
+use std::{panic::catch_unwind, path::Path};
 
 const USAGE: &str = "usage: simulator run|replay|shrink|debug (see simulator run --help)
        simulator lab [--seed N] [--nodes N] [--trace]
@@ -81,9 +81,7 @@ fn life(env: &Env, arguments: &[String]) -> Result<Exit, String> {
     let rest: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| *word != "--trace").collect();
     read(&rest, &mut [("--seed", &mut seed, 0..=u64::MAX), ("--nodes", &mut nodes, 1..=1000)])?;
     env.print(format_args!("seed {seed:#x} nodes {nodes} version {}", env!("CARGO_PKG_VERSION")));
-    // A world has a runtime of its own, and none can be started inside another.
-    let outcome = std::thread::scope(|scope| scope.spawn(move || lab::life(seed, nodes as u32)).join());
-    let Ok(outcome) = outcome else { return Ok(Exit::FAILED) };
+    let Ok(outcome) = catch_unwind(|| lab::life(seed, nodes as u32)) else { return Ok(Exit::FAILED) };
     if trace {
         for line in &outcome.lines {
             env.print(line);

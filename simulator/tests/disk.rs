@@ -15,7 +15,7 @@ const MOMENTS: [Moment; 3] = [Moment::Before, Moment::Within, Moment::After];
 /// Rows of a batch.
 const ROWS: i64 = 20;
 
-fn in_world<T: 'static>(seed: u64, body: impl AsyncFnOnce(World) -> T + 'static) -> T {
+fn in_world<T: Send + 'static>(seed: u64, body: impl AsyncFnOnce(World) -> T + Send + 'static) -> T {
     World::run_in(Tier::Crash, seed, body)
 }
 

@@ -29,7 +29,7 @@ struct Two {
     seen: Seen,
 }
 
-fn two(body: impl AsyncFnOnce(Two) + 'static) {
+fn two(body: impl AsyncFnOnce(Two) + Send + 'static) {
     World::run(5, async |world| {
         let (a, b) = (world.add_machine("a"), world.add_machine("b"));
         for link in [world.link(&a, &b), world.link(&b, &a)] {

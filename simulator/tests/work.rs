@@ -26,7 +26,7 @@ impl Deref for Up {
 }
 
 /// Brings up a lab of two nodes in a world of each seed, and does something in it.
-fn in_labs(body: impl AsyncFn(Up) + Copy + 'static) {
+fn in_labs(body: impl AsyncFn(Up) + Copy + Send + 'static) {
     for seed in SEEDS {
         World::run(seed, async move |world| {
             let lab = Lab::new(world);

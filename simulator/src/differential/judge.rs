@@ -10,6 +10,7 @@ use slap_model::{
     rules::Transition,
     worlds::{self, World as Small},
 };
+use std::panic::catch_unwind;
 
 /// The judge's own rule: what the master answers and keeps can be read, and its names are those that were given.
 pub const READABLE: &str = "readable";
@@ -101,11 +102,7 @@ pub fn judge_seeds(world: &Small, seeds: std::ops::Range<u64>, length: usize) ->
 
 /// `simulator judge [LISTS]`: prints the verdict as JSON; exit code 1 tells of one.
 pub async fn command(env: &Env, lists: u64) -> Exit {
-    // A world has a runtime of its own, and none can be started inside another.
-    let judged = std::thread::scope(|scope| {
-        scope.spawn(move || judge_seeds(&worlds::everything(), 0..lists, 120)).join()
-    });
-    match judged {
+    match catch_unwind(|| judge_seeds(&worlds::everything(), 0..lists, 120)) {
         Ok(None) => {
             env.print("null");
             Exit::DONE

@@ -7,6 +7,7 @@ use super::{
 use crate::world::World;
 use slap_impl::env::{Env, Exit};
 use slap_model::Event;
+use std::panic::catch_unwind;
 
 /// Runs the command; exit code 1 tells of a difference.
 pub async fn command(env: &Env, path: &str) -> Exit {
@@ -25,9 +26,7 @@ pub async fn command(env: &Env, path: &str) -> Exit {
             return Exit::FAILED;
         }
     };
-    // A world has a runtime of its own, and none can be started inside another.
-    let outcome = std::thread::scope(|scope| scope.spawn(move || steps(events)).join());
-    let Ok((lines, exit)) = outcome else { return Exit::FAILED };
+    let Ok((lines, exit)) = catch_unwind(|| steps(events)) else { return Exit::FAILED };
     for line in lines {
         env.print(line);
     }

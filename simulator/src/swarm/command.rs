@@ -364,7 +364,7 @@ async fn replay(env: &Env, what: &str, options: &Options) -> Result<Exit, String
     if !options.is_json {
         env.tell(banner(&plan, &commit(env).await));
     }
-    let outcome = in_thread(|| run(&plan))?;
+    let outcome = unbroken(|| run(&plan))?;
     if options.has_trace {
         outcome.trace.iter().for_each(|line| env.print(line));
     }
@@ -396,7 +396,7 @@ async fn replay(env: &Env, what: &str, options: &Options) -> Result<Exit, String
 fn shrink_file(env: &Env, path: &str, options: &Options) -> Result<Exit, String> {
     let plan = plan_of(env, path, options)?;
     let before = plan.script.len();
-    let (shrunk, outcome) = in_thread(|| shrink::shrink(&plan, options.runs, |_| {}))?;
+    let (shrunk, outcome) = unbroken(|| shrink::shrink(&plan, options.runs, |_| {}))?;
     env.tell(format_args!("{before} steps before, {} after", shrunk.script.len()));
     if let Some(finding) = &outcome.finding {
         env.tell(finding);
@@ -407,9 +407,9 @@ fn shrink_file(env: &Env, path: &str, options: &Options) -> Result<Exit, String>
     Ok(Exit::DONE)
 }
 
-/// A world has a runtime of its own, and none can be started inside another.
-pub(super) fn in_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, String> {
-    std::thread::scope(|scope| scope.spawn(work).join()).map_err(|_| "the run broke: see above".to_owned())
+/// What a run gives, unless it broke.
+pub(super) fn unbroken<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| "the run broke: see above".to_owned())
 }
 
 /// Which program this is: a ledger of another one says nothing about it.

@@ -1,6 +1,6 @@
 //! A run, step by step: it stands still before each step of the script, and its state can be looked at.
 
-use super::{Plan, cloud::Cloud, command::in_thread, report, run_observed, script::Step};
+use super::{Plan, cloud::Cloud, command::unbroken, report, run_observed, script::Step};
 use slap_impl::env::{Env, Exit};
 use std::{
     cell::RefCell,
@@ -38,7 +38,7 @@ struct Session {
 pub(super) fn debug(env: &Env, plan: &Plan) -> Result<Exit, String> {
     env.tell(report::banner(plan, "at hand"));
     env.tell("standing before the first step; `help` tells what can be done");
-    let outcome = in_thread(|| {
+    let outcome = unbroken(|| {
         let session = RefCell::new(Session {
             plan: plan.clone(),
             until: Until::Step(0),

@@ -107,7 +107,7 @@ impl Plan {
 }
 
 /// Who looks on at a run: called before each step of the script (none before the end of the turmoil), and told where it is.
-type Observer = Box<dyn FnMut(&Rc<Cloud>, usize, Option<&Step>)>;
+type Observer = Box<dyn FnMut(&Rc<Cloud>, usize, Option<&Step>) + Send>;
 
 /// Does what a plan says.
 pub fn run(plan: &Plan) -> Outcome {

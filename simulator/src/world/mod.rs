@@ -11,6 +11,7 @@
 //! * `processes/`: the process table; `programs.rs`: what a path runs; `shell.rs`: as much of `/bin/sh` as wrappers use;
 //!   `foreign.rs`: programs that behave as data says
 //! * `random.rs`: named draws; `trace.rs`: what happened, in order
+//! * [`seal`]: the thread that a world runs on, which cannot reach the real system
 
 mod clock;
 pub mod disk;
@@ -22,6 +23,7 @@ mod pipe;
 mod processes;
 mod programs;
 pub(crate) mod random;
+pub mod seal;
 mod shell;
 pub(crate) mod sqlite;
 mod store;
@@ -79,13 +81,22 @@ pub enum Tier {
 }
 
 impl World {
-    /// Makes a world of this seed, runs `body` in it until it ends, and ends all that still runs.
-    pub fn run<T: 'static>(seed: u64, body: impl AsyncFnOnce(World) -> T + 'static) -> T {
+    /// Makes a world of this seed, runs `body` in it until it ends, and ends all that still runs. It happens on a thread that cannot
+    /// reach the real system ([`seal`]); the caller waits, and panics when `body` does.
+    pub fn run<T: Send + 'static>(seed: u64, body: impl AsyncFnOnce(World) -> T + Send + 'static) -> T {
         World::run_in(Tier::Fast, seed, body)
     }
 
     /// As [`World::run`], in a world whose machines are of that tier unless they are made otherwise.
-    pub fn run_in<T: 'static>(tier: Tier, seed: u64, body: impl AsyncFnOnce(World) -> T + 'static) -> T {
+    pub fn run_in<T: Send + 'static>(
+        tier: Tier,
+        seed: u64,
+        body: impl AsyncFnOnce(World) -> T + Send + 'static,
+    ) -> T {
+        seal::run(seed, move || World::run_here(tier, seed, body))
+    }
+
+    fn run_here<T: 'static>(tier: Tier, seed: u64, body: impl AsyncFnOnce(World) -> T + 'static) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)

@@ -2,7 +2,7 @@
 //!
 //! * this file: files as a connection has them open, in safe code; what they hold is [`disk`](super::disk)'s
 //! * `share.rs`: locks, and the shared memory of a write-ahead log
-//! * `vfs.rs`: the table of C functions that SQLite calls. All unsafe code of this workspace stands there
+//! * `vfs.rs`: the table of C functions that SQLite calls. With `seal/trap.rs` all unsafe code of this workspace
 //!
 //! It says of itself what SQLite's own file system for Unix says on Linux (sectors of 4096 bytes, a write damages nothing beside itself),
 //! so that SQLite syncs and pads here as it does there.

@@ -1,12 +1,15 @@
 //! The fast tier: a database in memory, which is durable at once. A file stands for it.
 
 use super::{Engine, WorldStores, failure};
+use crate::world::sqlite::with_seed;
 use rusqlite::{Connection, backup::Backup};
 use slap_impl::env::{Batch, Files, StoreError, StoreErrorKind, sqlite};
 use std::{cell::RefCell, io, path::Path, rc::Rc};
 
 /// What stands in the file of a database.
 const CONTENT: &[u8] = b"SQLite format 3\0";
+/// Of SQLite's random numbers. Those of a database in memory are seen nowhere; but they must not come from the system.
+const SEED: u64 = 1;
 
 /// A database in memory, open.
 pub(super) struct MemoryStore {
@@ -27,8 +30,10 @@ impl MemoryStore {
                 if stores.files.read(path, 1 << 20).map_err(failed)? != CONTENT {
                     return Err(failure(path, "file is not a database", StoreErrorKind::NotDatabase));
                 }
-                let connection = Connection::open_in_memory()?;
-                sqlite::configure(&connection)?;
+                let connection = with_seed(SEED, || {
+                    let connection = Connection::open_in_memory()?;
+                    sqlite::configure(&connection).map(|()| connection)
+                })?;
                 let connection = Rc::new(RefCell::new(connection));
                 databases.insert(path.to_owned(), connection.clone());
                 connection
@@ -44,10 +49,12 @@ impl MemoryStore {
 
 /// A database with the same content.
 pub(super) fn copy(from: &Connection) -> rusqlite::Result<Connection> {
-    let mut to = Connection::open_in_memory()?;
-    Backup::new(from, &mut to)?.step(-1)?;
-    sqlite::configure(&to)?;
-    Ok(to)
+    with_seed(SEED, || {
+        let mut to = Connection::open_in_memory()?;
+        Backup::new(from, &mut to)?.step(-1)?;
+        sqlite::configure(&to)?;
+        Ok(to)
+    })
 }
 
 impl Engine for MemoryStore {
@@ -60,7 +67,9 @@ impl Engine for MemoryStore {
     }
 
     fn execute(&self, batch: Batch) -> Result<(), StoreError> {
-        sqlite::execute_batch(&self.connection.borrow(), batch, &mut || (), &mut || Ok(()))
+        with_seed(SEED, || {
+            sqlite::execute_batch(&self.connection.borrow(), batch, &mut || (), &mut || Ok(()))
+        })
     }
 
     fn is_gone(&self) -> bool {
