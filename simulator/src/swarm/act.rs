@@ -3,7 +3,8 @@
 use super::{
     cloud::{Cloud, name},
     history::History,
-    script::{Event, Failure, Moment, Operation, Place, Role, State},
+    script::{Event, Failure, Moment, Operation, Place, Role},
+    users::operate,
 };
 use crate::world::{
     Link, Machine, Mishap,
@@ -12,15 +13,7 @@ use crate::world::{
     pause, spawn,
 };
 use jiff::SignedDuration;
-use slap_impl::{
-    client::{ClientError, InstanceRequest, SlapClient},
-    env::Env,
-    vocabulary::{ComputerId, RequestedState, SoftwareUrl, SupplyState},
-};
 use std::{collections::BTreeMap, path::PathBuf, rc::Rc, time::Duration};
-
-/// How long a user waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Does what happens at its time, and gives it up to tasks of its own what takes longer.
 pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
@@ -28,7 +21,7 @@ pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
         return;
     }
     match event {
-        Event::Supply { .. } | Event::Request { .. } | Event::Bang { .. } => operate(cloud, history, event),
+        _ if event.user().is_some() => operate(cloud, history, event),
         Event::Kill { program } => {
             if let Some((place, identity)) = cloud.process(*program) {
                 cloud.machine(place).kill(identity);
@@ -83,6 +76,7 @@ fn is_possible(cloud: &Cloud, event: &Event) -> bool {
     let machines: &[Place] = match event {
         Event::Supply { node, .. }
         | Event::Bang { node, .. }
+        | Event::ReadComputer { node, .. }
         | Event::Request { node: Some(node), .. }
         | Event::KillService { node, .. }
         | Event::Wipe { node }
@@ -266,84 +260,5 @@ pub(super) async fn follow_disk(cloud: Rc<Cloud>, place: Place) {
         let machine: &Machine = cloud.machine(place);
         machine.struck().await;
         cloud.has_booted();
-    }
-}
-
-/// What users do. Each is one process, and does not wait for what it asked before.
-fn operate(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
-    let user = match event {
-        Event::Supply { user, .. } | Event::Request { user, .. } | Event::Bang { user, .. } => *user,
-        _ => unreachable!("act passes on what users do only"),
-    };
-    if !cloud.machine(Place::Users).is_on() {
-        return;
-    }
-    let env = cloud.user(user);
-    let number = history.began(env.clock().elapsed(), user, event);
-    let (cloud, history, event) = (cloud.clone(), history.clone(), event.clone());
-    env.clone().spawn(async move {
-        let result = ask(&cloud, &env, &event).await;
-        cloud
-            .world
-            .trace()
-            .event(format_args!("user {user}"), format_args!("{number}: {}", describe(&result)));
-        history.ended(number, env.clock().elapsed(), result);
-    });
-}
-
-/// What came of it, in a line.
-pub(super) fn describe(result: &Result<String, ClientError>) -> String {
-    match result {
-        Ok(text) => text.clone(),
-        Err(error) => format!("failed: {}", error.to_string().lines().next().unwrap_or_default()),
-    }
-}
-
-/// A client of the master in somebody's hands.
-pub(super) fn client(cloud: &Cloud, env: &Env) -> SlapClient {
-    SlapClient::new(env.clone(), &cloud.master_url()).expect("the URL is good").with_deadline(PATIENCE)
-}
-
-/// The title of that number.
-pub(super) fn title(number: u32) -> String {
-    format!("instance-{number}")
-}
-
-/// The reference of a node's computer.
-pub(super) fn computer(number: u32) -> ComputerId {
-    format!("COMP-{number}").parse().expect("it is a reference")
-}
-
-async fn ask(cloud: &Cloud, env: &Env, event: &Event) -> Result<String, ClientError> {
-    let client = client(cloud, env);
-    match event {
-        Event::Supply { node, release, removed, .. } => {
-            let state = if *removed { SupplyState::Destroyed } else { SupplyState::Available };
-            let url: SoftwareUrl = cloud.release_url(*release).parse().expect("it is a URL");
-            client.supply(&url, &computer(*node), state).await.map(|()| "supplied".to_owned())
-        }
-        Event::Request { title: number, release, node, note, state, .. } => {
-            let filter = node.iter().map(|node| ("computer_guid".to_owned(), computer(*node).to_string()));
-            let wish = InstanceRequest {
-                software_release: cloud.release_url(*release).parse().expect("it is a URL"),
-                software_type: "default".to_owned(),
-                title: title(*number).parse().expect("it is a title"),
-                parameters: BTreeMap::from([("note".to_owned(), note.to_string())]),
-                filter: filter.collect(),
-                state: Some(match state {
-                    State::Started => RequestedState::Started,
-                    State::Stopped => RequestedState::Stopped,
-                    State::Destroyed => RequestedState::Destroyed,
-                }),
-                shared: false,
-            };
-            let given = client.request(&wish).await?;
-            Ok(format!("{} {}", given.computer_id, given.partition_id))
-        }
-        Event::Bang { node, partition, .. } => {
-            let partition = format!("slappart{partition}").parse().expect("it is a reference");
-            client.bang(&computer(*node), &partition, "a user thinks so").await.map(|()| "banged".to_owned())
-        }
-        _ => unreachable!("operate passes on what users do only"),
     }
 }

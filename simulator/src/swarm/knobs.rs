@@ -42,6 +42,12 @@ pub struct Knobs {
     pub faults: Vec<FaultKind>,
     /// How far wall clocks are wrong at first, in seconds at most.
     pub skew_seconds: u64,
+    /// The mean time between two things that users only read, in seconds; 0 for never.
+    #[serde(default)]
+    pub read_seconds: u64,
+    /// The mean time between two renames by users, in seconds; 0 for never.
+    #[serde(default)]
+    pub rename_seconds: u64,
 }
 
 /// A kind of fault.
@@ -131,11 +137,20 @@ impl Knobs {
             fault_seconds: 0,
             faults: Vec::new(),
             skew_seconds: 0,
+            read_seconds: 0,
+            rename_seconds: 0,
         };
+        // A stream of its own: the other knobs of a seed stay what they were before there were readers.
+        let readers = Random::new(seed).child("knobs of readers");
+        let (read_seconds, rename_seconds) = (5 + readers.below(56), 60 + readers.below(600));
         match profile {
             Profile::Calm => {
-                Knobs { nodes: among(3, 10) as u32, turmoil_seconds: 86_400, user_seconds: 1800, ..calm }
+                let (read_seconds, rename_seconds) = (20 * read_seconds, 20 * rename_seconds);
+                let nodes = among(3, 10) as u32;
+                let calm = Knobs { read_seconds, rename_seconds, ..calm };
+                Knobs { nodes, turmoil_seconds: 86_400, user_seconds: 1800, ..calm }
             }
+            // Nobody reads in a large one: to follow what all users might see there would take longer than the run.
             Profile::Scale => Knobs {
                 nodes: 1000,
                 partitions: 10,
@@ -148,6 +163,7 @@ impl Knobs {
                 // Half of the kinds in each run: what hides one fault is often another one.
                 let faults = all_faults(profile).into_iter().filter(|_| random.below(2) == 0).collect();
                 let skew_seconds = if random.below(2) == 0 { 0 } else { among(1, 86_400) };
+                let calm = Knobs { read_seconds, rename_seconds, ..calm };
                 Knobs { fault_seconds: among(10, 300), faults, skew_seconds, ..calm }
             }
         }
@@ -193,6 +209,12 @@ impl fmt::Display for Knobs {
             profile.as_str(),
             turmoil_seconds / 60
         )?;
+        if self.read_seconds > 0 {
+            write!(formatter, ", a read each {} s", self.read_seconds)?;
+        }
+        if self.rename_seconds > 0 {
+            write!(formatter, ", a rename each {} s", self.rename_seconds)?;
+        }
         if *fault_seconds > 0 {
             let kinds: Vec<String> = self
                 .faults

@@ -2,7 +2,8 @@
 //! time, and everything that can go wrong, from a seed.
 //!
 //! * [`knobs`]: what is decided before a run; [`script`]: the list of what users do and what goes wrong
-//! * `cloud.rs`: the machines and what is started on them; `act.rs`: does what the script says; `history.rs`: what users were told
+//! * `cloud.rs`: the machines and what is started on them; `act.rs`: does what the script says; `users.rs`: what users ask, and
+//!   `history.rs`: what they were told
 //! * [`judge`]: the master's journal and database, held against the model
 //! * `settle.rs`: what all must come to once nothing goes wrong any more
 //! * [`mod@report`]: what was found, in words and in a folder; `timeline.rs`: as a picture; [`mod@shrink`]: with fewer steps; [`mod@file`]: a plan as a file
@@ -24,6 +25,7 @@ pub(crate) mod script;
 mod settle;
 pub mod shrink;
 mod timeline;
+mod users;
 
 use crate::world::{Random, Tier, World, now_instant, pause, spawn};
 use cloud::Cloud;
@@ -134,7 +136,8 @@ fn run_observed(plan: &Plan, mut observer: Observer) -> Outcome {
             more: Vec::new(),
         });
         let told = history.operations();
-        let done = told.iter().filter(|operation| operation.ended.as_ref().is_some_and(|(_, _, done)| *done));
+        let is_answered = |ended: &history::Ended| ended.outcome.is_answer();
+        let done = told.iter().filter(|operation| operation.ended.as_ref().is_some_and(is_answered));
         let operations = (told.len(), done.count());
         Outcome {
             settled_after: result.as_ref().ok().copied(),
@@ -163,7 +166,7 @@ async fn live(
     if plan.knobs.tier() == Tier::Crash {
         cloud.places().for_each(|place| spawn(act::follow_disk(cloud.clone(), place)));
     }
-    settle::settle(cloud, judge).await?;
+    settle::settle(cloud, history, judge).await?;
     let begin = now_instant();
     for (number, step) in plan.script.iter().enumerate() {
         let at = begin + Duration::from_millis(step.at);
@@ -171,18 +174,18 @@ async fn live(
         if world.trace().is_alarmed() {
             break;
         }
-        judge.look(cloud, false)?;
+        judge.look(cloud, history, false)?;
         observer(cloud, number, Some(step));
         world.trace().event("script", serde_json::to_string(&step.event).unwrap_or_default());
         act::act(cloud, history, &step.event);
     }
     let end = begin + Duration::from_secs(plan.knobs.turmoil_seconds);
     pause(end.saturating_duration_since(now_instant())).await;
-    judge.look(cloud, false)?;
+    judge.look(cloud, history, false)?;
     observer(cloud, plan.script.len(), None);
     world.trace().event("script", "everything is healed");
     act::heal(cloud);
-    let settled = settle::settle(cloud, judge).await?;
-    judge.look(cloud, true)?;
+    let settled = settle::settle(cloud, history, judge).await?;
+    judge.look(cloud, history, true)?;
     Ok(settled)
 }

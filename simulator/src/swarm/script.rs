@@ -3,6 +3,8 @@
 //! It is drawn before the run begins, so that it can be shortened, committed and replayed. Each event stands for itself: what it
 //! begins it ends, too, so any of them can be left out.
 
+mod readers;
+
 use super::knobs::{FaultKind, Knobs, Profile};
 use crate::world::Random;
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,14 @@ pub(crate) enum Event {
     Request { user: u32, title: u32, release: Release, node: Option<u32>, note: u32, state: State },
     /// A user reports that something is wrong in a partition.
     Bang { user: u32, node: u32, partition: u32 },
+    /// A user gives the instance of a title another title.
+    Rename { user: u32, title: u32, to: u32 },
+    /// A user reads what is known of the instance of a title.
+    ReadInstance { user: u32, title: u32 },
+    /// A user lists all instances.
+    ReadList { user: u32 },
+    /// A user reads what a node shall do; with `again`, only if that changed since the same user read it.
+    ReadComputer { user: u32, node: u32, again: bool },
     /// A program is killed. What started it starts it again.
     Kill { program: Program },
     /// A service is killed.
@@ -63,6 +73,27 @@ pub(crate) enum Event {
     Disk { machine: Place, operation: Operation, failure: Failure, spared: u64, milliseconds: u64 },
     /// A program, or its whole machine, ends at an operation of the disk.
     Crash { machine: Place, operation: Operation, spared: u64, moment: Moment, power: bool },
+}
+
+impl Event {
+    /// The user who does it; none for what goes wrong.
+    pub(crate) fn user(&self) -> Option<u32> {
+        match self {
+            Event::Supply { user, .. }
+            | Event::Request { user, .. }
+            | Event::Bang { user, .. }
+            | Event::Rename { user, .. }
+            | Event::ReadInstance { user, .. }
+            | Event::ReadList { user }
+            | Event::ReadComputer { user, .. } => Some(*user),
+            _ => None,
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(self, Event::ReadInstance { .. } | Event::ReadList { .. } | Event::ReadComputer { .. })
+    }
 }
 
 /// A machine.
@@ -178,6 +209,7 @@ pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
             steps.push(Step { at, event: draw.operation(user) });
         });
     }
+    readers::draw(&root, knobs, &mut steps);
     for kind in &knobs.faults {
         let draw = Draw { random: root.child(&format!("fault {kind:?}")), knobs };
         let mean = knobs.fault_seconds * 1000 * knobs.faults.len() as u64;
@@ -323,6 +355,10 @@ impl Draw<'_> {
 
     fn operation_of_disk(&self) -> Operation {
         [Operation::Read, Operation::Write, Operation::Sync, Operation::Sync][self.random.below(4) as usize]
+    }
+
+    fn title(&self) -> u32 {
+        self.random.below(u64::from(self.knobs.nodes * self.knobs.partitions + 2)) as u32
     }
 
     fn node(&self) -> u32 {

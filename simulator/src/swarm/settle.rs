@@ -1,16 +1,18 @@
 //! After the faults have stopped: what the cloud must come to, within a bound, and what it waits for if it does not.
 
 use super::{
-    act::{self, computer},
     cloud::{Cloud, INSTANCE_ROOT, SOFTWARE_ROOT},
+    history::{History, OPERATOR},
     judge::Judge,
     knobs::FaultKind,
     report::Finding,
-    script::{Place, Release},
+    script::{Event, Place, Release},
+    users::{self, computer},
 };
 use crate::world::pause;
 use slap_impl::{
     client::{Poll, SlapClient},
+    env::Env,
     profile::source::md5_hex,
     vocabulary::{RequestedState, SoftwareUrl, SupplyState},
     wire::objects::{Computer, ComputerPartition},
@@ -38,16 +40,16 @@ impl fmt::Display for Waits {
 }
 
 /// Waits until all is as it is wanted. Every node shall have both releases, so that whatever was asked for can run.
-pub(super) async fn settle(cloud: &Rc<Cloud>, judge: &Judge) -> Result<Duration, Finding> {
+pub(super) async fn settle(cloud: &Rc<Cloud>, history: &History, judge: &Judge) -> Result<Duration, Finding> {
     let operator = cloud.machine(Place::Users).user("/root", Default::default());
-    let client = act::client(cloud, &operator);
+    let client = users::client(cloud, &operator);
     let start = operator.clock().elapsed();
     let mut waits = Vec::new();
     let mut is_supplied = false;
     for _ in 0..=PERIODS_MAX {
-        judge.look(cloud, false)?;
+        judge.look(cloud, history, false)?;
         if !is_supplied {
-            is_supplied = supply(cloud, &client).await.is_ok();
+            is_supplied = supply(cloud, history, &operator).await;
         }
         if is_supplied {
             waits = unsettled(cloud, &client).await;
@@ -73,14 +75,17 @@ pub(super) async fn settle(cloud: &Rc<Cloud>, judge: &Judge) -> Result<Duration,
     })
 }
 
-async fn supply(cloud: &Cloud, client: &SlapClient) -> Result<(), slap_impl::client::ClientError> {
+/// Supplies every release to every node; whether all of it was taken.
+async fn supply(cloud: &Rc<Cloud>, history: &History, operator: &Env) -> bool {
     for node in cloud.nodes() {
         for release in [Release::A, Release::B] {
-            let url: SoftwareUrl = cloud.release_url(release).parse().expect("it is a URL");
-            client.supply(&url, &computer(node), SupplyState::Available).await?;
+            let event = Event::Supply { user: OPERATOR, node, release, removed: false };
+            if !users::do_now(cloud, operator, history, &event).await {
+                return false;
+            }
         }
     }
-    Ok(())
+    true
 }
 
 /// All that is not as it is wanted.

@@ -77,13 +77,16 @@ fn picture(plan: &Plan, outcome: &Outcome) -> String {
     for operation in &outcome.history {
         let (from, words) =
             (operation.began.as_millis() as f64, serde_json::to_string(&operation.what).unwrap_or_default());
-        let (to, class, answer) = match &operation.ended {
-            Some((at, answer, true)) => (at.as_millis() as f64, "o", answer.as_str()),
-            Some((at, answer, false)) => (at.as_millis() as f64, "f", answer.as_str()),
-            None => (end, "n", "no answer"),
+        let (to, class) = match &operation.ended {
+            Some(ended) if ended.outcome.is_answer() => (ended.at.as_millis() as f64, "o"),
+            Some(ended) => (ended.at.as_millis() as f64, "f"),
+            None => (end, "n"),
         };
-        let lane = places.len() + operation.user as usize - 1;
-        Bar { lane, from: x(from), to: x(to), class }.draw(&mut svg, &format!("{words}\n{answer}"));
+        let answer = operation.ended.as_ref().map_or("no answer".to_owned(), |it| it.outcome.to_string());
+        // The operator's are not drawn: there is none in the turmoil.
+        let Some(lane) = (operation.user as usize).checked_sub(1) else { continue };
+        let bar = Bar { lane: places.len() + lane, from: x(from), to: x(to), class };
+        bar.draw(&mut svg, &format!("{words}\n{answer}"));
     }
     if let Some(finding) = &outcome.finding {
         let at = x(finding.at.as_millis() as f64);
@@ -147,7 +150,13 @@ impl Bar {
 /// Where something happens, and how long it lasts in milliseconds; nowhere for what users do, which has lanes of its own.
 fn place_of(event: &Event) -> (Option<Place>, u64) {
     match event {
-        Event::Supply { .. } | Event::Request { .. } | Event::Bang { .. } => (None, 0),
+        Event::Supply { .. }
+        | Event::Request { .. }
+        | Event::Bang { .. }
+        | Event::Rename { .. }
+        | Event::ReadInstance { .. }
+        | Event::ReadList { .. }
+        | Event::ReadComputer { .. } => (None, 0),
         Event::Kill { program } => (
             Some(match program {
                 Program::Master => Place::Master,

@@ -2,6 +2,7 @@
 //!
 //! * `replay.rs`: each entry of the journal is an event of the model; its answer and the model's rules
 //! * `names.rs`: a run's texts as the model's names, and what is kept as lines that can be compared; `clocks.rs`: ranks as timestamps
+//! * `versions.rs`: what was so after which entry; `sessions.rs`: what users were told, held against that
 //! * this file: looks, and what must still be there of what was seen
 //!
 //! docs/simulation.md says what is judged and what is not.
@@ -9,18 +10,22 @@
 mod clocks;
 mod names;
 mod replay;
+mod sessions;
+mod versions;
 
 use super::{
-    act::computer,
     cloud::{Cloud, DATABASE},
+    history::History,
     knobs::Profile,
     report::Finding,
-    script::Place,
+    script::{Place, Release},
+    users::computer,
 };
 use crate::{differential::rows::Rows, world::now_instant};
 use names::{Lines, Names, lines_of_rows};
 use replay::{Broken, Replay};
 use rusqlite::Connection;
+use sessions::Sessions;
 use slap_impl::{
     master::decisions::Command,
     profile::source::md5_hex,
@@ -41,6 +46,7 @@ const ENTRIES_TOLD: usize = 20;
 /// Whether the judge looks at a rule of that name.
 pub(super) fn is_rule(name: &str) -> bool {
     [replay::RULE, WENT_BACK].contains(&name)
+        || sessions::RULES.contains(&name)
         || slap_model::rules::Rule::ALL.iter().any(|rule| rule.name() == name)
 }
 
@@ -53,6 +59,8 @@ pub struct Judged {
     pub comparisons: u64,
     /// Entries of the journal, by the kinds of the model's events.
     pub entries: BTreeMap<&'static str, u64>,
+    /// Answers to users, by the kinds of what they asked.
+    pub answers: BTreeMap<&'static str, u64>,
 }
 
 /// Judges one run.
@@ -64,6 +72,7 @@ pub(super) struct Judge {
 
 struct Book {
     replay: Replay,
+    sessions: Sessions,
     /// The entries that were seen, with short names of their texts.
     seen: Vec<(i64, String)>,
     /// The last entries, each with its object.
@@ -81,19 +90,21 @@ impl Judge {
         let is_large = cloud.knobs.profile == Profile::Scale;
         let names = Names::new(cloud.nodes().map(computer));
         let replay = Replay::new(names, !is_large);
-        let book = RefCell::new(Book::new(replay, JOURNAL_ENTRIES_MAX));
+        let sessions = Sessions::new([Release::A, Release::B].map(|release| cloud.release_url(release)));
+        let book = RefCell::new(Book::new(replay, sessions, JOURNAL_ENTRIES_MAX));
         Judge { start: now_instant(), is_large, book }
     }
 
     /// What was judged, and the difference of the states if one was found.
     pub(super) fn outcome(&self) -> (Judged, Option<String>) {
         let book = self.book.borrow();
-        let judged = Judged { entries: book.replay.kinds.clone(), ..book.judged.clone() };
+        let (entries, answers) = (book.replay.kinds.clone(), book.sessions.answers.clone());
+        let judged = Judged { entries, answers, ..book.judged.clone() };
         (judged, book.difference.clone())
     }
 
     /// Reads what is new, if somebody has the database open. `is_last`: all that was ever seen is looked for.
-    pub(super) fn look(&self, cloud: &Cloud, is_last: bool) -> Result<(), Finding> {
+    pub(super) fn look(&self, cloud: &Cloud, history: &History, is_last: bool) -> Result<(), Finding> {
         let book = &mut *self.book.borrow_mut();
         let kept = if is_last { book.seen.len() } else { book.seen.len().min(ENTRIES_SEEN) };
         let from = book.seen.get(book.seen.len() - kept).map_or(0, |(sequence, _)| sequence - 1);
@@ -131,22 +142,26 @@ impl Judge {
         book.judged.looks += 1;
         let now = now_instant();
         let is_time = self.is_large && (is_last || now >= book.rules_at);
-        book.judge(kept, &entries, rows.as_ref())
-            .and_then(|()| match entries.last() {
-                Some(entry) if is_time => {
-                    book.rules_at = now + RULES_EVERY;
-                    book.replay.violation(None, entry)
-                }
-                _ => Ok(()),
-            })
-            .map_err(|broken| finding(broken, &book.last))
+        let journal = book.judge(kept, &entries, rows.as_ref()).and_then(|()| match entries.last() {
+            Some(entry) if is_time => {
+                book.rules_at = now + RULES_EVERY;
+                book.replay.violation(None, entry)
+            }
+            _ => Ok(()),
+        });
+        let told = journal.and_then(|()| {
+            let users = cloud.world.link(cloud.machine(Place::Users), cloud.machine(Place::Master));
+            book.sessions.look(history, &book.replay.versions, users.repeated())
+        });
+        told.map_err(|broken| finding(broken, &book.last))
     }
 }
 
 impl Book {
-    fn new(replay: Replay, entries_max: i64) -> Book {
+    fn new(replay: Replay, sessions: Sessions, entries_max: i64) -> Book {
         let (seen, last, judged) = (Vec::new(), BTreeMap::new(), Judged::default());
-        Book { replay, seen, last, judged, difference: None, entries_max, rules_at: now_instant() }
+        let rules_at = now_instant();
+        Book { replay, sessions, seen, last, judged, difference: None, entries_max, rules_at }
     }
 
     fn judge(&mut self, kept: usize, entries: &[JournalEntry], rows: Option<&Rows>) -> Result<(), Broken> {
@@ -172,6 +187,7 @@ impl Book {
             }
             self.seen.push((entry.sequence, name_of(entry)));
             self.note(entry);
+            self.sessions.note(entry);
             self.replay.step(entry)?;
         }
         match rows {

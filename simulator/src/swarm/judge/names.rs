@@ -126,6 +126,27 @@ impl Names {
         (self.computers.text(place.computer.0, 0), self.partitions.text(place.partition.0, 0))
     }
 
+    pub(super) fn computer_text(&self, computer: Computer) -> &str {
+        self.computers.text(computer.0, 0)
+    }
+
+    pub(super) fn title_text(&self, title: Title) -> &str {
+        self.titles.text(title.0, 0)
+    }
+
+    pub(super) fn release_text(&self, release: Release) -> &str {
+        self.releases.text(release.0, RELEASE_MIN)
+    }
+
+    pub(super) fn kind_text(&self, kind: Kind) -> &str {
+        self.kinds.text(kind.0, 0)
+    }
+
+    /// Parameters, or what was published.
+    pub(super) fn document_text(&self, document: u16) -> &str {
+        self.documents.text(document, 0)
+    }
+
     /// What the model's master keeps.
     pub(super) fn lines_of_state(&self, state: &State, clocks: &Clocks) -> Lines {
         let mut lines = Lines::new();
@@ -266,7 +287,7 @@ fn first_word(text: &str) -> &str {
     text.split(' ').next().unwrap_or_default()
 }
 
-fn wanted(state: Wanted) -> &'static str {
+pub(super) fn wanted(state: Wanted) -> &'static str {
     match state {
         Wanted::Started => "started",
         Wanted::Stopped => "stopped",
@@ -283,7 +304,7 @@ fn release_word(report: ReleaseReport) -> &'static str {
     }
 }
 
-fn word(word: Word) -> &'static str {
+pub(super) fn word(word: Word) -> &'static str {
     match word {
         Word::Started => "started",
         Word::Stopped => "stopped",
@@ -293,7 +314,7 @@ fn word(word: Word) -> &'static str {
     }
 }
 
-fn partition_word(text: &str) -> &str {
+pub(super) fn partition_word(text: &str) -> &str {
     let known = [
         ("#access Instance correctly started", "started"),
         ("#access Instance correctly stopped", "stopped"),

@@ -3,12 +3,13 @@
 use super::{
     clocks::Clocks,
     names::{Lines, Names},
+    versions::{Touched, Versions},
 };
 use serde_json::{Value, json};
 use slap_impl::{
-    master::decisions::{Command, InstanceReport, ReleaseReport as Reported},
+    master::decisions::{Command, InstanceAction, InstanceReport, ReleaseReport as Reported},
     store::JournalEntry,
-    vocabulary::{RequestedState, SupplyState},
+    vocabulary::{InstanceGuid, RequestedState, SupplyState},
 };
 use slap_model::{
     Event, Reply, State,
@@ -32,6 +33,8 @@ pub(super) struct Replay {
     clocks: Clocks,
     /// Whether the rules of the model are looked at after each entry; a large cloud has too much for that.
     is_thorough: bool,
+    /// What was so after which entry, of all that users can ask for.
+    pub(super) versions: Versions,
     /// Entries, by the kinds of the model's events.
     pub(super) kinds: BTreeMap<&'static str, u64>,
 }
@@ -39,7 +42,7 @@ pub(super) struct Replay {
 impl Replay {
     pub(super) fn new(names: Names, is_thorough: bool) -> Replay {
         let (state, clocks, kinds) = (State::default(), Clocks::default(), BTreeMap::new());
-        Replay { state, names, clocks, is_thorough, kinds }
+        Replay { state, names, clocks, is_thorough, versions: Versions::default(), kinds }
     }
 
     /// What the model keeps now.
@@ -61,6 +64,12 @@ impl Replay {
         if self.state.now != now || matches!(event, Event::Format { .. }) {
             self.clocks.follow(&self.state, entry.at);
         }
+        let touched = Touched::by(&command, || match event {
+            Event::Report(Report { place, .. }) | Event::Publish { place, .. } => Some(place),
+            _ => None,
+        });
+        let now = (&self.state, &self.names, &self.clocks);
+        self.versions.note(entry.sequence, now, &command, &touched, self.is_thorough);
         self.check_answer(&reply, &answer)
             .map_err(|what| (RULE.to_owned(), object(&command), describe(entry, &what)))?;
         let Some(before) = before else { return Ok(()) };
@@ -185,11 +194,29 @@ impl Replay {
                 shared: None,
                 title: self.names.title(title.as_str())?,
             },
+            Command::OnInstance { guid, action: InstanceAction::Rename { title } } => Event::Rename {
+                place: self.place_of(guid)?,
+                shared: None,
+                title: self.names.title(title.as_str())?,
+            },
             Command::BangComputer { computer, .. } => {
                 Event::BangComputer(self.names.computer(computer.as_str())?)
             }
             _ => return Err("nobody in a swarm asks for that, and the judge has no event for it".to_owned()),
         })
+    }
+
+    /// The partition of the root that a guid names now.
+    fn place_of(&mut self, guid: &InstanceGuid) -> Result<Place, String> {
+        for name in guid.meanings() {
+            if name.root.is_none() && !name.shared {
+                let title = self.names.title(name.title.as_str())?;
+                let number = self.state.titled(None, title);
+                let place = number.and_then(|number| self.state.instances.get(&number)?.place);
+                return place.ok_or_else(|| format!("there is no instance {:?}", name.title.as_str()));
+            }
+        }
+        Err(format!("nobody in a swarm has an instance {guid}"))
     }
 
     fn report(&self, place: Place, report: &InstanceReport, about: Option<i64>) -> Event {

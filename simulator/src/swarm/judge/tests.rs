@@ -19,7 +19,11 @@ fn rule_after(change: &str, entries_max: i64) -> Option<String> {
             decide(&database, at as i64 + 1, None, &serde_json::from_str(command).unwrap()).unwrap();
         assert!(decided.answer.sequence.is_some(), "{command} changes something");
     }
-    let mut book = Book::new(Replay::new(Names::new([computer(1)]), true), entries_max);
+    let mut book = Book::new(
+        Replay::new(Names::new([computer(1)]), true),
+        Sessions::new(Default::default()),
+        entries_max,
+    );
     let mut look = || {
         let (entries, rows) = (journal_after(&database, 0, 100).unwrap(), Rows::of(&database).unwrap());
         let result = book.judge(book.seen.len(), &entries, Some(&rows));
@@ -68,7 +72,7 @@ fn there_are_names_for_many_texts() {
 
 #[test]
 fn runs_are_clean_and_judged() {
-    let mut entries = BTreeMap::new();
+    let (mut entries, mut answers) = (BTreeMap::new(), BTreeMap::new());
     for (profile, seeds) in [(Profile::Swarm, 4), (Profile::Crash, 1)] {
         for seed in 1..=seeds {
             let outcome = run(&Plan::draw(seed, profile));
@@ -77,9 +81,15 @@ fn runs_are_clean_and_judged() {
             for (kind, count) in outcome.judged.entries {
                 *entries.entry(kind).or_insert(0) += count;
             }
+            for (kind, count) in outcome.judged.answers {
+                *answers.entry(kind).or_insert(0) += count;
+            }
         }
     }
-    for kind in ["format", "supply", "request by a user", "release available", "instance started"] {
+    for kind in ["format", "supply", "request by a user", "release available", "instance started", "rename"] {
         assert!(entries.get(kind).is_some_and(|count| *count > 0), "{kind}: {entries:?}");
+    }
+    for kind in ["supply", "request", "rename", "bang", "read instance", "read list", "read computer"] {
+        assert!(answers.get(kind).is_some_and(|count| *count > 0), "{kind}: {answers:?}");
     }
 }

@@ -305,6 +305,7 @@ impl State {
         self.forget_request();
         if !request.is_empty() {
             self.links[0].tell("repeats a request");
+            self.links[0].repeated.set(self.links[0].repeated.get() + 1);
             replay(self.address.clone(), self.links.clone(), request, after);
         }
     }

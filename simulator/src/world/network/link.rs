@@ -44,6 +44,8 @@ pub(crate) struct LinkState {
     refuses: Cell<bool>,
     /// How many requests are spared before, and what happens to the next.
     mishaps: RefCell<Vec<(u64, Mishap)>>,
+    /// How many requests arrived once more.
+    pub(super) repeated: Cell<u64>,
     connections: RefCell<Vec<Weak<Connection>>>,
     /// When the connections are looked through next.
     prune_at: Cell<usize>,
@@ -120,6 +122,11 @@ impl Link {
         self.state.mishaps.borrow().len()
     }
 
+    /// How many requests arrived once more, or will, because that was planned.
+    pub fn repeated(&self) -> u64 {
+        self.state.repeated.get()
+    }
+
     /// Ends all that is wrong with it, and forgets what was planned. Its latency stays.
     pub fn heal(&self) {
         self.state.mishaps.borrow_mut().clear();
@@ -155,6 +162,7 @@ impl LinkState {
             is_blocked: Cell::default(),
             refuses: Cell::default(),
             mishaps: RefCell::default(),
+            repeated: Cell::new(0),
             connections: RefCell::default(),
             prune_at: Cell::new(CONNECTIONS_KEPT),
         }

@@ -1,0 +1,330 @@
+//! What was so after which entry of the journal: of each object all versions, as the model has them. An answer tells one of them.
+
+use super::{
+    clocks::Clocks,
+    names::{Names, partition_word, wanted, word},
+};
+use slap_impl::{
+    master::decisions::{Command, InstanceReport},
+    wire::{
+        hateoas::Service,
+        instance_xml::{self, Parameters},
+        objects::{Computer as Told, Instance as Deployed, SoftwareInstance},
+        status::AccessStatus,
+    },
+};
+use slap_model::{
+    State,
+    names::{Computer, Number, Place},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
+
+/// The versions of an object: after which entry it became what. Before the first it was not there.
+pub(super) type Line<T> = Vec<(i64, Option<T>)>;
+
+/// An instance, as much of it as an answer tells.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(super) struct Standing {
+    pub(super) release: String,
+    pub(super) kind: String,
+    pub(super) state: String,
+    pub(super) parameters: String,
+    pub(super) connection: String,
+    /// Its partition and that one's timestamp, in microseconds.
+    pub(super) place: Option<(String, i64)>,
+    /// The last report, and whether it is about the present wish; empty when there was none.
+    pub(super) report: Option<(String, bool)>,
+}
+
+/// All versions of a run, of what users can ask for.
+#[derive(Default)]
+pub(super) struct Versions {
+    /// Roots by their titles.
+    pub(super) instances: BTreeMap<String, Line<Standing>>,
+    /// Whether a release is wanted on a computer.
+    pub(super) supplies: BTreeMap<(String, String), Line<bool>>,
+    /// The instance in each partition; none is a free one.
+    pub(super) partitions: BTreeMap<String, Line<String>>,
+    /// What a node shall do. Of a large cloud it is not kept: nobody reads it there.
+    pub(super) computers: BTreeMap<String, Line<String>>,
+    /// The last entry that is in here.
+    pub(super) newest: i64,
+}
+
+/// The versions that were there at some moment from one entry to another, each with the first entry of these after which it was.
+pub(super) fn within<T>(line: Option<&Line<T>>, from: i64, to: i64) -> Vec<(i64, Option<&T>)> {
+    let line = line.map_or(&[][..], Vec::as_slice);
+    let before = line.partition_point(|(at, _)| *at <= from);
+    let at_first = before.checked_sub(1).and_then(|index| line[index].1.as_ref());
+    let later = line[before..].iter().take_while(|(at, _)| *at <= to);
+    std::iter::once((from, at_first)).chain(later.map(|(at, what)| (*at, what.as_ref()))).collect()
+}
+
+fn push<K: Ord, T: PartialEq>(lines: &mut BTreeMap<K, Line<T>>, key: K, at: i64, what: Option<T>) {
+    let line = lines.entry(key).or_default();
+    let is_same = match line.last() {
+        Some((_, last)) => *last == what,
+        None => what.is_none(),
+    };
+    if !is_same {
+        line.push((at, what));
+    }
+}
+
+/// What an entry may have changed.
+pub(super) enum Touched {
+    Title(String),
+    Release,
+    Place(Place),
+    Everything,
+}
+
+impl Touched {
+    pub(super) fn by(command: &Command, place: impl FnOnce() -> Option<Place>) -> Touched {
+        match command {
+            Command::Request { title, requester: None, .. } => Touched::Title(title.to_string()),
+            Command::Supply { .. } | Command::ReportRelease { .. } => Touched::Release,
+            // A bang renews what it reaches.
+            Command::ReportInstance { report: InstanceReport::Bang { .. }, .. } => Touched::Everything,
+            Command::ReportInstance { .. } | Command::Publish { .. } => {
+                place().map_or(Touched::Everything, Touched::Place)
+            }
+            _ => Touched::Everything,
+        }
+    }
+}
+
+impl Versions {
+    /// Notes what is so after an entry, where that may have changed something.
+    pub(super) fn note(
+        &mut self,
+        at: i64,
+        (state, names, clocks): (&State, &Names, &Clocks),
+        command: &Command,
+        touched: &Touched,
+        has_views: bool,
+    ) {
+        self.newest = at;
+        let mut computers: BTreeSet<Computer> = BTreeSet::new();
+        match touched {
+            Touched::Title(title) => {
+                let root = state.instances.iter().find(|(_, instance)| {
+                    instance.root.is_none() && names.title_text(instance.title) == title
+                });
+                let place = root.and_then(|(_, instance)| instance.place);
+                let standing = root.map(|(number, _)| standing(*number, (state, names, clocks)));
+                push(&mut self.instances, title.clone(), at, standing);
+                if let Some(place) = place {
+                    push(&mut self.partitions, names.place_text(place), at, Some(title.clone()));
+                    computers.insert(place.computer);
+                }
+            }
+            Touched::Release => {}
+            Touched::Place(place) => {
+                computers.insert(place.computer);
+                let name = names.place_text(*place);
+                let before = within(self.partitions.get(&name), at, at)[0].1.cloned();
+                let now = state.tenant(*place).filter(|(_, instance)| instance.root.is_none());
+                let title = now.map(|(_, instance)| names.title_text(instance.title).to_owned());
+                if let Some(gone) = before.filter(|before| Some(before) != title.as_ref()) {
+                    push(&mut self.instances, gone, at, None);
+                }
+                if let (Some((number, _)), Some(title)) = (now, &title) {
+                    let standing = standing(number, (state, names, clocks));
+                    push(&mut self.instances, title.clone(), at, Some(standing));
+                }
+                push(&mut self.partitions, name, at, title);
+            }
+            Touched::Everything => {
+                self.note_all(at, (state, names, clocks));
+                computers.extend(state.computers.keys());
+            }
+        }
+        if let Command::Supply { computer, url, .. } | Command::ReportRelease { computer, url, .. } = command
+        {
+            let found = state.computers.iter().find(|(it, _)| names.computer_text(**it) == computer.as_str());
+            let supply = found.and_then(|(_, registered)| {
+                registered.supplies.iter().find(|(it, _)| names.release_text(**it) == url.as_str())
+            });
+            let key = (computer.to_string(), url.to_string());
+            push(&mut self.supplies, key, at, supply.map(|(_, supply)| supply.wanted));
+            computers.extend(found.map(|(it, _)| *it));
+        }
+        if has_views {
+            for computer in computers {
+                let name = names.computer_text(computer).to_owned();
+                push(&mut self.computers, name, at, Some(view(computer, (state, names, clocks))));
+            }
+        }
+    }
+
+    fn note_all(&mut self, at: i64, (state, names, clocks): (&State, &Names, &Clocks)) {
+        let (mut titles, mut places) = (BTreeSet::new(), BTreeSet::new());
+        for (number, instance) in state.instances.iter().filter(|(_, instance)| instance.root.is_none()) {
+            let title = names.title_text(instance.title).to_owned();
+            push(&mut self.instances, title.clone(), at, Some(standing(*number, (state, names, clocks))));
+            if let Some(place) = instance.place {
+                push(&mut self.partitions, names.place_text(place), at, Some(title.clone()));
+                places.insert(names.place_text(place));
+            }
+            titles.insert(title);
+        }
+        let gone: Vec<String> = self.instances.keys().filter(|it| !titles.contains(*it)).cloned().collect();
+        gone.into_iter().for_each(|title| push(&mut self.instances, title, at, None));
+        let free: Vec<String> = self.partitions.keys().filter(|it| !places.contains(*it)).cloned().collect();
+        free.into_iter().for_each(|place| push(&mut self.partitions, place, at, None));
+    }
+
+    /// The titles and releases of all instances after an entry.
+    pub(super) fn list(&self, at: i64) -> BTreeSet<(String, String)> {
+        let now = |(title, line): (&String, &Line<Standing>)| {
+            let (_, standing) = within(Some(line), at, at)[0];
+            standing.map(|it| (title.clone(), it.release.clone()))
+        };
+        self.instances.iter().filter_map(now).collect()
+    }
+
+    /// The entries from one to another after which the list of instances may be another one, with the first.
+    pub(super) fn list_changes(&self, from: i64, to: i64) -> BTreeSet<i64> {
+        let all = self.instances.values().flatten().map(|(at, _)| *at);
+        all.filter(|at| (from..=to).contains(at)).chain([from]).collect()
+    }
+}
+
+fn standing(number: Number, (state, names, clocks): (&State, &Names, &Clocks)) -> Standing {
+    let instance = &state.instances[&number];
+    let slot = instance.place.and_then(|place| Some((place, state.slot(place)?)));
+    let report = slot.map(|(_, slot)| match slot.status {
+        Some(status) => (word(status.word).to_owned(), status.about >= slot.rank),
+        None => (String::new(), true),
+    });
+    Standing {
+        release: names.release_text(instance.release).to_owned(),
+        kind: names.kind_text(instance.kind).to_owned(),
+        state: wanted(instance.state).to_owned(),
+        parameters: names.document_text(instance.parameters.0).to_owned(),
+        connection: names.document_text(instance.connection.0).to_owned(),
+        place: slot.map(|(place, slot)| (names.place_text(place), clocks.microseconds(place, slot.rank))),
+        report,
+    }
+}
+
+/// What a node is told, as lines.
+fn view(computer: Computer, (state, names, clocks): (&State, &Names, &Clocks)) -> String {
+    let view = state.view(computer);
+    let releases = view.supplies.iter().map(|(release, is_wanted)| {
+        let state = if *is_wanted { "available" } else { "destroyed" };
+        format!("{} {state}", names.release_text(*release))
+    });
+    let partitions = view.partitions.iter().map(|(partition, seen)| {
+        let place = Place { computer, partition: *partition };
+        let (_, name) = names.place_parts(place);
+        let Some(seen) = seen else { return format!("{name}: free") };
+        format!(
+            "{name}: {} {} {} {} {} {} at {}",
+            names.title_text(seen.title),
+            names.release_text(seen.release),
+            names.kind_text(seen.kind),
+            wanted(seen.state),
+            names.document_text(seen.parameters.0),
+            names.document_text(seen.connection.0),
+            clocks.microseconds(place, seen.rank),
+        )
+    });
+    sorted(releases.chain(partitions))
+}
+
+/// The same of what a user read.
+pub(super) fn view_told(told: &Told) -> String {
+    let releases = told.software_releases.iter().map(|release| {
+        let state = release.requested_state.map_or("unknown", |state| state.as_str());
+        format!("{} {state}", release.url)
+    });
+    let partitions = told.partitions.iter().map(|partition| {
+        let name = &partition.partition_id;
+        let Some(instance) = &partition.instance else { return format!("{name}: free") };
+        let Deployed { title, software_release, software_type, parameters, connection, timestamp, .. } =
+            instance;
+        format!(
+            "{name}: {title} {} {software_type} {} {} {} at {}",
+            software_release.url,
+            partition.requested_state.as_str(),
+            document(parameters),
+            document(connection),
+            timestamp.as_deref().and_then(microseconds).unwrap_or_default(),
+        )
+    });
+    sorted(releases.chain(partitions))
+}
+
+fn sorted(lines: impl Iterator<Item = String>) -> String {
+    let mut lines: Vec<String> = lines.collect();
+    lines.sort_unstable();
+    let mut text = String::new();
+    for line in lines {
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}
+
+impl Standing {
+    /// What the answer to a request tells.
+    pub(super) fn of_given(given: &SoftwareInstance) -> Standing {
+        let timestamp = given.timestamp.as_deref().and_then(microseconds).unwrap_or_default();
+        Standing {
+            release: given.software_release_url.clone(),
+            kind: given.software_type.clone().unwrap_or_default(),
+            state: given.requested_state.map(|state| state.as_str().to_owned()).unwrap_or_default(),
+            parameters: document(&given.parameters),
+            connection: document(&given.connection),
+            place: Some((format!("{}/{}", given.computer_id, given.partition_id), timestamp)),
+            report: None,
+        }
+    }
+
+    /// What an instance's document tells.
+    pub(super) fn of_service(service: &Service) -> Standing {
+        let canonical = |text: &Option<String>| {
+            document(&instance_xml::decode(text.as_deref().unwrap_or_default()).unwrap_or_default())
+        };
+        let news = service.news.as_ref().and_then(|news| news.first());
+        let report = news.map(|news| {
+            let status = AccessStatus::from_json(news);
+            let word = if status.no_data { "" } else { partition_word(&status.text) };
+            (word.to_owned(), status.no_data || status.up_to_date)
+        });
+        Standing {
+            release: service.software_release.clone(),
+            kind: service.software_type.clone().unwrap_or_default(),
+            state: service.requested_state.clone(),
+            parameters: canonical(&service.parameters_xml),
+            connection: canonical(&service.connection_xml),
+            place: None,
+            report,
+        }
+    }
+
+    /// Whether what was told is what is so; an answer does not tell all.
+    pub(super) fn is_told_by(&self, told: &Standing) -> bool {
+        let of_it = Standing {
+            place: told.place.as_ref().and(self.place.clone()),
+            report: told.report.as_ref().and(self.report.clone()),
+            ..self.clone()
+        };
+        of_it == *told
+    }
+}
+
+fn document(parameters: &Parameters) -> String {
+    instance_xml::encode(parameters)
+}
+
+/// Microseconds since 1970, of a timestamp as it is told: seconds, with six decimals.
+fn microseconds(text: &str) -> Option<i64> {
+    let (seconds, fraction) = text.split_once('.')?;
+    let (seconds, fraction) = (seconds.parse::<i64>().ok()?, fraction.parse::<i64>().ok()?);
+    Some(seconds * 1_000_000 + fraction)
+}
