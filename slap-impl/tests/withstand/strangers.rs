@@ -236,7 +236,12 @@ fn what_is_too_long_is_cut_and_costs_nothing() {
 #[test]
 fn it_answers_to_its_own_names_only() {
     let check = |master: &Master, host: &str, expected: u16| {
-        let answer = master.exchange(&format!("GET /getRunId HTTP/1.1\r\n{host}connection: close\r\n\r\n"));
+        // As bytes: U+00FF stands for one that is no UTF-8.
+        let request = format!("GET /getRunId HTTP/1.1\r\n{host}connection: close\r\n\r\n");
+        let bytes: Vec<u8> = request.chars().map(|character| character as u8).collect();
+        let mut stream = master.connect();
+        stream.write_all(&bytes).unwrap();
+        let answer = rest(stream);
         assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{host:?}: {answer}");
         if expected == 421 {
             assert!(answer.contains("server_names"), "{answer}");
@@ -246,7 +251,15 @@ fn it_answers_to_its_own_names_only() {
     for good in ["localhost", "localhost:5000", "127.0.0.1", "127.84.3.1:80", "[::1]:5000"] {
         check(&master, &format!("Host: {good}\r\n"), 200);
     }
-    for bad in ["evil.example", "evil.example:5000", "192.0.2.1", "127.0.0.1.evil.example", ""] {
+    for bad in [
+        "evil.example",
+        "evil.example:5000",
+        "192.0.2.1",
+        "127.0.0.1.evil.example",
+        "",
+        "\u{ff}",
+        "localhost\u{ff}",
+    ] {
         check(&master, &format!("Host: {bad}\r\n"), 421);
     }
     check(&master, "", 400);
