@@ -209,6 +209,46 @@ fn who_takes_an_answer_drop_by_drop_is_closed() {
 }
 
 #[test]
+fn who_sends_a_request_drop_by_drop_is_closed() {
+    let master = Master::start("-n 4096", "");
+    let head = "POST /supplySupply HTTP/1.1\r\nhost: localhost\r\n";
+    let chunks = format!("{head}transfer-encoding: chunked\r\n\r\n");
+    // What is sent again and again comes to no end by itself.
+    let kinds: [(&str, &str, &str); 4] = [
+        ("GET / HTTP/1.1\r\nhost: localhost\r\nx: ", "x", ""),
+        (&format!("{head}content-length: 1000000\r\n\r\n"), "x", "HTTP/1.1 408"),
+        (&chunks, "1\r\nx\r\n", "HTTP/1.1 408"),
+        // Only the length of a chunk.
+        (&chunks, "0", "HTTP/1.1 408"),
+    ];
+    let mut senders = kinds.map(|(begin, drop, expected)| (master.sent(begin), drop, expected));
+    let mut told: Vec<(&str, Vec<u8>)> = Vec::new();
+    for (stream, ..) in &senders {
+        stream.set_nonblocking(true).unwrap();
+    }
+    wait_until("all that send drops are closed", || {
+        std::thread::sleep(DROP.1);
+        for (stream, drop, expected) in &mut senders {
+            // One that is closed already gives an error.
+            let _ = stream.write(drop.as_bytes());
+            let mut answer = vec![0; 1000];
+            if let Ok(length @ 1..) = stream.read(&mut answer) {
+                answer.truncate(length);
+                told.push((*expected, answer));
+            }
+        }
+        master.serves();
+        master.connections() <= 1
+    });
+    for (expected, answer) in &told {
+        let answer = String::from_utf8_lossy(answer);
+        assert!(answer.starts_with(expected), "{answer}");
+    }
+    let refused = told.iter().filter(|(expected, _)| !expected.is_empty()).count();
+    assert_eq!(refused, 3, "who sends a body is told that it took too long");
+}
+
+#[test]
 fn what_is_too_long_is_cut_and_costs_nothing() {
     let master = Master::start("-n 4096", "");
     let head = "POST /supplySupply HTTP/1.1\r\nhost: localhost\r\n";

@@ -88,7 +88,7 @@ const IDS: [&str; 5] =
     ["computer_id", "computer_partition_id", "computer_reference", "computer_partition_reference", "since"];
 
 /// Every endpoint that takes arguments, with arguments that mean something.
-const ENDPOINTS: [(&str, &str, &str); 28] = [
+const ENDPOINTS: [(&str, &str, &str); 29] = [
     ("POST", "availableSoftwareRelease", "url=/r&computer_id=COMP-1"),
     ("POST", "buildingSoftwareRelease", "url=/r&computer_id=COMP-1"),
     ("POST", "computerBang", "computer_id=COMP-1&message=m"),
@@ -131,6 +131,7 @@ const ENDPOINTS: [(&str, &str, &str); 28] = [
     ("POST", "softwareInstanceRename", "computer_id=COMP-1&computer_partition_id=slappart0&new_name=good"),
     ("POST", "softwareReleaseError", "url=/r&computer_id=COMP-1&error_log=e"),
     ("POST", "startedComputerPartition", "computer_id=COMP-1&computer_partition_id=slappart0&timestamp="),
+    ("POST", "stoppedComputerPartition", "computer_id=COMP-1&computer_partition_id=slappart0&timestamp="),
     ("POST", "supplySupply", "url=/r&computer_id=COMP-1&state=available"),
     (
         "POST",
@@ -139,6 +140,9 @@ const ENDPOINTS: [(&str, &str, &str); 28] = [
     ),
     ("POST", "useComputer", "computer_id=COMP-1&use_string=u"),
 ];
+
+/// Those that take none.
+const WITHOUT_ARGUMENTS: [&str; 2] = ["getHateoasUrl", "getRunId"];
 
 /// Ten times the time within which garbage is refused.
 const REFUSED_WITHIN: Duration = Duration::from_millis(100);
@@ -323,6 +327,14 @@ fn judge(what: &dyn Fn() -> String, response: &Response, must_be_refused: bool) 
 
 fn short(text: &str) -> String {
     format!("{:?} ({} bytes)", text.chars().take(60).collect::<String>(), text.len())
+}
+
+#[test]
+fn every_endpoint_is_asked() {
+    let asked = ENDPOINTS.map(|(_, endpoint, _)| endpoint);
+    for endpoint in router::endpoints() {
+        assert!(asked.contains(&endpoint) != WITHOUT_ARGUMENTS.contains(&endpoint), "{endpoint}");
+    }
 }
 
 #[test]
