@@ -178,18 +178,20 @@ const DROP: (usize, Duration) = (1 << 10, Duration::from_millis(300));
 #[test]
 fn who_takes_an_answer_drop_by_drop_is_closed() {
     let master = Master::start("-n 4096", "");
-    for number in 0..40 {
-        master.change(&format!("COMP-{number}"));
-    }
+    // An answer of which much is left when the time is up.
+    master.format("COMP-1", 2000);
+    let question = "GET /getFullComputerInformation?computer_id=COMP-1 HTTP/1.1\r\nhost: localhost\r\n";
+    let answer = master.exchange(&format!("{question}connection: close\r\n\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.len() > 1 << 19, "{} bytes", answer.len());
     let mut readers = Vec::new();
     for _ in 0..3 {
         let stream = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
-        // A small window: what is taken is seen on the other side in small steps.
+        // A small window, and a small buffer on the other side, which is made for segments: so each few drops make room that it sees.
         setsockopt(&stream, sockopt::RcvBuf, &(4 << 10)).unwrap();
+        setsockopt(&stream, sockopt::TcpMaxSeg, &536).unwrap();
         connect(stream.as_raw_fd(), &SockaddrStorage::from(master.address)).unwrap();
         let mut stream = TcpStream::from(stream);
-        let events = "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(300);
-        stream.write_all(events.as_bytes()).unwrap();
+        stream.write_all(format!("{question}\r\n").as_bytes()).unwrap();
         stream.set_nonblocking(true).unwrap();
         readers.push(stream);
     }

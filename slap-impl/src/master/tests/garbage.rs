@@ -452,6 +452,8 @@ fn no_document_of_json_makes_a_later_read_fail() {
         deep("[", "]").into(),
         deep("{\"a\":", "}").into(),
         deep("[", "").into(),
+        "[".repeat(30_000).into(),
+        "{\"a\":".repeat(30_000).into(),
         b"{\"a\": \"\xff\"}".to_vec(),
     ])
     .collect();

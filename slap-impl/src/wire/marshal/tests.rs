@@ -137,6 +137,35 @@ fn what_is_refused_is_named() {
 }
 
 #[test]
+fn an_argument_holds_so_many_values() {
+    let list = |inner: &str| format!("<marshal><list id=\"i2\">{inner}</list></marshal>");
+    // The list is a value, too.
+    let most = list(&"<none/>".repeat(ARGUMENT_VALUES_MAX - 1));
+    assert!(decode_argument(most.as_bytes()).is_ok());
+    let more = list(&"<none/>".repeat(ARGUMENT_VALUES_MAX));
+    assert!(decode(more.as_bytes()).is_ok(), "an answer may be longer");
+    // What is copied counts: three of each, here and there.
+    let copies = |count: usize| {
+        let reference = "<reference id=\"i3\"/>".repeat(count);
+        list(&format!(
+            "<list id=\"i3\"><none/><dictionary><string>a</string><none/></dictionary></list>{reference}"
+        ))
+    };
+    let most = copies((ARGUMENT_VALUES_MAX - 11) / 6);
+    assert!(decode_argument(most.as_bytes()).is_ok());
+    let long = format!("<list id=\"i3\"><string>{}</string></list>", "x".repeat(500_000));
+    for (document, expected) in [
+        (more, "more than 32768 values"),
+        (copies((ARGUMENT_VALUES_MAX - 11) / 6 + 1), "more than 32768 values"),
+        (list(&format!("{long}{}", "<reference id=\"i3\"/>".repeat(9))), "mean more than 4194304 bytes"),
+    ] {
+        let error = decode_argument(document.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+        assert!(decode(document.as_bytes()).is_ok(), "{expected}");
+    }
+}
+
+#[test]
 fn characters_that_xml_cannot_hold_are_replaced() {
     assert_eq!(encode(&text("a\0b\u{ffff}")), "<marshal><string>a&#65533;b&#65533;</string></marshal>");
 }
