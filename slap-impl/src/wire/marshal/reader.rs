@@ -84,7 +84,7 @@ fn decode_within(document: &[u8], room: Room) -> Result<Value, MarshalError> {
         offset: Some(error.valid_up_to() as u64),
     })?;
     let mut reader = Reader::from_str(text);
-    let mut decoder = Decoder { referenced: referenced(text, room), room, ..Decoder::default() };
+    let mut decoder = Decoder { referenced: referenced(text), room, ..Decoder::default() };
     loop {
         let offset = reader.buffer_position();
         let step = match reader.read_event() {
@@ -98,31 +98,26 @@ fn decode_within(document: &[u8], room: Room) -> Result<Value, MarshalError> {
 }
 
 /// The ids that references name. Only what these mean is kept, for each part of it has all of its parts; "reference" is a key in each
-/// computer's description.
-fn referenced(text: &str, room: Room) -> BTreeSet<String> {
-    let mut ids = BTreeSet::new();
-    let is_name = |place: usize| place > 0 && matches!(text.as_bytes()[place - 1], b'<' | b':');
-    if !text.match_indices("reference").any(|(place, _)| is_name(place)) {
-        return ids;
-    }
-    let mut reader = Reader::from_str(text);
-    let mut values = 0;
-    // What is wrong is found when it is read for what it means.
-    while let Ok(event) = reader.read_event()
-        && values <= room.values
-    {
-        match event {
-            Event::Eof => break,
-            Event::Start(start) | Event::Empty(start) => {
-                values += 1;
-                if start.local_name().as_ref() == "reference" {
-                    ids.extend(attribute(&start, "id").ok().flatten());
-                }
-            }
-            _ => {}
+/// computer's description. What stands in a comment may be among them, and what is no reference for the reader is none here.
+fn referenced(text: &str) -> BTreeSet<String> {
+    let reference = |tag: &str| {
+        let name = tag.split(|end: char| end.is_ascii_whitespace() || "/>".contains(end)).next()?;
+        if name.rsplit(':').next() != Some("reference") {
+            return None;
         }
-    }
-    ids
+        let mut quote = None;
+        let end = tag.find(|character: char| {
+            match (quote, character) {
+                (None, '"' | '\'') => quote = Some(character),
+                (Some(open), _) if open == character => quote = None,
+                _ => {}
+            }
+            quote.is_none() && character == '>'
+        })?;
+        let start = BytesStart::from_content(tag[..end].trim_end_matches('/'), name.len());
+        attribute(&start, "id").ok().flatten()
+    };
+    text.split('<').filter_map(reference).collect()
 }
 
 /// An element that is not closed yet.
@@ -172,8 +167,8 @@ impl Decoder {
             Event::Text(text) => self.text(&text.xml10_content()),
             Event::CData(text) => self.text(&text.xml10_content()),
             Event::GeneralRef(reference) => {
-                let text = resolve(&reference)?;
-                self.text(&text)
+                let character = resolve(&reference)?;
+                self.text(character.encode_utf8(&mut [0; 4]))
             }
             Event::DocType(_) => Err("a DOCTYPE is not accepted".to_owned()),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::Eof => Ok(()),
@@ -378,21 +373,20 @@ fn object(class: Class, items: Vec<Value>) -> Result<Object, String> {
     Ok(Object { class, arguments, attributes })
 }
 
-/// The text of `&name;`: one of the five that XML knows, or a character by its number.
-pub(in crate::wire) fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Result<String, String> {
+/// What `&name;` means: one of the five that XML knows, or a character by its number.
+pub(in crate::wire) fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Result<char, String> {
     if let Some(character) = reference.resolve_char_ref().map_err(|error| error.to_string())? {
-        return Ok(character.to_string());
+        return Ok(character);
     }
     let name = reference.xml10_content();
-    let text = match name.as_ref() {
-        "lt" => "<",
-        "gt" => ">",
-        "amp" => "&",
-        "quot" => "\"",
-        "apos" => "'",
+    Ok(match name.as_ref() {
+        "lt" => '<',
+        "gt" => '>',
+        "amp" => '&',
+        "quot" => '"',
+        "apos" => '\'',
         other => return Err(format!("the entity &{}; is not accepted", shown(other))),
-    };
-    Ok(text.to_owned())
+    })
 }
 
 fn weight(value: &Value) -> (usize, usize) {

@@ -82,6 +82,32 @@ fn readers_take_what_other_writers_wrote() {
 }
 
 #[test]
+fn references_are_found_however_they_are_written() {
+    for reference in [
+        "<reference id=\"i3\"/>",
+        "<reference id='i3' />",
+        "<reference\n a=\"/>\" id = \"i3\"></reference>",
+        "<m:reference xmlns:m='x' id='&#105;3'/>",
+        "<!-- <reference id='i4'> --><reference id=\"i3\"/>",
+    ] {
+        let document =
+            format!("<marshal><list><list id=\"i3\"><int>1</int></list>{reference}</list></marshal>");
+        let one = Value::List(vec![Value::Int(1)]);
+        assert_eq!(decode(document.as_bytes()).unwrap(), Value::List(vec![one.clone(), one]), "{document}");
+    }
+    for bad in [
+        "<reference/>",
+        "<reference id=\"i3/>",
+        "<references id=\"i3\"/>",
+        "<reference id=\"i4\"/>",
+        "<reference",
+    ] {
+        let document = format!("<marshal><list><list id=\"i3\"/>{bad}</list></marshal>");
+        assert!(decode(document.as_bytes()).is_err(), "{document}");
+    }
+}
+
+#[test]
 fn what_is_refused_is_named() {
     let bomb = {
         let mut levels = String::from("<list id=\"a0\"><string>0123456789</string></list>");
