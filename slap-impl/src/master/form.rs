@@ -41,8 +41,8 @@ impl Form {
 
     fn parse(encoded: &str, endpoint: &str) -> Result<Form, Refusal> {
         let mut arguments = BTreeMap::new();
-        for pair in encoded.split('&').filter(|pair| !pair.is_empty()) {
-            if arguments.len() >= ARGUMENTS_MAX {
+        for (before, pair) in encoded.split('&').filter(|pair| !pair.is_empty()).enumerate() {
+            if before >= ARGUMENTS_MAX {
                 return Err(Refusal::new(400, format!("{endpoint}: over {ARGUMENTS_MAX} arguments")));
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -73,7 +73,9 @@ impl Form {
     pub(super) fn marshalled(&self, name: &str) -> Result<Value, Refusal> {
         match self.optional(name) {
             None | Some("") => Ok(Value::None),
-            Some(document) => marshal::decode(document.as_bytes()).map_err(|error| self.bad(name, &error)),
+            Some(document) => {
+                marshal::decode_argument(document.as_bytes()).map_err(|error| self.bad(name, &error))
+            }
         }
     }
 
@@ -108,7 +110,8 @@ impl Form {
                 (Value::None, _) => Ok((key.clone(), None)),
                 (_, Some(text)) => Ok((key.clone(), Some(text))),
                 (other, None) => {
-                    let reason = format!("{key:?} is {}: expected {expected}", other.kind());
+                    let shown: String = key.chars().take(80).collect();
+                    let reason = format!("{shown:?} is {}: expected {expected}", other.kind());
                     Err(self.bad(name, &reason).hint(hint))
                 }
             })
@@ -143,8 +146,9 @@ mod tests {
         assert_eq!(form.required("c").unwrap(), "");
         assert_eq!(form.required("d").unwrap_err().message, "test needs the argument d, which is missing");
         assert!(Form::parse("a=%FF", "test").unwrap_err().message.contains("UTF-8"));
-        assert_eq!(Form::parse(&"a&".repeat(300), "test").unwrap().optional("a"), Some(""));
-        let many: String = (0..300).map(|number| format!("a{number}&")).collect();
+        assert_eq!(Form::parse(&"a&".repeat(256), "test").unwrap().optional("a"), Some(""));
+        assert_eq!(Form::parse(&"a&".repeat(257), "test").unwrap_err().status, 400);
+        let many: String = (0..257).map(|number| format!("a{number}&")).collect();
         assert_eq!(Form::parse(&many, "test").unwrap_err().status, 400);
     }
 

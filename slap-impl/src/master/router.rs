@@ -136,6 +136,12 @@ pub(super) fn refused(refusal: &Refusal) -> Response {
     if refusal.status == 503 { response.header("retry-after", "1") } else { response }
 }
 
+/// The names of all endpoints.
+#[cfg(test)]
+pub(super) fn endpoints() -> impl Iterator<Item = &'static str> {
+    ENDPOINTS.into_iter().map(|(name, _)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -99,8 +99,29 @@ fn read(request: &Request) -> Result<Json, Refusal> {
         let shown: String = media_type.chars().take(80).collect();
         return Err(Refusal::new(415, format!("Content-Type is {shown:?}: expected {MEDIA_TYPE}")));
     }
+    if values_of(&request.body) > VALUES_MAX {
+        return Err(Refusal::new(400, format!("the body holds more than {VALUES_MAX} values")));
+    }
     serde_json::from_slice(&request.body)
         .map_err(|error| Refusal::new(400, format!("the body is no JSON document: {error}")))
+}
+
+/// How many values a document may hold: who asks shall not keep the master busy.
+const VALUES_MAX: usize = 1 << 15;
+
+/// How many values a document of JSON holds, of objects and lists in it only the members and items; no fewer if it is none.
+fn values_of(document: &[u8]) -> usize {
+    let (mut values, mut is_text, mut is_escaped) = (1, false, false);
+    for byte in document {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_text,
+            b'"' => is_text = !is_text,
+            b',' | b'[' | b'{' if !is_text => values += 1,
+            _ => {}
+        }
+    }
+    values
 }
 
 /// The texts of a document that was checked.
@@ -135,6 +156,15 @@ fn success(title: impl Into<String>) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_counted() {
+        for (document, expected) in
+            [("", 1), ("1", 1), ("[1, 2, 3]", 4), (r#"{"a": [], "b": "[,{\\\",{"}"#, 4), (r#""\\", {"#, 3)]
+        {
+            assert_eq!(values_of(document.as_bytes()), expected, "{document}");
+        }
+    }
 
     #[test]
     fn what_accepts_json() {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod garbage;
+mod long_garbage;
 mod rebase;
 mod rpc;
 mod trees;

@@ -83,8 +83,8 @@ pub fn decode(document: &str) -> Result<Parameters, InstanceXmlError> {
             Event::Text(text) => decoder.text(&text.xml10_content()),
             Event::CData(text) => decoder.text(&text.xml10_content()),
             Event::GeneralRef(reference) => {
-                let text = resolve(&reference).map_err(bad)?;
-                decoder.text(&text);
+                let character = resolve(&reference).map_err(bad)?;
+                decoder.text(character.encode_utf8(&mut [0; 4]));
             }
             Event::DocType(_) => return Err(bad("a DOCTYPE is not accepted".to_owned())),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}

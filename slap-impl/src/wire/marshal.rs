@@ -13,7 +13,7 @@ mod reader;
 mod writer;
 
 pub(super) use reader::resolve;
-pub use reader::{DOCUMENT_BYTES_MAX, MarshalError, decode};
+pub use reader::{ARGUMENT_VALUES_MAX, DOCUMENT_BYTES_MAX, MarshalError, decode, decode_argument};
 pub use writer::{Writer, encode};
 
 pub use crate::vocabulary::float_repr as python_float;

@@ -142,6 +142,39 @@ fn a_database_that_is_damaged_while_it_is_used() {
     }
 }
 
+#[test]
+fn a_database_that_was_damaged_while_nobody_used_it() {
+    let mut master = Master::start("-n 4096", "");
+    master.format("COMP-1", 3);
+    assert_eq!(parts(&request(&master, "a")).0, "200");
+    let question = "getFullComputerInformation?computer_id=COMP-1".to_owned();
+    let before = BTreeMap::from([(question.clone(), master.get(&question))]);
+    master.terminate();
+    let mut place = master.kill();
+    assert!(!place.path().join(LOG).exists(), "it left a log: the database alone is not all");
+    let file = place.path().join(DATABASE);
+    let image = fs::read(&file).unwrap();
+    let pages = image.len() / 4096;
+    assert!(pages > 10, "{pages} pages");
+    // Most of them are read by no start: only who looks for it sees the damage.
+    for page in 0..pages {
+        let mut damaged = image.clone();
+        damaged[page * 4096..(page + 1) * 4096].fill(0xa5);
+        fs::write(&file, &damaged).unwrap();
+        let said;
+        (said, place) = match Master::start_in(place, ":", "") {
+            Ok(master) => panic!("page {page} of {pages}: it starts: {}", master.said.lock().unwrap()),
+            Err(refusal) => refusal,
+        };
+        let is_told = said.contains("database_uri") && said.contains("hint: ") && said.contains("good copy");
+        assert!(is_told && said.contains("exit status: 1"), "page {page} of {pages}: {said}");
+        assert!(fs::read(&file).unwrap() == damaged, "page {page} of {pages}: it changed what is damaged");
+    }
+    fs::write(&file, &image).unwrap();
+    let master = Master::start_in(place, ":", "").unwrap_or_else(|(said, _)| panic!("{said}"));
+    assert_eq!(ask_all(&master, &before), 0, "not all is there that was acknowledged");
+}
+
 /// Takes all writes of files from a running master, as a file system does that failed, or gives them back.
 fn limit_writes(master: &Master, bytes: Option<u64>) {
     let pid = Pid::from_raw(i32::try_from(master.child.id()).unwrap());

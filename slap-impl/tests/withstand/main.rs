@@ -5,6 +5,7 @@
 //! * `support`: the process, and what is sent to it
 //! * `strangers`: peers that are too many, too slow or too much, and that ask under a stranger's name
 //! * `disk`: a database that is damaged, and one that cannot be written
+//! * `end`: what is under way when it is asked to end
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -13,5 +14,6 @@
 )]
 
 mod disk;
+mod end;
 mod strangers;
 mod support;

@@ -178,18 +178,20 @@ const DROP: (usize, Duration) = (1 << 10, Duration::from_millis(300));
 #[test]
 fn who_takes_an_answer_drop_by_drop_is_closed() {
     let master = Master::start("-n 4096", "");
-    for number in 0..40 {
-        master.change(&format!("COMP-{number}"));
-    }
+    // An answer of which much is left when the time is up.
+    master.format("COMP-1", 2000);
+    let question = "GET /getFullComputerInformation?computer_id=COMP-1 HTTP/1.1\r\nhost: localhost\r\n";
+    let answer = master.exchange(&format!("{question}connection: close\r\n\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.len() > 1 << 19, "{} bytes", answer.len());
     let mut readers = Vec::new();
     for _ in 0..3 {
         let stream = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
-        // A small window: what is taken is seen on the other side in small steps.
+        // A small window, and a small buffer on the other side, which is made for segments: so each few drops make room that it sees.
         setsockopt(&stream, sockopt::RcvBuf, &(4 << 10)).unwrap();
+        setsockopt(&stream, sockopt::TcpMaxSeg, &536).unwrap();
         connect(stream.as_raw_fd(), &SockaddrStorage::from(master.address)).unwrap();
         let mut stream = TcpStream::from(stream);
-        let events = "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(300);
-        stream.write_all(events.as_bytes()).unwrap();
+        stream.write_all(format!("{question}\r\n").as_bytes()).unwrap();
         stream.set_nonblocking(true).unwrap();
         readers.push(stream);
     }
@@ -206,6 +208,46 @@ fn who_takes_an_answer_drop_by_drop_is_closed() {
         }
         master.connections() <= 1
     });
+}
+
+#[test]
+fn who_sends_a_request_drop_by_drop_is_closed() {
+    let master = Master::start("-n 4096", "");
+    let head = "POST /supplySupply HTTP/1.1\r\nhost: localhost\r\n";
+    let chunks = format!("{head}transfer-encoding: chunked\r\n\r\n");
+    // What is sent again and again comes to no end by itself.
+    let kinds: [(&str, &str, &str); 4] = [
+        ("GET / HTTP/1.1\r\nhost: localhost\r\nx: ", "x", ""),
+        (&format!("{head}content-length: 1000000\r\n\r\n"), "x", "HTTP/1.1 408"),
+        (&chunks, "1\r\nx\r\n", "HTTP/1.1 408"),
+        // Only the length of a chunk.
+        (&chunks, "0", "HTTP/1.1 408"),
+    ];
+    let mut senders = kinds.map(|(begin, drop, expected)| (master.sent(begin), drop, expected));
+    let mut told: Vec<(&str, Vec<u8>)> = Vec::new();
+    for (stream, ..) in &senders {
+        stream.set_nonblocking(true).unwrap();
+    }
+    wait_until("all that send drops are closed", || {
+        std::thread::sleep(DROP.1);
+        for (stream, drop, expected) in &mut senders {
+            // One that is closed already gives an error.
+            let _ = stream.write(drop.as_bytes());
+            let mut answer = vec![0; 1000];
+            if let Ok(length @ 1..) = stream.read(&mut answer) {
+                answer.truncate(length);
+                told.push((*expected, answer));
+            }
+        }
+        master.serves();
+        master.connections() <= 1
+    });
+    for (expected, answer) in &told {
+        let answer = String::from_utf8_lossy(answer);
+        assert!(answer.starts_with(expected), "{answer}");
+    }
+    let refused = told.iter().filter(|(expected, _)| !expected.is_empty()).count();
+    assert_eq!(refused, 3, "who sends a body is told that it took too long");
 }
 
 #[test]
@@ -236,7 +278,12 @@ fn what_is_too_long_is_cut_and_costs_nothing() {
 #[test]
 fn it_answers_to_its_own_names_only() {
     let check = |master: &Master, host: &str, expected: u16| {
-        let answer = master.exchange(&format!("GET /getRunId HTTP/1.1\r\n{host}connection: close\r\n\r\n"));
+        // As bytes: U+00FF stands for one that is no UTF-8.
+        let request = format!("GET /getRunId HTTP/1.1\r\n{host}connection: close\r\n\r\n");
+        let bytes: Vec<u8> = request.chars().map(|character| character as u8).collect();
+        let mut stream = master.connect();
+        stream.write_all(&bytes).unwrap();
+        let answer = rest(stream);
         assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{host:?}: {answer}");
         if expected == 421 {
             assert!(answer.contains("server_names"), "{answer}");
@@ -246,7 +293,15 @@ fn it_answers_to_its_own_names_only() {
     for good in ["localhost", "localhost:5000", "127.0.0.1", "127.84.3.1:80", "[::1]:5000"] {
         check(&master, &format!("Host: {good}\r\n"), 200);
     }
-    for bad in ["evil.example", "evil.example:5000", "192.0.2.1", "127.0.0.1.evil.example", ""] {
+    for bad in [
+        "evil.example",
+        "evil.example:5000",
+        "192.0.2.1",
+        "127.0.0.1.evil.example",
+        "",
+        "\u{ff}",
+        "localhost\u{ff}",
+    ] {
         check(&master, &format!("Host: {bad}\r\n"), 421);
     }
     check(&master, "", 400);

@@ -80,9 +80,25 @@ impl Master {
 
     /// Asks it to end, and waits for that.
     pub(crate) fn terminate(&mut self) {
+        self.ask_to_end();
+        self.ends();
+    }
+
+    /// Asks it to end.
+    pub(crate) fn ask_to_end(&self) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        assert!(self.child.wait().unwrap().success());
+    }
+
+    /// Waits until it has ended well.
+    #[track_caller]
+    pub(crate) fn ends(&mut self) {
+        let mut status = None;
+        wait_until("it ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert!(status.is_some_and(|status| status.success()), "{status:?}");
     }
 
     fn end(&mut self) {

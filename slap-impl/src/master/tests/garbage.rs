@@ -88,7 +88,7 @@ const IDS: [&str; 5] =
     ["computer_id", "computer_partition_id", "computer_reference", "computer_partition_reference", "since"];
 
 /// Every endpoint that takes arguments, with arguments that mean something.
-const ENDPOINTS: [(&str, &str, &str); 28] = [
+const ENDPOINTS: [(&str, &str, &str); 29] = [
     ("POST", "availableSoftwareRelease", "url=/r&computer_id=COMP-1"),
     ("POST", "buildingSoftwareRelease", "url=/r&computer_id=COMP-1"),
     ("POST", "computerBang", "computer_id=COMP-1&message=m"),
@@ -131,6 +131,7 @@ const ENDPOINTS: [(&str, &str, &str); 28] = [
     ("POST", "softwareInstanceRename", "computer_id=COMP-1&computer_partition_id=slappart0&new_name=good"),
     ("POST", "softwareReleaseError", "url=/r&computer_id=COMP-1&error_log=e"),
     ("POST", "startedComputerPartition", "computer_id=COMP-1&computer_partition_id=slappart0&timestamp="),
+    ("POST", "stoppedComputerPartition", "computer_id=COMP-1&computer_partition_id=slappart0&timestamp="),
     ("POST", "supplySupply", "url=/r&computer_id=COMP-1&state=available"),
     (
         "POST",
@@ -139,6 +140,9 @@ const ENDPOINTS: [(&str, &str, &str); 28] = [
     ),
     ("POST", "useComputer", "computer_id=COMP-1&use_string=u"),
 ];
+
+/// Those that take none.
+const WITHOUT_ARGUMENTS: [&str; 2] = ["getHateoasUrl", "getRunId"];
 
 /// Ten times the time within which garbage is refused.
 const REFUSED_WITHIN: Duration = Duration::from_millis(100);
@@ -326,6 +330,14 @@ fn short(text: &str) -> String {
 }
 
 #[test]
+fn every_endpoint_is_asked() {
+    let asked = ENDPOINTS.map(|(_, endpoint, _)| endpoint);
+    for endpoint in router::endpoints() {
+        assert!(asked.contains(&endpoint) != WITHOUT_ARGUMENTS.contains(&endpoint), "{endpoint}");
+    }
+}
+
+#[test]
 fn no_argument_makes_a_later_read_fail() {
     asked(async |master| {
         for (method, endpoint, good) in ENDPOINTS {
@@ -440,6 +452,8 @@ fn no_document_of_json_makes_a_later_read_fail() {
         deep("[", "]").into(),
         deep("{\"a\":", "}").into(),
         deep("[", "").into(),
+        "[".repeat(30_000).into(),
+        "{\"a\":".repeat(30_000).into(),
         b"{\"a\": \"\xff\"}".to_vec(),
     ])
     .collect();

@@ -89,7 +89,8 @@ pub struct Request {
     pub path: String,
     /// What stands behind the `?`, with its percent escapes; empty without.
     pub query: String,
-    /// Headers in their order, names in lower case; values that are not UTF-8 are left out.
+    /// Headers in their order, names in lower case. What is not UTF-8 in a value is U+FFFD: one that was left out would be taken for
+    /// one that was never sent.
     pub headers: Vec<(String, String)>,
     /// The body; within [`Limits::body_bytes_max`].
     pub body: Bytes,
@@ -297,14 +298,13 @@ async fn receive(
         }
     };
     let text = |(name, value): (&HeaderName, &HeaderValue)| {
-        let value = std::str::from_utf8(value.as_bytes()).ok()?;
-        Some((name.as_str().to_owned(), value.to_owned()))
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     Ok(Request {
         method: head.method.as_str().to_owned(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
-        headers: head.headers.iter().filter_map(text).collect(),
+        headers: head.headers.iter().map(text).collect(),
         body,
         peer,
     })

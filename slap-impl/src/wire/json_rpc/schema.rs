@@ -74,8 +74,16 @@ impl Mistakes<'_> {
         match &schema["additionalProperties"] {
             Json::Bool(false) if !others.is_empty() => self.add(depth, || {
                 let verb = if others.len() == 1 { "was" } else { "were" };
-                let names: Vec<String> = others.iter().map(|name| text_repr(name)).collect();
-                format!("Additional properties are not allowed ({} {verb} unexpected)", names.join(", "))
+                let mut names = String::new();
+                for name in &others {
+                    if names.len() > CHARACTERS_MAX {
+                        names += ", ...";
+                        break;
+                    }
+                    names += if names.is_empty() { "" } else { ", " };
+                    names += &cut(text_repr(name));
+                }
+                format!("Additional properties are not allowed ({names} {verb} unexpected)")
             }),
             other @ Json::Object(_) => {
                 for name in others {
@@ -110,18 +118,28 @@ fn is_of_type(document: &Json, wanted: &str) -> bool {
     }
 }
 
-/// A document as Python shows it, and not more of it than a message should hold.
-fn repr(document: &Json) -> String {
-    const CHARACTERS_MAX: usize = 1000;
-    let mut out = String::new();
-    write_repr(document, &mut out);
-    match out.char_indices().nth(CHARACTERS_MAX) {
-        Some((end, _)) => format!("{}...", &out[..end]),
-        None => out,
+/// What a message holds of a stranger's document.
+const CHARACTERS_MAX: usize = 1000;
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }
 
+/// A document as Python shows it, and not more of it than a message should hold.
+fn repr(document: &Json) -> String {
+    let mut out = String::new();
+    write_repr(document, &mut out);
+    cut(out)
+}
+
 fn write_repr(document: &Json, out: &mut String) {
+    // Of what is longer than this in bytes, all that is shown is there.
+    if out.len() > 4 * CHARACTERS_MAX {
+        return;
+    }
     match document {
         Json::Null => out.push_str("None"),
         Json::Bool(true) => out.push_str("True"),

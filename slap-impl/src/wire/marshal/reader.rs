@@ -5,10 +5,20 @@ use quick_xml::{
     Reader, XmlVersion,
     events::{BytesStart, Event},
 };
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// How long a document may be, and how large what it means when references are copied, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How many values an argument of a request may hold, with those that references mean: who asks shall not keep a master busy. A
+/// form of 1 MiB in which `<` and `>` are escaped has no room for more; a computer of 1000 partitions takes some 25,000.
+pub const ARGUMENT_VALUES_MAX: usize = 1 << 15;
+
+/// How much the references of such an argument may mean, in bytes.
+const ARGUMENT_COPIED_BYTES_MAX: usize = 4 << 20;
 
 /// Why a document was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +52,27 @@ impl std::error::Error for MarshalError {}
 /// When it is not well-formed, is longer than [`DOCUMENT_BYTES_MAX`], is nested deeper than [`DEPTH_MAX`], or holds a DOCTYPE,
 /// an entity, an element or a class that slapos.core does not write.
 pub fn decode(document: &[u8]) -> Result<Value, MarshalError> {
+    decode_within(document, Room { values: usize::MAX, copied_bytes: DOCUMENT_BYTES_MAX })
+}
+
+/// Reads what a stranger sends: no more than [`ARGUMENT_VALUES_MAX`] values.
+///
+/// # Errors
+/// As [`decode`], and when there are more.
+pub fn decode_argument(document: &[u8]) -> Result<Value, MarshalError> {
+    decode_within(document, Room { values: ARGUMENT_VALUES_MAX, copied_bytes: ARGUMENT_COPIED_BYTES_MAX })
+}
+
+/// How much a document may mean.
+#[derive(Clone, Copy, Default)]
+struct Room {
+    /// Values, with those that are copied.
+    values: usize,
+    /// Bytes of what is copied.
+    copied_bytes: usize,
+}
+
+fn decode_within(document: &[u8], room: Room) -> Result<Value, MarshalError> {
     if document.len() > DOCUMENT_BYTES_MAX {
         return Err(MarshalError::new(format!(
             "it has {} bytes, and {DOCUMENT_BYTES_MAX} are accepted",
@@ -53,7 +84,7 @@ pub fn decode(document: &[u8]) -> Result<Value, MarshalError> {
         offset: Some(error.valid_up_to() as u64),
     })?;
     let mut reader = Reader::from_str(text);
-    let mut decoder = Decoder { has_references: may_have_references(text), ..Decoder::default() };
+    let mut decoder = Decoder { referenced: referenced(text), room, ..Decoder::default() };
     loop {
         let offset = reader.buffer_position();
         let step = match reader.read_event() {
@@ -66,11 +97,27 @@ pub fn decode(document: &[u8]) -> Result<Value, MarshalError> {
     decoder.finish()
 }
 
-/// Whether an element may be a reference. Only then is kept what references could mean, each part of it with all of its parts; "reference" is
-/// a key in each computer's description.
-fn may_have_references(text: &str) -> bool {
-    let is_name = |place: usize| place > 0 && matches!(text.as_bytes()[place - 1], b'<' | b':');
-    text.match_indices("reference").any(|(place, _)| is_name(place))
+/// The ids that references name. Only what these mean is kept, for each part of it has all of its parts; "reference" is a key in each
+/// computer's description. What stands in a comment may be among them, and what is no reference for the reader is none here.
+fn referenced(text: &str) -> BTreeSet<String> {
+    let reference = |tag: &str| {
+        let name = tag.split(|end: char| end.is_ascii_whitespace() || "/>".contains(end)).next()?;
+        if name.rsplit(':').next() != Some("reference") {
+            return None;
+        }
+        let mut quote = None;
+        let end = tag.find(|character: char| {
+            match (quote, character) {
+                (None, '"' | '\'') => quote = Some(character),
+                (Some(open), _) if open == character => quote = None,
+                _ => {}
+            }
+            quote.is_none() && character == '>'
+        })?;
+        let start = BytesStart::from_content(tag[..end].trim_end_matches('/'), name.len());
+        attribute(&start, "id").ok().flatten()
+    };
+    text.split('<').filter_map(reference).collect()
 }
 
 /// An element that is not closed yet.
@@ -101,8 +148,11 @@ struct Decoder {
     stack: Vec<Open>,
     result: Option<Value>,
     known: BTreeMap<String, Value>,
-    copied: usize,
-    has_references: bool,
+    referenced: BTreeSet<String>,
+    room: Room,
+    /// What was read so far, and what was copied of it.
+    values: usize,
+    copied_bytes: usize,
 }
 
 impl Decoder {
@@ -117,8 +167,8 @@ impl Decoder {
             Event::Text(text) => self.text(&text.xml10_content()),
             Event::CData(text) => self.text(&text.xml10_content()),
             Event::GeneralRef(reference) => {
-                let text = resolve(&reference)?;
-                self.text(&text)
+                let character = resolve(&reference)?;
+                self.text(character.encode_utf8(&mut [0; 4]))
             }
             Event::DocType(_) => Err("a DOCTYPE is not accepted".to_owned()),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::Eof => Ok(()),
@@ -142,7 +192,8 @@ impl Decoder {
             }
             _ => {}
         }
-        let id = attribute(start, "id")?;
+        self.take(usize::from(kind != Kind::Root))?;
+        let id = if self.referenced.is_empty() { None } else { attribute(start, "id")? };
         self.stack.push(Open { kind, id, text: String::new(), items: Vec::new() });
         Ok(())
     }
@@ -180,14 +231,15 @@ impl Decoder {
             Kind::Bool => match text.trim() {
                 "0" => Value::Bool(false),
                 "1" => Value::Bool(true),
-                other => return Err(format!("{other:?} is not a boolean: expected 0 or 1")),
+                other => return Err(format!("{:?} is not a boolean: expected 0 or 1", shown(other))),
             },
             Kind::Integer => Value::Int(
                 number::parse_integer(&text)
-                    .ok_or_else(|| format!("{text:?} is not an integer of 127 bits"))?,
+                    .ok_or_else(|| format!("{:?} is not an integer of 127 bits", shown(&text)))?,
             ),
             Kind::Float => {
-                Value::Float(number::parse_float(&text).ok_or_else(|| format!("{text:?} is not a number"))?)
+                let number = number::parse_float(&text);
+                Value::Float(number.ok_or_else(|| format!("{:?} is not a number", shown(&text)))?)
             }
             // The marshaller's own escaping, which a writer may have left out.
             Kind::Text => Value::Text(match text.contains('&') {
@@ -200,10 +252,11 @@ impl Decoder {
             Kind::Object(class) => Value::Object(Box::new(object(class, items)?)),
             Kind::Reference => self.copy(id.as_deref().unwrap_or(""))?,
         };
-        if let (Some(id), true, Kind::List | Kind::Dictionary | Kind::Object(_)) =
-            (id, self.has_references, kind)
+        if let (Some(id), Kind::List | Kind::Dictionary | Kind::Object(_)) = (id, kind)
+            && self.referenced.contains(&id)
         {
-            self.remember(id, &value)?;
+            self.count(&value)?;
+            self.known.insert(id, value.clone());
         }
         if let Some(parent) = self.stack.last_mut() {
             parent.items.push(value);
@@ -211,15 +264,9 @@ impl Decoder {
         Ok(())
     }
 
-    fn remember(&mut self, id: String, value: &Value) -> Result<(), String> {
-        self.count(value)?;
-        self.known.insert(id, value.clone());
-        Ok(())
-    }
-
     fn copy(&mut self, id: &str) -> Result<Value, String> {
         let Some(value) = self.known.get(id).cloned() else {
-            return Err(format!("the reference {id:?} is to nothing that was read before"));
+            return Err(format!("the reference {:?} is to nothing that was read before", shown(id)));
         };
         self.count(&value)?;
         // A copy of what is deep, in what is deep: written out, nobody could read it again.
@@ -231,9 +278,18 @@ impl Decoder {
 
     /// References are copied, so what they mean together is bounded, too.
     fn count(&mut self, value: &Value) -> Result<(), String> {
-        self.copied = self.copied.saturating_add(weight(value));
-        if self.copied > DOCUMENT_BYTES_MAX {
-            return Err(format!("its references mean more than {DOCUMENT_BYTES_MAX} bytes"));
+        let (values, bytes) = weight(value);
+        self.copied_bytes = self.copied_bytes.saturating_add(bytes);
+        if self.copied_bytes > self.room.copied_bytes {
+            return Err(format!("its references mean more than {} bytes", self.room.copied_bytes));
+        }
+        self.take(values)
+    }
+
+    fn take(&mut self, values: usize) -> Result<(), String> {
+        self.values = self.values.saturating_add(values);
+        if self.values > self.room.values {
+            return Err(format!("it holds more than {} values", self.room.values));
         }
         Ok(())
     }
@@ -300,7 +356,7 @@ fn pairs(items: Vec<Value>) -> Result<Dictionary, String> {
         let Value::Text(key) = key else {
             return Err(format!("a dictionary's key is {}: expected text", key.kind()));
         };
-        let Some(value) = items.next() else { return Err(format!("the key {key:?} has no value")) };
+        let Some(value) = items.next() else { return Err(format!("the key {:?} has no value", shown(&key))) };
         dictionary.insert(key, value);
     }
     Ok(dictionary)
@@ -317,35 +373,36 @@ fn object(class: Class, items: Vec<Value>) -> Result<Object, String> {
     Ok(Object { class, arguments, attributes })
 }
 
-/// The text of `&name;`: one of the five that XML knows, or a character by its number.
-pub(in crate::wire) fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Result<String, String> {
+/// What `&name;` means: one of the five that XML knows, or a character by its number.
+pub(in crate::wire) fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Result<char, String> {
     if let Some(character) = reference.resolve_char_ref().map_err(|error| error.to_string())? {
-        return Ok(character.to_string());
+        return Ok(character);
     }
     let name = reference.xml10_content();
-    let text = match name.as_ref() {
-        "lt" => "<",
-        "gt" => ">",
-        "amp" => "&",
-        "quot" => "\"",
-        "apos" => "'",
+    Ok(match name.as_ref() {
+        "lt" => '<',
+        "gt" => '>',
+        "amp" => '&',
+        "quot" => '"',
+        "apos" => '\'',
         other => return Err(format!("the entity &{}; is not accepted", shown(other))),
-    };
-    Ok(text.to_owned())
+    })
 }
 
-fn weight(value: &Value) -> usize {
-    let inner: usize = match value {
-        Value::Text(text) => text.len(),
-        Value::List(items) | Value::Tuple(items) => items.iter().map(weight).sum(),
-        Value::Dictionary(items) => items.iter().map(|(key, value)| key.len() + weight(value)).sum(),
-        Value::Object(object) => {
-            object.arguments.iter().map(weight).sum::<usize>()
-                + object.attributes.iter().map(|(key, value)| key.len() + weight(value)).sum::<usize>()
-        }
-        _ => 0,
+fn weight(value: &Value) -> (usize, usize) {
+    let add = |(values, bytes): (usize, usize), more: (usize, usize)| (values + more.0, bytes + more.1);
+    let items = |items: &[Value]| items.iter().map(weight).fold((0, 0), add);
+    let members = |members: &Dictionary| {
+        members.iter().map(|(key, value)| add((1, key.len()), weight(value))).fold((0, 0), add)
     };
-    inner + std::mem::size_of::<Value>()
+    let inner = match value {
+        Value::Text(text) => (0, text.len()),
+        Value::List(list) | Value::Tuple(list) => items(list),
+        Value::Dictionary(dictionary) => members(dictionary),
+        Value::Object(object) => add(items(&object.arguments), members(&object.attributes)),
+        _ => (0, 0),
+    };
+    add(inner, (1, size_of::<Value>()))
 }
 
 /// How many elements stand in each other when a value is written.

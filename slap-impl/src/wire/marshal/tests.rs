@@ -82,6 +82,32 @@ fn readers_take_what_other_writers_wrote() {
 }
 
 #[test]
+fn references_are_found_however_they_are_written() {
+    for reference in [
+        "<reference id=\"i3\"/>",
+        "<reference id='i3' />",
+        "<reference\n a=\"/>\" id = \"i3\"></reference>",
+        "<m:reference xmlns:m='x' id='&#105;3'/>",
+        "<!-- <reference id='i4'> --><reference id=\"i3\"/>",
+    ] {
+        let document =
+            format!("<marshal><list><list id=\"i3\"><int>1</int></list>{reference}</list></marshal>");
+        let one = Value::List(vec![Value::Int(1)]);
+        assert_eq!(decode(document.as_bytes()).unwrap(), Value::List(vec![one.clone(), one]), "{document}");
+    }
+    for bad in [
+        "<reference/>",
+        "<reference id=\"i3/>",
+        "<references id=\"i3\"/>",
+        "<reference id=\"i4\"/>",
+        "<reference",
+    ] {
+        let document = format!("<marshal><list><list id=\"i3\"/>{bad}</list></marshal>");
+        assert!(decode(document.as_bytes()).is_err(), "{document}");
+    }
+}
+
+#[test]
 fn what_is_refused_is_named() {
     let bomb = {
         let mut levels = String::from("<list id=\"a0\"><string>0123456789</string></list>");
@@ -134,6 +160,35 @@ fn what_is_refused_is_named() {
         assert!(error.contains(expected), "{expected}: {error}");
     }
     assert!(decode(b"<marshal><string>\xff</string></marshal>").unwrap_err().to_string().contains("UTF-8"));
+}
+
+#[test]
+fn an_argument_holds_so_many_values() {
+    let list = |inner: &str| format!("<marshal><list id=\"i2\">{inner}</list></marshal>");
+    // The list is a value, too.
+    let most = list(&"<none/>".repeat(ARGUMENT_VALUES_MAX - 1));
+    assert!(decode_argument(most.as_bytes()).is_ok());
+    let more = list(&"<none/>".repeat(ARGUMENT_VALUES_MAX));
+    assert!(decode(more.as_bytes()).is_ok(), "an answer may be longer");
+    // What is copied counts: three of each, here and there.
+    let copies = |count: usize| {
+        let reference = "<reference id=\"i3\"/>".repeat(count);
+        list(&format!(
+            "<list id=\"i3\"><none/><dictionary><string>a</string><none/></dictionary></list>{reference}"
+        ))
+    };
+    let most = copies((ARGUMENT_VALUES_MAX - 11) / 6);
+    assert!(decode_argument(most.as_bytes()).is_ok());
+    let long = format!("<list id=\"i3\"><string>{}</string></list>", "x".repeat(500_000));
+    for (document, expected) in [
+        (more, "more than 32768 values"),
+        (copies((ARGUMENT_VALUES_MAX - 11) / 6 + 1), "more than 32768 values"),
+        (list(&format!("{long}{}", "<reference id=\"i3\"/>".repeat(9))), "mean more than 4194304 bytes"),
+    ] {
+        let error = decode_argument(document.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+        assert!(decode(document.as_bytes()).is_ok(), "{expected}");
+    }
 }
 
 #[test]
