@@ -17,7 +17,7 @@ use tokio::sync::{Notify, oneshot, watch};
 /// Writes of one batch at most, so that the first of them does not wait for thousands.
 const BATCH_MAX: usize = 512;
 /// Writes that may wait; a further one is refused at once.
-const WAITING_MAX: usize = 8192;
+pub(super) const WAITING_MAX: usize = 8192;
 
 /// Why a write did not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]

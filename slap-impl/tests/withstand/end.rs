@@ -35,11 +35,12 @@ fn it_ends_with_what_is_under_way_and_without_what_never_ends() {
     wait_until("nobody else is let in", || {
         TcpStream::connect(master.address).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
     });
+    // Before there is any change.
+    let answer = rest(held);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"events\":[]"), "who waits: {answer}");
     half.write_all(form.as_bytes()).unwrap();
     let answer = rest(half);
     assert!(answer.starts_with("HTTP/1.1 200"), "what was under way: {answer}");
-    let answer = rest(held);
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"events\":[]"), "who waits: {answer}");
     endless.set_read_timeout(Some(BOUND)).unwrap();
     // Its own time is not up yet: then it would be told so.
     assert_eq!(rest(endless), "", "what never ends is cut");

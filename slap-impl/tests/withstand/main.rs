@@ -6,6 +6,7 @@
 //! * `strangers`: peers that are too many, too slow or too much, and that ask under a stranger's name
 //! * `disk`: a database that is damaged, and one that cannot be written
 //! * `end`: what is under way when it is asked to end
+//! * `document`: docs/defences.md names what is there, and all of this
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -14,6 +15,7 @@
 )]
 
 mod disk;
+mod document;
 mod end;
 mod strangers;
 mod support;

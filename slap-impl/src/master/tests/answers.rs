@@ -173,6 +173,27 @@ fn who_comes_at_a_bad_time_is_told_when_to_come_again() {
     assert_eq!([503, 500, 404].map(retry), [true, false, false]);
 }
 
+#[test]
+fn changes_wait_while_there_is_room() {
+    real::block_on_env(real::env(), async |env: Env| {
+        let fails = Cell::new(false);
+        let store = Rc::new(Failing { connection: database(), fails, batches: RefCell::default() });
+        let queue = CommitQueue::start(&env, store);
+        let submit = || {
+            let write = |_: &rusqlite::Connection| {
+                Ok(commit_queue::Written { verdict: Verdict::Discard, answer: () })
+            };
+            Box::pin(queue.submit(write, |()| {})) as LocalFuture<'_, _>
+        };
+        // All of them come in one turn, before anything is written.
+        let answers = join_all((0..=commit_queue::WAITING_MAX).map(|_| submit()).collect()).await;
+        let (last, others) = answers.split_last().unwrap();
+        assert_eq!(last, &Err(Refused::Full));
+        assert!(others.iter().all(Result::is_ok));
+        assert_eq!(submit().await, Ok(()), "it has room again");
+    });
+}
+
 /// SQLite's answer when the disk is full.
 fn disk_is_full() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None)
