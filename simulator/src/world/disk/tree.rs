@@ -158,7 +158,7 @@ mod tests {
         let mut tree = tree();
         assert_eq!(tree.remove(Path::new("/a")), Some(1));
         assert_eq!((tree.get(Path::new("/a")), tree.get(Path::new("/a/x"))), (None, Some(&3)));
-        tree.iter_mut().for_each(|(_, number)| *number += 1);
+        tree.renew(|_, number| (*number != 2).then_some(number + 1));
         assert_eq!(tree.get(Path::new("/b")), Some(&7));
     }
 }
