@@ -35,8 +35,8 @@ const HISTORIES: [&str; 8] =
 const SWARM: [&str; 9] =
     ["run", "--seeds", "200", "--jobs", "2", "--no-shrink", "--stop", "--output", "json"];
 
-/// A tier ends within this, ten times what it needs; one that does not has seen nothing.
-const LIMIT: Duration = Duration::from_mins(10);
+/// A tier ends within this, several times what it needs; one that does not has seen nothing.
+const LIMIT: Duration = Duration::from_mins(30);
 
 /// A planted bug.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -371,7 +371,7 @@ mod tests {
         let seen =
             |rules: &[&str]| Seen { rules: rules.iter().map(|it| (*it).to_owned()).collect(), events: None };
         for (seen, expected) in [
-            (None, (false, "NOT CAUGHT: no end within 600 s")),
+            (None, (false, "NOT CAUGHT: no end within 1800 s")),
             (Some(seen(&[])), (false, "NOT CAUGHT")),
             (Some(seen(&["one-tenant"])), (false, "NOT by no-cycle, but by one-tenant")),
             (Some(seen(&["one-tenant", "no-cycle"])), (true, "no-cycle")),

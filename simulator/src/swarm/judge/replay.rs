@@ -42,7 +42,8 @@ pub(super) struct Replay {
 impl Replay {
     pub(super) fn new(names: Names, is_thorough: bool) -> Replay {
         let (state, clocks, kinds) = (State::default(), Clocks::default(), BTreeMap::new());
-        Replay { state, names, clocks, is_thorough, versions: Versions::default(), kinds }
+        let versions = Versions { has_views: is_thorough, ..Versions::default() };
+        Replay { state, names, clocks, is_thorough, versions, kinds }
     }
 
     /// What the model keeps now.
@@ -69,7 +70,7 @@ impl Replay {
             _ => None,
         });
         let now = (&self.state, &self.names, &self.clocks);
-        self.versions.note(entry.sequence, now, &command, &touched, self.is_thorough);
+        self.versions.note(entry.sequence, now, &command, &touched);
         self.check_answer(&reply, &answer)
             .map_err(|what| (RULE.to_owned(), object(&command), describe(entry, &what)))?;
         let Some(before) = before else { return Ok(()) };

@@ -136,13 +136,9 @@ impl Sessions {
         }
         let Some(command) = self.command(what) else { return };
         let Some(asked) = self.asked.get_mut(&text(&command)) else { return };
-        match outcome {
-            Outcome::Answer(_) => {
-                let own = asked.operations.iter_mut().find(|asker| asker.number == number);
-                own.into_iter().for_each(|asker| asker.last = last);
-            }
-            _ => asked.operations.retain(|asker| asker.number != number),
-        }
+        // What was refused stays known: the network may repeat it when it is not refused any more.
+        let own = asked.operations.iter_mut().find(|asker| asker.number == number);
+        own.into_iter().for_each(|asker| asker.last = if outcome.is_answer() { last } else { asker.first });
         asked.is_new = true;
     }
 
@@ -165,8 +161,8 @@ impl Sessions {
             let words = serde_json::to_string(&operation.what).unwrap_or_default();
             let (from, to) = (operation.began.as_secs_f64(), ended.at.as_secs_f64());
             let what = format!(
-                "operation {number} of user {} ({words}) from {from:.3} to {to:.3} s was answered {:?}: {why}",
-                operation.user, ended.outcome
+                "operation {number} of user {} ({words}), from {from:.3} to {to:.3} s: {why}. It was answered {answer:?}",
+                operation.user
             );
             (rule.to_owned(), object.clone(), what)
         };
@@ -365,6 +361,9 @@ fn instance(versions: &Versions, number: u32, told: Option<Standing>) -> Box<IsS
 }
 
 fn view(versions: &Versions, node: u32, told: String) -> Box<IsSo<'_>> {
+    if !versions.has_views {
+        return Box::new(|from, _| Some(from));
+    }
     let line = versions.computers.get(computer(node).as_str());
     Box::new(move |from, to| first(within(line, from, to), |view| view == Some(&told)))
 }

@@ -48,8 +48,10 @@ pub(super) struct Versions {
     pub(super) supplies: BTreeMap<(String, String), Line<bool>>,
     /// The instance in each partition; none is a free one.
     pub(super) partitions: BTreeMap<String, Line<String>>,
-    /// What a node shall do. Of a large cloud it is not kept: nobody reads it there.
+    /// What a node shall do.
     pub(super) computers: BTreeMap<String, Line<String>>,
+    /// Whether that is kept. Of a large cloud it is not: there are too many, and nobody reads them.
+    pub(super) has_views: bool,
     /// The last entry that is in here.
     pub(super) newest: i64,
 }
@@ -105,7 +107,6 @@ impl Versions {
         (state, names, clocks): (&State, &Names, &Clocks),
         command: &Command,
         touched: &Touched,
-        has_views: bool,
     ) {
         self.newest = at;
         let mut computers: BTreeSet<Computer> = BTreeSet::new();
@@ -153,7 +154,7 @@ impl Versions {
             push(&mut self.supplies, key, at, supply.map(|(_, supply)| supply.wanted));
             computers.extend(found.map(|(it, _)| *it));
         }
-        if has_views {
+        if self.has_views {
             for computer in computers {
                 let name = names.computer_text(computer).to_owned();
                 push(&mut self.computers, name, at, Some(view(computer, (state, names, clocks))));

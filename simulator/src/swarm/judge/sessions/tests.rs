@@ -212,6 +212,7 @@ fn what_was_asked_once_is_done_once() {
     check(None, 0, &[first(given(1, 4)), again(5, 5, lost())]);
     check(None, 0, &[first(given(1, 4)), again(5, 5, no(503))]);
     check(Some(TWICE), 0, &[first(given(1, 4)), again(5, 6, no(404))]);
+    check(None, 1, &[first(no(404)), again(5, 6, given(1, 6))]);
     check(Some(TWICE), 0, &[first(given(1, 4)), again(4, 4, given(1, 4))]);
     check(Some(TWICE), 0, &[first(lost())]);
     // Nobody asked before it was done: that is no repetition, whatever the network does.
