@@ -12,7 +12,7 @@ use crate::{
     vocabulary::PartitionId,
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -94,11 +94,26 @@ pub fn declared(site: &Site, partition: &PartitionId) -> Declared {
     Declared { services: found.into_iter().map(service).collect(), warnings }
 }
 
+/// What the supervisor says of each group.
+pub fn by_group(statuses: &[ServiceStatus]) -> BTreeMap<&str, Vec<&ServiceStatus>> {
+    let mut groups: BTreeMap<&str, Vec<&ServiceStatus>> = BTreeMap::new();
+    for status in statuses {
+        groups.entry(&status.group).or_default().push(status);
+    }
+    groups
+}
+
 /// Whether a supervisor keeps a partition's services: it knows them, and was not asked to stop them, as it is when it ends with
 /// all that it keeps (a lab's `down`).
 pub fn is_supervised(statuses: &[ServiceStatus], partition: &PartitionId) -> bool {
-    let mut own = statuses.iter().filter(|status| status.group == partition.as_str()).peekable();
-    own.peek().is_some() && own.all(|status| status.wanted && status.state != ServiceState::Stopped)
+    let own: Vec<&ServiceStatus> =
+        statuses.iter().filter(|status| status.group == partition.as_str()).collect();
+    are_kept(&own)
+}
+
+/// The same of all that the supervisor says of one partition.
+pub fn are_kept(own: &[&ServiceStatus]) -> bool {
+    !own.is_empty() && own.iter().all(|status| status.wanted && status.state != ServiceState::Stopped)
 }
 
 /// Whether a service ended by itself, or never came up.

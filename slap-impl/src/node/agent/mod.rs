@@ -1,10 +1,11 @@
 //! The agent: `slap node run`. It formats once and then makes the computer what the master wants, as soon as something
 //! changed: what the master wants, a service, or the time at which a promise is due or something that failed is tried again.
 //!
-//! `plan.rs` decides (without I/O), `jobs.rs` does, `upkeep.rs` makes again what was removed; here are the three that wait: for the master, for the supervisor,
+//! `facts.rs` sees what there is, `plan.rs` decides (without I/O), `jobs.rs` does, `upkeep.rs` makes again what was removed; here are the three that wait: for the master, for the supervisor,
 //! and the scheduler, which waits for both, for jobs that end, and for time. Services outlive the agent; an agent that was
 //! killed leaves nothing that the next one cannot go on with.
 
+mod facts;
 mod jobs;
 mod plan;
 mod upkeep;
@@ -13,20 +14,20 @@ use super::{
     NodeError, Site,
     due::retry_seconds,
     format::{self, ComputerPlan, Formatted},
-    instance, life, services,
+    instance, services,
     supervisor::ServiceStatus,
 };
 use crate::{
     client::Poll,
     env::{Either, Exit, Lock, race},
-    vocabulary::{PartitionId, RequestedState},
-    wire::objects::{Computer, ComputerPartition},
+    vocabulary::PartitionId,
+    wire::objects::Computer,
 };
-use plan::{Facts, Job, Subject, Work};
+use facts::Seen;
+use plan::{Job, Subject, Work};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    path::PathBuf,
     rc::Rc,
     time::Duration,
 };
@@ -55,6 +56,8 @@ struct Agent {
     /// What the supervisor says, as far as known.
     statuses: RefCell<Option<Rc<Vec<ServiceStatus>>>>,
     memory: RefCell<BTreeMap<Subject, Work>>,
+    /// What was read of the disk.
+    seen: RefCell<Seen>,
     /// Held as long as it lives: a computer has one agent.
     own_lock: RefCell<Box<dyn Lock>>,
     /// When it looks again whether all stands in its place.
@@ -127,6 +130,7 @@ impl Agent {
             computer: RefCell::default(),
             statuses: RefCell::default(),
             memory: RefCell::default(),
+            seen: RefCell::default(),
             own_lock: RefCell::new(own_lock),
             look_at: Cell::new(0.0),
             was_uprooted: Cell::new(false),
@@ -287,6 +291,7 @@ impl Agent {
     async fn schedule(self: &Rc<Self>) -> NodeError {
         loop {
             if self.is_uprooted() {
+                self.forget_all();
                 let wake = self.site.env.sleep(Duration::from_secs_f64(upkeep::LOOK_SECONDS));
                 race(self.changed.notified(), wake).await;
                 continue;
@@ -341,42 +346,6 @@ impl Agent {
         wake_at
     }
 
-    fn facts(&self, computer: &Computer, statuses: &[ServiceStatus]) -> Facts {
-        let mut facts = Facts::default();
-        let releases = computer.software_releases.iter().map(|release| &release.url);
-        let used = computer.partitions.iter().filter_map(|partition| partition.instance.as_ref());
-        for url in releases.chain(used.map(|instance| &instance.software_release.url)) {
-            if self.site.is_built(url) {
-                facts.built.insert(url.clone());
-            }
-        }
-        for partition in computer.partitions.iter().filter(|partition| instance::is_busy(partition)) {
-            let id = &partition.partition_id;
-            if instance::is_due(&self.site, partition, false) || self.lost_file(partition).is_some() {
-                facts.due.insert(id.clone());
-                continue;
-            }
-            if services::is_supervised(statuses, id) {
-                facts.supervised.insert(id.clone());
-            } else if !services::declared(&self.site, id).services.is_empty() {
-                facts.has_services.insert(id.clone());
-            }
-            if !services::dead_watched(statuses, id).is_empty() {
-                facts.dead.insert(id.clone());
-            }
-        }
-        facts
-    }
-
-    /// What is gone of a started partition that was not looked at since the agent began.
-    fn lost_file(&self, partition: &ComputerPartition) -> Option<PathBuf> {
-        let id = &partition.partition_id;
-        let memory = self.memory.borrow();
-        let is_checked = memory.get(&Subject::Partition(id.clone())).is_some_and(|work| work.is_checked);
-        let is_new = !is_checked && partition.requested_state == RequestedState::Started;
-        if is_new { life::lost_file(&self.site, id) } else { None }
-    }
-
     /// Begins a job in a task of its own, unless too many run or somebody else has the lock.
     fn begin(self: &Rc<Self>, job: Job, computer: &Rc<Computer>) -> bool {
         let is_release = matches!(job, Job::Build(_) | Job::Remove(_));
@@ -393,6 +362,7 @@ impl Agent {
         let (agent, computer) = (self.clone(), computer.clone());
         self.site.env.spawn(async move {
             agent.run_job(&job, &computer).await;
+            agent.forget(&job.subject());
             agent.release_lock(is_release);
             agent.changed.notify_one();
         });
@@ -407,6 +377,7 @@ impl Agent {
         self.site.env.spawn(async move {
             let result = instance::start(&agent.site, &id).await;
             agent.end_start(&subject, &id, &result, 1);
+            agent.forget(&subject);
             agent.changed.notify_one();
         });
     }

@@ -37,6 +37,7 @@ impl Agent {
             return Ok(self.look_at.get());
         }
         self.look_at.set(now + LOOK_SECONDS);
+        self.forget_all();
         if let Some(path) = self.lost_directory() {
             self.make_again(&path);
         }
