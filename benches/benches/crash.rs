@@ -5,7 +5,12 @@
 #![allow(missing_docs, reason = "criterion's macros; a benchmark may panic")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mimalloc::MiMalloc;
 use simulator::crash::{Plan, run};
+
+/// That of the simulator.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const CYCLES: u32 = 300;
 

@@ -9,8 +9,13 @@
     reason = "a benchmark prints, takes the time and may panic"
 )]
 
+use mimalloc::MiMalloc;
 use simulator::swarm::{Plan, file, knobs::Profile, run};
 use std::{fmt::Write, fs, time::Instant};
+
+/// That of the simulator.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 struct Cloud {
     what: &'static str,

@@ -41,6 +41,10 @@ pub(super) struct Sessions {
     known: BTreeMap<u32, Vec<(Duration, i64, usize)>>,
     /// By what stands in the journal.
     asked: BTreeMap<String, Asked>,
+    /// What of that changed since the last look.
+    fresh: BTreeSet<String>,
+    /// What of that nobody is left for.
+    surplus: BTreeSet<String>,
     /// The nodes' views that were read, for those who are told that they are the same.
     views: BTreeMap<usize, String>,
     /// The greatest revision of each node that anybody was told of, and since when.
@@ -57,7 +61,6 @@ struct Asked {
     entries: Vec<i64>,
     /// The entries that nobody is left for.
     surplus: Vec<i64>,
-    is_new: bool,
 }
 
 /// An operation that may have made an entry after its first, until its last.
@@ -79,6 +82,8 @@ impl Sessions {
             ended: 0,
             known: BTreeMap::new(),
             asked: BTreeMap::new(),
+            fresh: BTreeSet::new(),
+            surplus: BTreeSet::new(),
             views: BTreeMap::new(),
             revisions: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -97,10 +102,11 @@ impl Sessions {
             _ => false,
         };
         if is_of_user {
-            let asked = self.asked.entry(text(&command)).or_default();
+            let text = text(&command);
+            let asked = self.asked.entry(text.clone()).or_default();
             asked.object = super::replay::object(&command);
             asked.entries.push(entry.sequence);
-            asked.is_new = true;
+            self.fresh.insert(text);
         }
     }
 
@@ -135,11 +141,12 @@ impl Sessions {
             return;
         }
         let Some(command) = self.command(what) else { return };
-        let Some(asked) = self.asked.get_mut(&text(&command)) else { return };
+        let text = text(&command);
+        let Some(asked) = self.asked.get_mut(&text) else { return };
         // What was refused stays known: the network may repeat it when it is not refused any more.
         let own = asked.operations.iter_mut().find(|asker| asker.number == number);
         own.into_iter().for_each(|asker| asker.last = if outcome.is_answer() { last } else { asker.first });
-        asked.is_new = true;
+        self.fresh.insert(text);
     }
 
     fn judge(
@@ -276,16 +283,20 @@ impl Sessions {
 
     /// As many entries as somebody can have asked for: each has an operation of its own, which may have made it when it was made.
     fn account(&mut self, repeated: u64) -> Result<(), Broken> {
-        for asked in self.asked.values_mut().filter(|asked| asked.is_new) {
-            asked.is_new = false;
+        for text in std::mem::take(&mut self.fresh) {
+            let Some(asked) = self.asked.get_mut(&text) else { continue };
             asked.surplus = surplus(&asked.operations, &asked.entries);
+            if asked.surplus.is_empty() {
+                self.surplus.remove(&text);
+            } else {
+                self.surplus.insert(text);
+            }
         }
-        let count: usize = self.asked.values().map(|asked| asked.surplus.len()).sum();
+        let wrong = || self.surplus.iter().filter_map(|text| self.asked.get_key_value(text));
+        let count: usize = wrong().map(|(_, asked)| asked.surplus.len()).sum();
         let can_be_repeated =
             |asked: &Asked, entry: i64| asked.operations.iter().any(|asker| asker.first < entry);
-        let all = self
-            .asked
-            .iter()
+        let all = wrong()
             .flat_map(|(command, asked)| asked.surplus.iter().map(move |entry| (*entry, command, asked)));
         let wrong = match all.clone().find(|(entry, _, asked)| !can_be_repeated(asked, *entry)) {
             None if count as u64 > repeated => all.max_by_key(|(entry, ..)| *entry),
