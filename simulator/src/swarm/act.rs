@@ -1,4 +1,6 @@
-//! Does what a script says.
+//! Does what a script says; `act/node.rs`: what happens on a node, beside its programs.
+
+mod node;
 
 use super::{
     cloud::{Cloud, name},
@@ -46,6 +48,9 @@ pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
             behave(cloud, *node, *partition, *role, line, *milliseconds);
         }
         Event::Disk { .. } | Event::Crash { .. } => break_disk(cloud, event),
+        Event::TakePort { node, partition, milliseconds } => {
+            node::take_port(cloud, *node, *partition, *milliseconds);
+        }
         _ => disturb(cloud, event),
     }
 }
@@ -69,6 +74,7 @@ pub(super) fn heal(cloud: &Rc<Cloud>) {
         let _ = env.files().remove_tree(&PathBuf::from(BEHAVIOURS));
         machine.kill(env.context().identity);
     }
+    node::heal(cloud);
 }
 
 /// A script that was made for another cloud may name what is not there.
@@ -80,7 +86,8 @@ fn is_possible(cloud: &Cloud, event: &Event) -> bool {
         | Event::Request { node: Some(node), .. }
         | Event::KillService { node, .. }
         | Event::Wipe { node }
-        | Event::Behave { node, .. } => &[Place::Node(*node)],
+        | Event::Behave { node, .. }
+        | Event::TakePort { node, .. } => &[Place::Node(*node)],
         Event::Power { machine, .. }
         | Event::Reboot { machine }
         | Event::Step { machine, .. }

@@ -8,7 +8,9 @@ use super::{
 use crate::world::{Machine, Random, SLAP, World, pause, spawn};
 use jiff::SignedDuration;
 use slap_impl::env::{Command, Env, Identity, Output};
-use std::{cell::RefCell, collections::BTreeMap, fmt::Write, path::PathBuf, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell, collections::BTreeMap, fmt::Write, net::Ipv4Addr, path::PathBuf, rc::Rc, time::Duration,
+};
 use tokio::sync::Notify;
 
 /// Where every node and the master have their settings: where slapos has them.
@@ -32,6 +34,8 @@ pub(super) struct Cloud {
     booted: Notify,
     /// What is in the users' hands: one process each.
     users: RefCell<BTreeMap<u32, Env>>,
+    /// Who has a port that a service wants.
+    pub(super) squatters: RefCell<Vec<(Place, Identity)>>,
 }
 
 impl Cloud {
@@ -42,7 +46,8 @@ impl Cloud {
         for place in places.chain((1..=knobs.nodes).map(Place::Node)) {
             machines.insert(place, world.add_machine_in(knobs.tier(), &name(place)));
         }
-        let cloud = Cloud { world, machines, booted: Notify::new(), users: RefCell::default(), knobs };
+        let (users, squatters) = (RefCell::default(), RefCell::default());
+        let cloud = Cloud { world, machines, booted: Notify::new(), users, squatters, knobs };
         for (place, machine) in &cloud.machines {
             if cloud.knobs.skew_seconds > 0 {
                 let seconds = random
@@ -231,11 +236,17 @@ impl Cloud {
         for number in 0..self.knobs.partitions {
             let _ = write!(
                 text,
-                "[partition_{number}]\npathname = slappart{number}\nnetwork_interface = lo\naddress = 127.0.1.{number}/255.255.255.255\n"
+                "[partition_{number}]\npathname = slappart{number}\nnetwork_interface = lo\naddress = {}/255.255.255.255\n",
+                partition_address(number)
             );
         }
         text
     }
+}
+
+/// The address of a partition, on whichever node: each has it for itself.
+pub(super) fn partition_address(partition: u32) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 1, partition as u8)
 }
 
 /// How a machine is called, in the network and in the trace.
@@ -268,7 +279,7 @@ fn files(release: Release) -> [(&'static str, String); 2] {
          key = $${{slap-connection:key-file}}\ncert = $${{slap-connection:cert-file}}\nconfiguration.note =\n\
          [directory]\nrecipe = slapos.cookbook:mkdirectory\netc = $${{buildout:directory}}/etc\n\
          service = $${{:etc}}/service\npromise = $${{:etc}}/promise\n\
-         [service]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign service\n\
+         [service]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign service $${{slap-configuration:ipv4-random}}\n\
          wrapper-path = $${{directory:service}}/worker-{release}\n\
          [check]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign check\n\
          wrapper-path = $${{directory:promise}}/worker-runs\n\

@@ -73,6 +73,8 @@ pub(crate) enum Event {
     Disk { machine: Place, operation: Operation, failure: Failure, spared: u64, milliseconds: u64 },
     /// A program, or its whole machine, ends at an operation of the disk.
     Crash { machine: Place, operation: Operation, spared: u64, moment: Moment, power: bool },
+    /// The services of a partition end, and somebody else has their port for so long.
+    TakePort { node: u32, partition: u32, milliseconds: u64 },
 }
 
 impl Event {
@@ -212,7 +214,8 @@ pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
     readers::draw(&root, knobs, &mut steps);
     for kind in &knobs.faults {
         let draw = Draw { random: root.child(&format!("fault {kind:?}")), knobs };
-        let mean = knobs.fault_seconds * 1000 * knobs.faults.len() as u64;
+        let counted = knobs.faults.iter().filter(|other| kind.is_later() || !other.is_later()).count();
+        let mean = knobs.fault_seconds * 1000 * counted as u64;
         draw.times(mean, end, |at| steps.push(Step { at, event: draw.fault(*kind) }));
     }
     steps.sort_by_key(|step| step.at);
@@ -339,6 +342,7 @@ impl Draw<'_> {
                     milliseconds: milliseconds / 10,
                 }
             }
+            FaultKind::PortTaken => Event::TakePort { node, partition, milliseconds },
             FaultKind::Crash => {
                 let moment = [Moment::Before, Moment::Within, Moment::After][self.random.below(3) as usize];
                 let power = self.random.below(2) == 0;

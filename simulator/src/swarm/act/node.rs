@@ -1,0 +1,47 @@
+//! What happens on a node, beside its programs.
+
+use super::{
+    super::cloud::{Cloud, partition_address},
+    after, name,
+};
+use crate::{swarm::script::Place, world::foreign::PORT};
+use slap_impl::env::Address;
+use std::{collections::BTreeMap, rc::Rc};
+
+/// Ends all that this file began.
+pub(super) fn heal(cloud: &Cloud) {
+    for (place, squatter) in cloud.squatters.take() {
+        cloud.machine(place).kill(squatter);
+    }
+}
+
+/// The services of a partition are killed, and before they are started again a program of somebody else listens where they do.
+pub(super) fn take_port(cloud: &Rc<Cloud>, node: u32, partition: u32, milliseconds: u64) {
+    let place = Place::Node(node);
+    let machine = cloud.machine(place);
+    if !machine.is_on() {
+        return;
+    }
+    for service in cloud.services(node, &format!("slappart{partition}")) {
+        machine.kill(service);
+    }
+    let env = machine.user("/", BTreeMap::new());
+    let squatter = env.context().identity;
+    let address = Address::Tcp((partition_address(partition), PORT).into());
+    let listener = match env.network().listen(&address) {
+        Ok(listener) => listener,
+        // Another one has it already.
+        Err(_) => return machine.kill(squatter),
+    };
+    cloud
+        .world
+        .trace()
+        .event(name(place), format_args!("somebody else has port {PORT} of slappart{partition}"));
+    cloud.squatters.borrow_mut().push((place, squatter));
+    let cloud = cloud.clone();
+    after(milliseconds, move || {
+        drop(listener);
+        cloud.machine(place).kill(squatter);
+        cloud.squatters.borrow_mut().retain(|other| *other != (place, squatter));
+    });
+}

@@ -1,0 +1,38 @@
+//! Single faults of swarms: each does in the world what its event says, and the cloud comes through it.
+
+use simulator::swarm::{self, Outcome, file};
+
+/// A cloud of so many nodes with one partition each, whose agents wait, with these steps. It must come through them.
+fn come_through(profile: &str, nodes: u32, steps: &[&str]) -> Outcome {
+    let knobs = format!(
+        r#""profile":"{profile}","nodes":{nodes},"partitions":1,"users":1,"agents_wait":true,"turmoil_seconds":1800,"user_seconds":60,"fault_seconds":0,"faults":[],"skew_seconds":0"#
+    );
+    let text = format!("{{\"seed\":3,\"knobs\":{{{knobs}}}}}\n{}\n", steps.join("\n"));
+    let plan = file::read(&text).unwrap_or_else(|problem| panic!("{problem}: {text}"));
+    let outcome = swarm::run(&plan);
+    assert_eq!(outcome.finding, None, "{text}");
+    outcome
+}
+
+/// When each line of the trace with these words was written, in seconds of the world's time.
+fn times(outcome: &Outcome, words: &str) -> Vec<f64> {
+    let lines = outcome.trace.iter().filter(|line| line.contains(words));
+    let time = |line: &String| {
+        let first = line.trim_start().split(' ').next().unwrap_or_default();
+        first.trim_end_matches('s').parse().unwrap_or_else(|_| panic!("no time: {line}"))
+    };
+    lines.map(time).collect()
+}
+
+const SUPPLY: &str = r#"{"at":5,"event":{"event":"supply","user":1,"node":1,"release":"a","removed":false}}"#;
+const REQUEST: &str = r#"{"at":10,"event":{"event":"request","user":1,"title":0,"release":"a","node":null,"note":0,"state":"started"}}"#;
+
+#[test]
+fn a_service_whose_port_is_taken_is_started_again_until_it_is_free() {
+    let take = r#"{"at":300000,"event":{"event":"take-port","node":1,"partition":0,"milliseconds":240000}}"#;
+    let outcome = come_through("swarm", 1, &[SUPPLY, REQUEST, take]);
+    let [taken] = times(&outcome, "somebody else has port")[..] else { panic!("{:#?}", outcome.trace) };
+    let refused = times(&outcome, "port 8000 is in use");
+    assert!(refused.len() > 2, "{refused:?}");
+    assert!(refused.iter().all(|at| (taken..taken + 240.0).contains(at)), "{taken}: {refused:?}");
+}
