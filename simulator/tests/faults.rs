@@ -36,3 +36,24 @@ fn a_service_whose_port_is_taken_is_started_again_until_it_is_free() {
     assert!(refused.len() > 2, "{refused:?}");
     assert!(refused.iter().all(|at| (taken..taken + 240.0).contains(at)), "{taken}: {refused:?}");
 }
+
+#[test]
+fn what_a_full_quota_kept_from_being_installed_is_installed_when_there_is_room() {
+    // Of the node, so that the release cannot be built; of the partition, so that its instance cannot be set up.
+    let node =
+        r#"{"at":1,"event":{"event":"quota","node":1,"partition":null,"room":0,"milliseconds":600000}}"#;
+    let partition =
+        r#"{"at":100000,"event":{"event":"quota","node":1,"partition":0,"room":1,"milliseconds":600000}}"#;
+    let request = REQUEST.replace("\"at\":10", "\"at\":110000");
+    for (profile, steps) in [("swarm", [node, SUPPLY, REQUEST]), ("crash", [SUPPLY, partition, &request])] {
+        let outcome = come_through(profile, 1, &steps);
+        let [full] = times(&outcome, "blocks more in")[..] else { panic!("{:#?}", outcome.trace) };
+        let [free] = times(&outcome, "has room again")[..] else { panic!("{:#?}", outcome.trace) };
+        assert!((free - full - 600.0).abs() < 0.1, "{full} {free}");
+        let refused = times(&outcome, "quota of the disk is used up");
+        assert!(refused.len() > 1, "{refused:?}");
+        assert!(refused.iter().all(|at| (full..free + 1.0).contains(at)), "{full} {free}: {refused:?}");
+        let starts = times(&outcome, "etc/service/worker-a");
+        assert!(starts.iter().all(|at| *at > free) && !starts.is_empty(), "{free}: {starts:?}");
+    }
+}

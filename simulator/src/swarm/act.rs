@@ -51,6 +51,9 @@ pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
         Event::TakePort { node, partition, milliseconds } => {
             node::take_port(cloud, *node, *partition, *milliseconds);
         }
+        Event::Quota { node, partition, room, milliseconds } => {
+            node::use_up_quota(cloud, *node, *partition, *room, *milliseconds);
+        }
         _ => disturb(cloud, event),
     }
 }
@@ -87,7 +90,8 @@ fn is_possible(cloud: &Cloud, event: &Event) -> bool {
         | Event::KillService { node, .. }
         | Event::Wipe { node }
         | Event::Behave { node, .. }
-        | Event::TakePort { node, .. } => &[Place::Node(*node)],
+        | Event::TakePort { node, .. }
+        | Event::Quota { node, .. } => &[Place::Node(*node)],
         Event::Power { machine, .. }
         | Event::Reboot { machine }
         | Event::Step { machine, .. }

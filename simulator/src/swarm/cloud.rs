@@ -17,6 +17,8 @@ use tokio::sync::Notify;
 const SETTINGS: &str = "/etc/opt/slapos/slapos.cfg";
 /// Where releases stand on their server.
 const RELEASES: &str = "/srv/www";
+/// Where all stands that nodes install: releases, and partitions.
+pub(super) const SLAPGRID: &str = "/srv/slapgrid";
 /// Where nodes build releases and have their partitions.
 pub(super) const SOFTWARE_ROOT: &str = "/srv/slapgrid/software";
 pub(super) const INSTANCE_ROOT: &str = "/srv/slapgrid/instance";

@@ -92,6 +92,8 @@ pub enum FaultKind {
     Crash,
     /// Somebody else has the port of a service when it starts.
     PortTaken,
+    /// The quota of a partition or of a node is used up.
+    Quota,
 }
 
 /// Those that need no disk that forgets.
@@ -115,7 +117,7 @@ const COMMON: [FaultKind; 16] = [
 ];
 
 /// Those that came later. They are drawn from streams of their own, so that whatever else a seed does stays what it was without.
-const LATER: [FaultKind; 1] = [FaultKind::PortTaken];
+const LATER: [FaultKind; 2] = [FaultKind::PortTaken, FaultKind::Quota];
 
 /// The kinds of faults that a profile has.
 pub(super) fn all_faults(profile: Profile) -> Vec<FaultKind> {

@@ -75,6 +75,8 @@ pub(crate) enum Event {
     Crash { machine: Place, operation: Operation, spared: u64, moment: Moment, power: bool },
     /// The services of a partition end, and somebody else has their port for so long.
     TakePort { node: u32, partition: u32, milliseconds: u64 },
+    /// A partition, or all that a node installs, may take so many blocks more and no others, for so long.
+    Quota { node: u32, partition: Option<u32>, room: u64, milliseconds: u64 },
 }
 
 impl Event {
@@ -343,6 +345,11 @@ impl Draw<'_> {
                 }
             }
             FaultKind::PortTaken => Event::TakePort { node, partition, milliseconds },
+            FaultKind::Quota => {
+                let partition = (self.random.below(3) > 0).then_some(partition);
+                let room = if self.random.below(2) == 0 { 0 } else { self.random.below(24) };
+                Event::Quota { node, partition, room, milliseconds }
+            }
             FaultKind::Crash => {
                 let moment = [Moment::Before, Moment::Within, Moment::After][self.random.below(3) as usize];
                 let power = self.random.below(2) == 0;

@@ -1,18 +1,23 @@
 //! What happens on a node, beside its programs.
 
 use super::{
-    super::cloud::{Cloud, partition_address},
+    super::cloud::{Cloud, INSTANCE_ROOT, SLAPGRID, partition_address},
     after, name,
 };
 use crate::{swarm::script::Place, world::foreign::PORT};
 use slap_impl::env::Address;
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
 
 /// Ends all that this file began.
 pub(super) fn heal(cloud: &Cloud) {
     for (place, squatter) in cloud.squatters.take() {
         cloud.machine(place).kill(squatter);
     }
+    cloud.places().for_each(|place| cloud.machine(place).forget_quotas());
 }
 
 /// The services of a partition are killed, and before they are started again a program of somebody else listens where they do.
@@ -44,4 +49,22 @@ pub(super) fn take_port(cloud: &Rc<Cloud>, node: u32, partition: u32, millisecon
         cloud.machine(place).kill(squatter);
         cloud.squatters.borrow_mut().retain(|other| *other != (place, squatter));
     });
+}
+
+/// What a partition may hold, or all that a node installs, is used up but for some blocks. There is room again when it is over.
+pub(super) fn use_up_quota(
+    cloud: &Rc<Cloud>,
+    node: u32,
+    partition: Option<u32>,
+    room: u64,
+    milliseconds: u64,
+) {
+    let directory = match partition {
+        Some(partition) => Path::new(INSTANCE_ROOT).join(format!("slappart{partition}")),
+        None => PathBuf::from(SLAPGRID),
+    };
+    let place = Place::Node(node);
+    cloud.machine(place).set_room(&directory, Some(room));
+    let cloud = cloud.clone();
+    after(milliseconds, move || cloud.machine(place).set_room(&directory, None));
 }
