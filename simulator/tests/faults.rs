@@ -57,3 +57,37 @@ fn what_a_full_quota_kept_from_being_installed_is_installed_when_there_is_room()
         assert!(starts.iter().all(|at| *at > free) && !starts.is_empty(), "{free}: {starts:?}");
     }
 }
+
+#[test]
+fn a_node_that_sees_an_old_view_again_harms_nothing() {
+    let destroy = REQUEST.replace("started", "destroyed").replace("\"at\":10", "\"at\":400000");
+    let old = |at: u64| {
+        format!(
+            r#"{{"at":{at},"event":{{"event":"old-view","node":1,"age":300000,"times":4,"milliseconds":20000}}}}"#
+        )
+    };
+    // What is kept says that the instance runs, and it is destroyed when the node is told so again.
+    let outcome = come_through("swarm", 1, &[SUPPLY, REQUEST, &old(200_000), &destroy]);
+    let [kept] = times(&outcome, "keeps an answer")[..] else { panic!("{:#?}", outcome.trace) };
+    let [gone] = times(&outcome, "Destroyed slappart0")[..] else { panic!("{:#?}", outcome.trace) };
+    let given = times(&outcome, "gives an old answer");
+    assert!(kept < gone && given.len() == 4 && given.iter().all(|at| *at > gone), "{kept} {gone} {given:?}");
+    // It does try, and there is no instance for which it could.
+    let tried = times(&outcome, "slappart0: processing (started");
+    assert!(tried.iter().any(|at| *at > gone), "{tried:?}");
+    let starts = times(&outcome, "etc/service/worker-a");
+    assert!(starts.iter().all(|at| *at < gone) && !starts.is_empty(), "{starts:?}");
+}
+
+#[test]
+fn a_node_that_misses_its_view_some_times_catches_up() {
+    let skip = r#"{"at":200000,"event":{"event":"skip-view","node":1,"times":6}}"#;
+    let other =
+        REQUEST.replace("\"release\":\"a\"", "\"release\":\"b\"").replace("\"at\":10", "\"at\":205000");
+    let supply = SUPPLY.replace("\"release\":\"a\"", "\"release\":\"b\"");
+    let outcome = come_through("swarm", 1, &[SUPPLY, &supply, REQUEST, skip, &other]);
+    let lost = times(&outcome, "loses a request for /getFullComputerInformation");
+    assert_eq!(lost.len(), 6, "{lost:?}");
+    let starts = times(&outcome, "etc/service/worker-b");
+    assert!(starts[0] > lost[0], "{lost:?} {starts:?}");
+}

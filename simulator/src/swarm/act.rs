@@ -17,6 +17,9 @@ use crate::world::{
 use jiff::SignedDuration;
 use std::{collections::BTreeMap, path::PathBuf, rc::Rc, time::Duration};
 
+/// Where a node asks for what the master wants.
+const VIEW: &str = "/getFullComputerInformation";
+
 /// Does what happens at its time, and gives it up to tasks of its own what takes longer.
 pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
     if !is_possible(cloud, event) {
@@ -53,6 +56,13 @@ pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
         }
         Event::Quota { node, partition, room, milliseconds } => {
             node::use_up_quota(cloud, *node, *partition, *room, *milliseconds);
+        }
+        Event::OldView { node, age, times, milliseconds } => {
+            let (age, after) = (Duration::from_millis(*age), Duration::from_millis(*milliseconds));
+            link(cloud, Place::Node(*node), Place::Master).answer_with_old(VIEW, age, *times, after);
+        }
+        Event::SkipView { node, times } => {
+            link(cloud, Place::Node(*node), Place::Master).lose_requests_for(VIEW, *times);
         }
         _ => disturb(cloud, event),
     }
@@ -91,7 +101,9 @@ fn is_possible(cloud: &Cloud, event: &Event) -> bool {
         | Event::Wipe { node }
         | Event::Behave { node, .. }
         | Event::TakePort { node, .. }
-        | Event::Quota { node, .. } => &[Place::Node(*node)],
+        | Event::Quota { node, .. }
+        | Event::OldView { node, .. }
+        | Event::SkipView { node, .. } => &[Place::Node(*node)],
         Event::Power { machine, .. }
         | Event::Reboot { machine }
         | Event::Step { machine, .. }

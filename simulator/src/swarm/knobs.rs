@@ -94,6 +94,8 @@ pub enum FaultKind {
     PortTaken,
     /// The quota of a partition or of a node is used up.
     Quota,
+    /// A node is told what the master wanted once, or misses it some times.
+    View,
 }
 
 /// Those that need no disk that forgets.
@@ -117,7 +119,7 @@ const COMMON: [FaultKind; 16] = [
 ];
 
 /// Those that came later. They are drawn from streams of their own, so that whatever else a seed does stays what it was without.
-const LATER: [FaultKind; 2] = [FaultKind::PortTaken, FaultKind::Quota];
+const LATER: [FaultKind; 3] = [FaultKind::PortTaken, FaultKind::Quota, FaultKind::View];
 
 /// The kinds of faults that a profile has.
 pub(super) fn all_faults(profile: Profile) -> Vec<FaultKind> {

@@ -75,6 +75,11 @@ pub(crate) enum Event {
     Crash { machine: Place, operation: Operation, spared: u64, moment: Moment, power: bool },
     /// The services of a partition end, and somebody else has their port for so long.
     TakePort { node: u32, partition: u32, milliseconds: u64 },
+    /// What the master wants of a node is kept by something between, and given again, so much later, to so many of the node's
+    /// questions, each so long after it was asked.
+    OldView { node: u32, age: u64, times: u64, milliseconds: u64 },
+    /// So many of a node's questions for what the master wants are lost.
+    SkipView { node: u32, times: u64 },
     /// A partition, or all that a node installs, may take so many blocks more and no others, for so long.
     Quota { node: u32, partition: Option<u32>, room: u64, milliseconds: u64 },
 }
@@ -349,6 +354,16 @@ impl Draw<'_> {
                 let partition = (self.random.below(3) > 0).then_some(partition);
                 let room = if self.random.below(2) == 0 { 0 } else { self.random.below(24) };
                 Event::Quota { node, partition, room, milliseconds }
+            }
+            FaultKind::View => {
+                let times = 1 + self.random.below(6);
+                match self.random.below(3) {
+                    0 => Event::SkipView { node, times },
+                    _ => {
+                        let milliseconds = self.random.below(30_000);
+                        Event::OldView { node, age: self.length(), times, milliseconds }
+                    }
+                }
             }
             FaultKind::Crash => {
                 let moment = [Moment::Before, Moment::Within, Moment::After][self.random.below(3) as usize];
