@@ -16,12 +16,13 @@ fn come_through(profile: &str, nodes: u32, steps: &[&str]) -> Outcome {
 
 /// When each line of the trace with these words was written, in seconds of the world's time.
 fn times(outcome: &Outcome, words: &str) -> Vec<f64> {
-    let lines = outcome.trace.iter().filter(|line| line.contains(words));
-    let time = |line: &String| {
-        let first = line.trim_start().split(' ').next().unwrap_or_default();
-        first.trim_end_matches('s').parse().unwrap_or_else(|_| panic!("no time: {line}"))
-    };
-    lines.map(time).collect()
+    outcome.trace.iter().filter(|line| line.contains(words)).map(|line| time(line)).collect()
+}
+
+/// When a line of the trace was written.
+fn time(line: &str) -> f64 {
+    let first = line.trim_start().split(' ').next().unwrap_or_default();
+    first.parse().unwrap_or_else(|_| panic!("no time: {line}"))
 }
 
 const SUPPLY: &str = r#"{"at":5,"event":{"event":"supply","user":1,"node":1,"release":"a","removed":false}}"#;
@@ -90,4 +91,32 @@ fn a_node_that_misses_its_view_some_times_catches_up() {
     assert_eq!(lost.len(), 6, "{lost:?}");
     let starts = times(&outcome, "etc/service/worker-b");
     assert!(starts[0] > lost[0], "{lost:?} {starts:?}");
+}
+
+#[test]
+fn a_cloned_node_loses_nothing_and_settles_when_its_twin_is_gone() {
+    let clone = r#"{"at":300000,"event":{"event":"clone","node":1,"milliseconds":600000}}"#;
+    let again = REQUEST.replace("\"at\":10", "\"at\":400000").replace("\"note\":0", "\"note\":1");
+    let destroy = REQUEST.replace("started", "destroyed").replace("\"at\":10", "\"at\":600000");
+    let next = REQUEST.replace("\"title\":0", "\"title\":1").replace("\"at\":10", "\"at\":700000");
+    for (profile, steps) in [
+        ("swarm", vec![SUPPLY, REQUEST, clone, &again]),
+        ("crash", vec![SUPPLY, REQUEST, clone, &again]),
+        ("swarm", vec![SUPPLY, REQUEST, clone, &again, &destroy, &next]),
+    ] {
+        let outcome = come_through(profile, 1, &steps);
+        let [copied] = times(&outcome, "has a copy of the disk of node-1")[..] else {
+            panic!("{:#?}", outcome.trace)
+        };
+        // Both set up what was asked for meanwhile, and then there is one again.
+        let (mut twin, mut node) = (Vec::new(), Vec::new());
+        for line in outcome.trace.iter().filter(|line| line.contains("slappart0: processing (started")) {
+            if line.contains("node-1-twin/") { &mut twin } else { &mut node }.push(time(line));
+        }
+        let is_meanwhile = |at: &f64| (copied..copied + 600.0).contains(at);
+        assert!(twin.iter().all(is_meanwhile) && !twin.is_empty(), "{copied}: {twin:?}");
+        assert!(node.iter().any(is_meanwhile), "{copied}: {node:?}");
+        let ended = times(&outcome, "node-1-twin    loses power");
+        assert!((ended[ended.len() - 1] - copied - 600.0).abs() < 0.1, "{copied}: {ended:?}");
+    }
 }

@@ -57,6 +57,7 @@ pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
         Event::Quota { node, partition, room, milliseconds } => {
             node::use_up_quota(cloud, *node, *partition, *room, *milliseconds);
         }
+        Event::Clone { node, milliseconds } => node::clone(cloud, *node, *milliseconds),
         Event::OldView { node, age, times, milliseconds } => {
             let (age, after) = (Duration::from_millis(*age), Duration::from_millis(*milliseconds));
             link(cloud, Place::Node(*node), Place::Master).answer_with_old(VIEW, age, *times, after);
@@ -102,6 +103,7 @@ fn is_possible(cloud: &Cloud, event: &Event) -> bool {
         | Event::Behave { node, .. }
         | Event::TakePort { node, .. }
         | Event::Quota { node, .. }
+        | Event::Clone { node, .. }
         | Event::OldView { node, .. }
         | Event::SkipView { node, .. } => &[Place::Node(*node)],
         Event::Power { machine, .. }

@@ -96,6 +96,8 @@ pub enum FaultKind {
     Quota,
     /// A node is told what the master wanted once, or misses it some times.
     View,
+    /// Another machine has a node's identity, and all that the node had.
+    Clone,
 }
 
 /// Those that need no disk that forgets.
@@ -119,7 +121,7 @@ const COMMON: [FaultKind; 16] = [
 ];
 
 /// Those that came later. They are drawn from streams of their own, so that whatever else a seed does stays what it was without.
-const LATER: [FaultKind; 3] = [FaultKind::PortTaken, FaultKind::Quota, FaultKind::View];
+const LATER: [FaultKind; 4] = [FaultKind::PortTaken, FaultKind::Quota, FaultKind::View, FaultKind::Clone];
 
 /// The kinds of faults that a profile has.
 pub(super) fn all_faults(profile: Profile) -> Vec<FaultKind> {

@@ -80,6 +80,8 @@ pub(crate) enum Event {
     OldView { node: u32, age: u64, times: u64, milliseconds: u64 },
     /// So many of a node's questions for what the master wants are lost.
     SkipView { node: u32, times: u64 },
+    /// Another machine starts with a copy of a node's disk, and runs beside it for so long. Then it is gone, and the node is started again.
+    Clone { node: u32, milliseconds: u64 },
     /// A partition, or all that a node installs, may take so many blocks more and no others, for so long.
     Quota { node: u32, partition: Option<u32>, room: u64, milliseconds: u64 },
 }
@@ -365,6 +367,7 @@ impl Draw<'_> {
                     }
                 }
             }
+            FaultKind::Clone => Event::Clone { node, milliseconds },
             FaultKind::Crash => {
                 let moment = [Moment::Before, Moment::Within, Moment::After][self.random.below(3) as usize];
                 let power = self.random.below(2) == 0;

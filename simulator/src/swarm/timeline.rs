@@ -171,6 +171,7 @@ fn place_of(event: &Event) -> (Option<Place>, u64) {
         Event::Behave { node, milliseconds, .. }
         | Event::TakePort { node, milliseconds, .. }
         | Event::Quota { node, milliseconds, .. }
+        | Event::Clone { node, milliseconds }
         | Event::OldView { node, age: milliseconds, .. } => (Some(Place::Node(*node)), *milliseconds),
         Event::Power { machine, milliseconds } | Event::Drift { machine, milliseconds, .. } => {
             (Some(*machine), *milliseconds)

@@ -2,9 +2,12 @@
 
 use super::{
     super::cloud::{Cloud, INSTANCE_ROOT, SLAPGRID, partition_address},
-    after, name,
+    act, after, name,
 };
-use crate::{swarm::script::Place, world::foreign::PORT};
+use crate::{
+    swarm::script::{Event, Place},
+    world::foreign::PORT,
+};
 use slap_impl::env::Address;
 use std::{
     collections::BTreeMap,
@@ -18,6 +21,13 @@ pub(super) fn heal(cloud: &Cloud) {
         cloud.machine(place).kill(squatter);
     }
     cloud.places().for_each(|place| cloud.machine(place).forget_quotas());
+    for (node, twin) in cloud.twins() {
+        if twin.is_on() {
+            twin.power_off();
+            cloud.machine(Place::Node(node)).cut_power();
+            cloud.has_booted();
+        }
+    }
 }
 
 /// The services of a partition are killed, and before they are started again a program of somebody else listens where they do.
@@ -67,4 +77,24 @@ pub(super) fn use_up_quota(
     cloud.machine(place).set_room(&directory, Some(room));
     let cloud = cloud.clone();
     after(milliseconds, move || cloud.machine(place).set_room(&directory, None));
+}
+
+/// Another machine starts with a copy of a node's disk: from then on both are that node, until the operator takes it away and starts the
+/// node again, so that it tells anew how it is.
+pub(super) fn clone(cloud: &Rc<Cloud>, node: u32, milliseconds: u64) {
+    let place = Place::Node(node);
+    let twin = cloud.twin(node);
+    if twin.is_on() || !cloud.machine(place).is_on() {
+        return;
+    }
+    twin.clone_disk_of(cloud.machine(place));
+    twin.power_on();
+    cloud.has_booted();
+    let cloud = cloud.clone();
+    after(milliseconds, move || {
+        if twin.is_on() {
+            twin.power_off();
+            act(&cloud, &Rc::default(), &Event::Reboot { machine: place });
+        }
+    });
 }
