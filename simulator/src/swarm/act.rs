@@ -1,4 +1,6 @@
-//! Does what a script says.
+//! Does what a script says; `act/node.rs`: what happens on a node, beside its programs.
+
+mod node;
 
 use super::{
     cloud::{Cloud, name},
@@ -14,6 +16,9 @@ use crate::world::{
 };
 use jiff::SignedDuration;
 use std::{collections::BTreeMap, path::PathBuf, rc::Rc, time::Duration};
+
+/// Where a node asks for what the master wants.
+const VIEW: &str = "/getFullComputerInformation";
 
 /// Does what happens at its time, and gives it up to tasks of its own what takes longer.
 pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
@@ -46,6 +51,20 @@ pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
             behave(cloud, *node, *partition, *role, line, *milliseconds);
         }
         Event::Disk { .. } | Event::Crash { .. } => break_disk(cloud, event),
+        Event::TakePort { node, partition, milliseconds } => {
+            node::take_port(cloud, *node, *partition, *milliseconds);
+        }
+        Event::Quota { node, partition, room, milliseconds } => {
+            node::use_up_quota(cloud, *node, *partition, *room, *milliseconds);
+        }
+        Event::Clone { node, milliseconds } => node::clone(cloud, *node, *milliseconds),
+        Event::OldView { node, age, times, milliseconds } => {
+            let (age, after) = (Duration::from_millis(*age), Duration::from_millis(*milliseconds));
+            link(cloud, Place::Node(*node), Place::Master).answer_with_old(VIEW, age, *times, after);
+        }
+        Event::SkipView { node, times } => {
+            link(cloud, Place::Node(*node), Place::Master).lose_requests_for(VIEW, *times);
+        }
         _ => disturb(cloud, event),
     }
 }
@@ -69,6 +88,7 @@ pub(super) fn heal(cloud: &Rc<Cloud>) {
         let _ = env.files().remove_tree(&PathBuf::from(BEHAVIOURS));
         machine.kill(env.context().identity);
     }
+    node::heal(cloud);
 }
 
 /// A script that was made for another cloud may name what is not there.
@@ -80,7 +100,12 @@ fn is_possible(cloud: &Cloud, event: &Event) -> bool {
         | Event::Request { node: Some(node), .. }
         | Event::KillService { node, .. }
         | Event::Wipe { node }
-        | Event::Behave { node, .. } => &[Place::Node(*node)],
+        | Event::Behave { node, .. }
+        | Event::TakePort { node, .. }
+        | Event::Quota { node, .. }
+        | Event::Clone { node, .. }
+        | Event::OldView { node, .. }
+        | Event::SkipView { node, .. } => &[Place::Node(*node)],
         Event::Power { machine, .. }
         | Event::Reboot { machine }
         | Event::Step { machine, .. }

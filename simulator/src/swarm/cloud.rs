@@ -5,16 +5,20 @@ use super::{
     knobs::Knobs,
     script::{Place, Program, Release},
 };
-use crate::world::{Machine, Random, SLAP, World, pause, spawn};
+use crate::world::{Machine, Random, SLAP, Tier, World, pause, spawn};
 use jiff::SignedDuration;
 use slap_impl::env::{Command, Env, Identity, Output};
-use std::{cell::RefCell, collections::BTreeMap, fmt::Write, path::PathBuf, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell, collections::BTreeMap, fmt::Write, net::Ipv4Addr, path::PathBuf, rc::Rc, time::Duration,
+};
 use tokio::sync::Notify;
 
 /// Where every node and the master have their settings: where slapos has them.
 const SETTINGS: &str = "/etc/opt/slapos/slapos.cfg";
 /// Where releases stand on their server.
 const RELEASES: &str = "/srv/www";
+/// Where all stands that nodes install: releases, and partitions.
+pub(super) const SLAPGRID: &str = "/srv/slapgrid";
 /// Where nodes build releases and have their partitions.
 pub(super) const SOFTWARE_ROOT: &str = "/srv/slapgrid/software";
 pub(super) const INSTANCE_ROOT: &str = "/srv/slapgrid/instance";
@@ -32,6 +36,10 @@ pub(super) struct Cloud {
     booted: Notify,
     /// What is in the users' hands: one process each.
     users: RefCell<BTreeMap<u32, Env>>,
+    /// Who has a port that a service wants.
+    pub(super) squatters: RefCell<Vec<(Place, Identity)>>,
+    /// Machines that have, or had, the identity of a node.
+    twins: RefCell<BTreeMap<u32, Machine>>,
 }
 
 impl Cloud {
@@ -42,7 +50,15 @@ impl Cloud {
         for place in places.chain((1..=knobs.nodes).map(Place::Node)) {
             machines.insert(place, world.add_machine_in(knobs.tier(), &name(place)));
         }
-        let cloud = Cloud { world, machines, booted: Notify::new(), users: RefCell::default(), knobs };
+        let cloud = Cloud {
+            world,
+            machines,
+            booted: Notify::new(),
+            users: RefCell::default(),
+            squatters: RefCell::default(),
+            twins: RefCell::default(),
+            knobs,
+        };
         for (place, machine) in &cloud.machines {
             if cloud.knobs.skew_seconds > 0 {
                 let seconds = random
@@ -96,10 +112,39 @@ impl Cloud {
     pub(super) fn start(self: &Rc<Self>) {
         for place in self.machines.keys() {
             if let Some(command) = self.program(*place) {
-                let (cloud, place) = (self.clone(), *place);
-                spawn(async move { cloud.keep(place, &command).await });
+                let (cloud, machine) = (self.clone(), self.machine(*place).clone());
+                spawn(async move { cloud.keep(&machine, &command).await });
             }
         }
+    }
+
+    /// The machine that has the identity of a node beside it. It is made, without power, when it is first asked for.
+    pub(super) fn twin(self: &Rc<Self>, node: u32) -> Machine {
+        if let Some(twin) = self.twins.borrow().get(&node) {
+            return twin.clone();
+        }
+        let place = Place::Node(node);
+        let twin = self.world.add_machine_in(self.knobs.tier(), &format!("{}-twin", name(place)));
+        twin.power_off();
+        self.twins.borrow_mut().insert(node, twin.clone());
+        if let Some(command) = self.program(place) {
+            let (cloud, twin) = (self.clone(), twin.clone());
+            spawn(async move { cloud.keep(&twin, &command).await });
+        }
+        if self.knobs.tier() == Tier::Crash {
+            let twin = twin.clone();
+            spawn(async move {
+                loop {
+                    twin.struck().await;
+                }
+            });
+        }
+        twin
+    }
+
+    /// The nodes whose identity another machine has, or had.
+    pub(super) fn twins(&self) -> BTreeMap<u32, Machine> {
+        self.twins.borrow().clone()
     }
 
     /// Puts a machine's power back.
@@ -187,8 +232,7 @@ impl Cloud {
     }
 
     /// An init with one service: starts it at each boot, and again when it ended.
-    async fn keep(self: Rc<Self>, place: Place, command: &Command) {
-        let machine = self.machine(place);
+    async fn keep(self: Rc<Self>, machine: &Machine, command: &Command) {
         loop {
             while !machine.is_on() {
                 self.booted.notified().await;
@@ -198,7 +242,7 @@ impl Cloud {
                 Ok(mut spawned) => {
                     let _ = spawned.child.wait().await;
                 }
-                Err(error) => self.world.trace().event(name(place), format_args!("init: {error}")),
+                Err(error) => self.world.trace().event(machine.name(), format_args!("init: {error}")),
             }
             machine.kill(init.context().identity);
             pause(RESTART_AFTER).await;
@@ -231,11 +275,17 @@ impl Cloud {
         for number in 0..self.knobs.partitions {
             let _ = write!(
                 text,
-                "[partition_{number}]\npathname = slappart{number}\nnetwork_interface = lo\naddress = 127.0.1.{number}/255.255.255.255\n"
+                "[partition_{number}]\npathname = slappart{number}\nnetwork_interface = lo\naddress = {}/255.255.255.255\n",
+                partition_address(number)
             );
         }
         text
     }
+}
+
+/// The address of a partition, on whichever node: each has it for itself.
+pub(super) fn partition_address(partition: u32) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 1, partition as u8)
 }
 
 /// How a machine is called, in the network and in the trace.
@@ -268,7 +318,7 @@ fn files(release: Release) -> [(&'static str, String); 2] {
          key = $${{slap-connection:key-file}}\ncert = $${{slap-connection:cert-file}}\nconfiguration.note =\n\
          [directory]\nrecipe = slapos.cookbook:mkdirectory\netc = $${{buildout:directory}}/etc\n\
          service = $${{:etc}}/service\npromise = $${{:etc}}/promise\n\
-         [service]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign service\n\
+         [service]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign service $${{slap-configuration:ipv4-random}}\n\
          wrapper-path = $${{directory:service}}/worker-{release}\n\
          [check]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign check\n\
          wrapper-path = $${{directory:promise}}/worker-runs\n\

@@ -90,6 +90,14 @@ pub enum FaultKind {
     Disk,
     /// A program or its machine ends within an operation of the disk.
     Crash,
+    /// Somebody else has the port of a service when it starts.
+    PortTaken,
+    /// The quota of a partition or of a node is used up.
+    Quota,
+    /// A node is told what the master wanted once, or misses it some times.
+    View,
+    /// Another machine has a node's identity, and all that the node had.
+    Clone,
 }
 
 /// Those that need no disk that forgets.
@@ -112,12 +120,28 @@ const COMMON: [FaultKind; 16] = [
     FaultKind::Promise,
 ];
 
+/// Those that came later. They are drawn from streams of their own, so that whatever else a seed does stays what it was without.
+const LATER: [FaultKind; 4] = [FaultKind::PortTaken, FaultKind::Quota, FaultKind::View, FaultKind::Clone];
+
 /// The kinds of faults that a profile has.
 pub(super) fn all_faults(profile: Profile) -> Vec<FaultKind> {
+    let later = if matches!(profile, Profile::Swarm | Profile::Crash) { &LATER[..] } else { &[] };
+    first_faults(profile).into_iter().chain(later.iter().copied()).collect()
+}
+
+/// The kinds of faults that a profile had first.
+fn first_faults(profile: Profile) -> Vec<FaultKind> {
     match profile {
         Profile::Crash => COMMON.into_iter().chain([FaultKind::Disk, FaultKind::Crash]).collect(),
         Profile::Swarm => COMMON.to_vec(),
         Profile::Calm | Profile::Scale => Vec::new(),
+    }
+}
+
+impl FaultKind {
+    /// Whether it came later than the others.
+    pub(super) fn is_later(self) -> bool {
+        LATER.contains(&self)
     }
 }
 
@@ -161,7 +185,10 @@ impl Knobs {
             },
             Profile::Swarm | Profile::Crash => {
                 // Half of the kinds in each run: what hides one fault is often another one.
-                let faults = all_faults(profile).into_iter().filter(|_| random.below(2) == 0).collect();
+                let mut faults: Vec<FaultKind> =
+                    first_faults(profile).into_iter().filter(|_| random.below(2) == 0).collect();
+                let later = Random::new(seed).child("knobs of later faults");
+                faults.extend(LATER.into_iter().filter(|_| later.below(2) == 0));
                 let skew_seconds = if random.below(2) == 0 { 0 } else { among(1, 86_400) };
                 let calm = Knobs { read_seconds, rename_seconds, ..calm };
                 Knobs { fault_seconds: among(10, 300), faults, skew_seconds, ..calm }

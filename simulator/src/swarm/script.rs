@@ -73,6 +73,17 @@ pub(crate) enum Event {
     Disk { machine: Place, operation: Operation, failure: Failure, spared: u64, milliseconds: u64 },
     /// A program, or its whole machine, ends at an operation of the disk.
     Crash { machine: Place, operation: Operation, spared: u64, moment: Moment, power: bool },
+    /// The services of a partition end, and somebody else has their port for so long.
+    TakePort { node: u32, partition: u32, milliseconds: u64 },
+    /// What the master wants of a node is kept by something between, and given again, so much later, to so many of the node's
+    /// questions, each so long after it was asked.
+    OldView { node: u32, age: u64, times: u64, milliseconds: u64 },
+    /// So many of a node's questions for what the master wants are lost.
+    SkipView { node: u32, times: u64 },
+    /// Another machine starts with a copy of a node's disk, and runs beside it for so long. Then it is gone, and the node is started again.
+    Clone { node: u32, milliseconds: u64 },
+    /// A partition, or all that a node installs, may take so many blocks more and no others, for so long.
+    Quota { node: u32, partition: Option<u32>, room: u64, milliseconds: u64 },
 }
 
 impl Event {
@@ -212,7 +223,8 @@ pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
     readers::draw(&root, knobs, &mut steps);
     for kind in &knobs.faults {
         let draw = Draw { random: root.child(&format!("fault {kind:?}")), knobs };
-        let mean = knobs.fault_seconds * 1000 * knobs.faults.len() as u64;
+        let counted = knobs.faults.iter().filter(|other| kind.is_later() || !other.is_later()).count();
+        let mean = knobs.fault_seconds * 1000 * counted as u64;
         draw.times(mean, end, |at| steps.push(Step { at, event: draw.fault(*kind) }));
     }
     steps.sort_by_key(|step| step.at);
@@ -339,6 +351,23 @@ impl Draw<'_> {
                     milliseconds: milliseconds / 10,
                 }
             }
+            FaultKind::PortTaken => Event::TakePort { node, partition, milliseconds },
+            FaultKind::Quota => {
+                let partition = (self.random.below(3) > 0).then_some(partition);
+                let room = if self.random.below(2) == 0 { 0 } else { self.random.below(24) };
+                Event::Quota { node, partition, room, milliseconds }
+            }
+            FaultKind::View => {
+                let times = 1 + self.random.below(6);
+                match self.random.below(3) {
+                    0 => Event::SkipView { node, times },
+                    _ => {
+                        let milliseconds = self.random.below(30_000);
+                        Event::OldView { node, age: self.length(), times, milliseconds }
+                    }
+                }
+            }
+            FaultKind::Clone => Event::Clone { node, milliseconds },
             FaultKind::Crash => {
                 let moment = [Moment::Before, Moment::Within, Moment::After][self.random.below(3) as usize];
                 let power = self.random.below(2) == 0;

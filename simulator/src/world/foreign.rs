@@ -1,4 +1,4 @@
-//! Foreign programs as data: `/bin/foreign ROLE` behaves as a file says that stands outside of what it runs in.
+//! Foreign programs as data: `/bin/foreign ROLE [ADDRESS]` behaves as a file says that stands outside of what it runs in.
 //!
 //! `/etc/foreign/PLACE/ROLE` holds lines `WHEN AFTER JITTER THEN`, times in milliseconds; PLACE is the last part of its working
 //! directory. What no line says is what a good program does.
@@ -9,16 +9,19 @@
 //! | `term`: it is asked to end | `exit CODE`, or `ignore` |
 //! | `check`: it is run as a promise | `pass`, `fail` or `hang`; without a line it passes if the service of its partition runs |
 //!
-//! A service holds a lock as long as it runs. Where somebody else holds it, one service runs twice, which is an alarm.
+//! A service holds a lock as long as it runs. Where somebody else holds it, one service runs twice, which is an alarm. One that has an
+//! address listens there, and ends when somebody else does.
 
 use super::{Trace, random::Random};
-use slap_impl::env::{Either, Env, Exit, race};
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use slap_impl::env::{Address, Either, Env, Exit, LocalFuture, race};
+use std::{net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 /// Where behaviours stand.
 pub(crate) const BEHAVIOURS: &str = "/etc/foreign";
 /// Where the locks of services stand.
 const LOCKS: &str = "/run/foreign";
+/// Where services listen.
+pub(crate) const PORT: u16 = 8000;
 /// Bytes of a behaviour.
 const BEHAVIOUR_BYTES_MAX: u64 = 4096;
 /// The rule that a service which runs twice breaks.
@@ -60,9 +63,19 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
 
 /// Runs as the role that the first argument names.
 pub(crate) async fn run(env: &Env, trace: &Trace, arguments: &[String]) -> Exit {
-    let [role] = arguments else {
-        env.tell("foreign: expected a role");
-        return Exit::USAGE;
+    let (role, address) = match arguments {
+        [role] => (role, None),
+        [role, address] => match address.parse::<IpAddr>() {
+            Ok(address) => (role, Some(address)),
+            Err(_) => {
+                env.tell(format_args!("foreign: {address:?} is no address"));
+                return Exit::USAGE;
+            }
+        },
+        _ => {
+            env.tell("foreign: expected a role, and an address if it listens");
+            return Exit::USAGE;
+        }
     };
     let place = env.context().directory.file_name().map(|name| name.to_string_lossy().into_owned());
     let place = place.unwrap_or_default();
@@ -74,10 +87,22 @@ pub(crate) async fn run(env: &Env, trace: &Trace, arguments: &[String]) -> Exit 
         }
     };
     let random = Random::of_bytes(&env.random_bytes(32));
-    match role.starts_with("check") {
-        true => judge(env, &lines, &random, &place).await,
-        false => serve(env, trace, &lines, &random, &place, role).await,
+    if role.starts_with("check") {
+        return judge(env, &lines, &random, &place).await;
     }
+    let termination = env.processes().termination();
+    let _ = env.files().create_directory(&PathBuf::from(LOCKS), 0o755);
+    let held = env.files().lock(&lock_path(&place, role));
+    let Ok(Some(_held)) = held else {
+        trace.alarm(TWICE, format_args!("{place}/{role}"), "it was started while it runs already");
+        return Exit::FAILED;
+    };
+    let listener = address.map(|address| env.network().listen(&Address::Tcp((address, PORT).into())));
+    let Ok(_listener) = listener.transpose() else {
+        env.tell(format_args!("port {PORT} is in use"));
+        return Exit::FAILED;
+    };
+    serve(env, &lines, &random, termination).await
 }
 
 fn behaviour(env: &Env, place: &str, role: &str) -> Result<Vec<Line>, String> {
@@ -93,14 +118,7 @@ fn lock_path(place: &str, role: &str) -> PathBuf {
     PathBuf::from(LOCKS).join(format!("{place}.{role}"))
 }
 
-async fn serve(env: &Env, trace: &Trace, lines: &[Line], random: &Random, place: &str, role: &str) -> Exit {
-    let termination = env.processes().termination();
-    let _ = env.files().create_directory(&PathBuf::from(LOCKS), 0o755);
-    let held = env.files().lock(&lock_path(place, role));
-    let Ok(Some(_held)) = held else {
-        trace.alarm(TWICE, format_args!("{place}/{role}"), "it was started while it runs already");
-        return Exit::FAILED;
-    };
+async fn serve(env: &Env, lines: &[Line], random: &Random, termination: LocalFuture<'static, ()>) -> Exit {
     let find = |when| lines.iter().find(|line| line.when == when);
     let life = async {
         match find(When::Start) {

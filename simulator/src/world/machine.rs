@@ -42,7 +42,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
 };
@@ -180,10 +180,27 @@ impl Machine {
     /// Those of SQLite.
     pub fn look(
         &self,
-        path: &std::path::Path,
+        path: &Path,
         query: &mut dyn FnMut(&rusqlite::Connection) -> rusqlite::Result<()>,
     ) -> Result<bool, slap_impl::env::StoreError> {
         if self.is_on() { self.shared.stores.look(path, query) } else { Ok(false) }
+    }
+
+    /// Lets no more stand below a directory than what stands there now and so many blocks of 4096 bytes (EDQUOT); None ends that. An
+    /// empty disk has no quotas.
+    pub fn set_room(&self, directory: &Path, room: Option<u64>) {
+        match room {
+            Some(blocks) => {
+                self.event(&format!("has room for {blocks} blocks more in {}", directory.display()))
+            }
+            None => self.event(&format!("has room again in {}", directory.display())),
+        }
+        self.shared.files.set_room(directory, room);
+    }
+
+    /// Ends all that [`Machine::set_room`] began.
+    pub fn forget_quotas(&self) {
+        self.shared.files.forget_quotas();
     }
 
     /// Whether it has power.

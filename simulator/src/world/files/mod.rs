@@ -1,13 +1,14 @@
 //! Directories and files in memory, with POSIX's errors. Modes are kept and shown, but one user owns everything.
 //!
 //! * this file: names, links, and what is done with them; `operations.rs`: the same as [`slap_impl::env::Files`]
-//! * `process.rs`: the files as one process sees them; `lock.rs`: locks
+//! * `process.rs`: the files as one process sees them; `lock.rs`: locks; `quota.rs`: how much may stand below a directory
 //!
 //! Every change goes through the world's [`Disk`], which knows what of it survives.
 
 mod lock;
 mod operations;
 mod process;
+mod quota;
 
 pub(crate) use lock::{LockHolder, MemoryLock};
 pub(crate) use process::ProcessFiles;
@@ -48,6 +49,8 @@ pub(crate) struct MemoryFiles {
     disk: Rc<Disk>,
     names: RefCell<Names>,
     locks: RefCell<BTreeMap<PathBuf, LockHolder>>,
+    /// Blocks that may be taken below a directory.
+    quotas: RefCell<BTreeMap<PathBuf, u64>>,
     /// Which process is at it.
     actor: Cell<Identity>,
     /// The number of the next temporary file.
@@ -62,13 +65,15 @@ impl MemoryFiles {
     pub(crate) fn new(clock: Rc<WallClock>, disk: Rc<Disk>) -> MemoryFiles {
         let names = RefCell::new(Names::new(disk.remembers()));
         let (actor, temporary) = (Cell::new(NOBODY), Cell::new(0));
-        let files = MemoryFiles { clock, disk, names, locks: RefCell::default(), actor, temporary };
+        let (locks, quotas) = (RefCell::default(), RefCell::default());
+        let files = MemoryFiles { clock, disk, names, locks, quotas, actor, temporary };
         files.clear();
         files
     }
 
     /// Takes away everything, as another disk does.
     pub(crate) fn clear(&self) {
+        self.quotas.take();
         self.names.replace(Names::new(self.disk.remembers()));
         let root = self.inode(Content::Directory, 0o755);
         self.names.borrow_mut().put(Path::new("/"), root, now_instant());
@@ -134,6 +139,7 @@ impl MemoryFiles {
 
     /// Gives an inode a name.
     pub(crate) fn put(&self, path: &Path, inode: Rc<Inode>) -> io::Result<()> {
+        self.check_quota(path, quota::blocks_of(&inode))?;
         self.change(path, |names, now| names.put(path, inode.clone(), now))
     }
 
@@ -261,30 +267,46 @@ impl MemoryFiles {
         }
     }
 
-    /// Changes a file's bytes. `change` is told how much of it happens.
-    fn with_bytes<T>(
+    /// Changes a file's bytes, unless a quota has it otherwise. `change` is told how much of it happens; `length` says how many bytes
+    /// there are then, of as many before.
+    fn with_bytes(
         &self,
         path: &Path,
         inode: &Inode,
-        mut change: impl FnMut(&mut Bytes, Part) -> T,
-    ) -> io::Result<T> {
+        length: impl Fn(usize, Part) -> usize,
+        mut change: impl FnMut(&mut Bytes, Part),
+    ) -> io::Result<()> {
         let Content::File(bytes) = &inode.content else {
             let kind =
                 if inode.is_directory() { io::ErrorKind::IsADirectory } else { io::ErrorKind::InvalidInput };
             return Err(error(kind, path));
         };
         inode.modified_seconds.set(self.now_seconds());
-        let effect = |part| change(&mut bytes.borrow_mut(), part);
-        self.disk.perform(self.actor.get(), Operation::Write, effect).map_err(|trouble| trouble.error(path))
+        let old = bytes.borrow().seen().len();
+        let check = |part| {
+            let more = quota::blocks(length(old, part)).saturating_sub(quota::blocks(old));
+            self.check_quota(path, more)
+        };
+        let refusal = check(Part::Whole).err();
+        let effect = |part| match refusal {
+            None => change(&mut bytes.borrow_mut(), part),
+            // As much is written as there is room for.
+            Some(_) if check(Part::Some).is_ok() => change(&mut bytes.borrow_mut(), Part::Some),
+            Some(_) => {}
+        };
+        let done = self.disk.perform(self.actor.get(), Operation::Write, effect);
+        done.map_err(|trouble| trouble.error(path))?;
+        refusal.map_or(Ok(()), Err)
     }
 
-    /// Changes the bytes of a file, which is made with `mode` if it is missing.
-    fn with_file<T>(
+    /// Changes the bytes of a file, as [`MemoryFiles::with_bytes`]; it is made with `mode` if it is missing.
+    fn with_file(
         &self,
         path: &Path,
         mode: u32,
-        change: impl FnMut(&mut Bytes, Part) -> T,
-    ) -> io::Result<T> {
+        length: impl Fn(usize, Part) -> usize,
+        change: impl FnMut(&mut Bytes, Part),
+    ) -> io::Result<()> {
         let path = self.resolve(path, false)?;
         self.parent_of(&path)?;
         let inode = match self.get(&path) {
@@ -295,6 +317,6 @@ impl MemoryFiles {
                 inode
             }
         };
-        self.with_bytes(&path, &inode, change)
+        self.with_bytes(&path, &inode, length, change)
     }
 }

@@ -36,7 +36,12 @@ impl MemoryFiles {
         let temporary = parent.join(format!(".slap-{}-{number}.tmp", who.pid));
         self.put(&temporary, inode.clone())?;
         let written = self
-            .with_bytes(path, &inode, |bytes, part| write_at(bytes, 0, content, part))
+            .with_bytes(
+                path,
+                &inode,
+                |_, part| portion(content, part),
+                |bytes, part| write_at(bytes, 0, content, part),
+            )
             .and_then(|()| self.sync_bytes(path, bytes))
             .and_then(|()| self.change(path, |names, now| names.rename(&temporary, path, now)));
         if let Err(error) = written {
@@ -59,8 +64,12 @@ impl MemoryFiles {
 
 /// Writes content, or its first half.
 fn write_at(bytes: &mut Bytes, at: usize, content: &[u8], part: Part) {
-    let length = if part == Part::Whole { content.len() } else { content.len() / 2 };
-    bytes.write(at, &content[..length], now_instant());
+    bytes.write(at, &content[..portion(content, part)], now_instant());
+}
+
+/// How many bytes of it are written.
+fn portion(content: &[u8], part: Part) -> usize {
+    if part == Part::Whole { content.len() } else { content.len() / 2 }
 }
 
 impl Files for MemoryFiles {
@@ -83,10 +92,15 @@ impl Files for MemoryFiles {
     }
 
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-        self.with_file(path, mode, |bytes, part| {
-            bytes.set_length(0, now_instant());
-            write_at(bytes, 0, content, part);
-        })
+        self.with_file(
+            path,
+            mode,
+            |_, part| portion(content, part),
+            |bytes, part| {
+                bytes.set_length(0, now_instant());
+                write_at(bytes, 0, content, part);
+            },
+        )
     }
 
     fn replace(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
@@ -114,16 +128,24 @@ impl Files for MemoryFiles {
     }
 
     fn append(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-        self.with_file(path, mode, |bytes, part| write_at(bytes, bytes.seen().len(), content, part))
+        let length = |before, part| before + portion(content, part);
+        self.with_file(path, mode, length, |bytes, part| {
+            write_at(bytes, bytes.seen().len(), content, part);
+        })
     }
 
     fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
         self.file(path)?;
-        self.with_file(path, 0, |bytes, part| {
-            if part == Part::Whole {
-                bytes.set_length(length as usize, now_instant());
-            }
-        })
+        self.with_file(
+            path,
+            0,
+            |_, _| length as usize,
+            |bytes, part| {
+                if part == Part::Whole {
+                    bytes.set_length(length as usize, now_instant());
+                }
+            },
+        )
     }
 
     fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {

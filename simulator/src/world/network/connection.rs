@@ -5,6 +5,7 @@
 
 use super::{
     Interface,
+    cache::Fate,
     flow::Flow,
     link::{LinkState, Mishap},
     replay,
@@ -37,6 +38,8 @@ struct State {
     mishap: Option<Mishap>,
     /// The request that will be repeated.
     request: Vec<u8>,
+    /// The answer that is kept by what stands between.
+    kept: Option<Vec<u8>>,
     /// Whether it is such a repetition itself.
     is_replay: bool,
 }
@@ -76,6 +79,7 @@ impl Connection {
             turn: None,
             mishap: None,
             request: Vec::new(),
+            kept: None,
             is_replay,
         };
         let connection = Rc::new(Connection { state: RefCell::new(state) });
@@ -235,7 +239,16 @@ impl State {
     /// Sends bytes; how many of them.
     fn send(&mut self, side: usize, bytes: &[u8], now: Instant) -> usize {
         let length = bytes.len().min(self.flows[side].room());
-        let bytes = &bytes[..length];
+        let mut bytes = &bytes[..length];
+        let asked;
+        match self.meet_cache(side, bytes, now) {
+            Fate::Pass => {}
+            Fate::Fill(other) => {
+                asked = other;
+                bytes = &asked;
+            }
+            Fate::Answer(..) | Fate::Lose => return length,
+        }
         if length == 0 || !self.meet_mishap(side, bytes, now) {
             return length;
         }
@@ -257,6 +270,48 @@ impl State {
             waker.wake();
         }
         length
+    }
+
+    /// Does what stands between does to a request; what then becomes of it. Answers of the other side are kept if it wants one.
+    fn meet_cache(&mut self, side: usize, bytes: &[u8], now: Instant) -> Fate {
+        if side == 1 {
+            if let Some(kept) = &mut self.kept {
+                kept.extend_from_slice(bytes);
+            }
+            return Fate::Pass;
+        }
+        if self.turn == Some(0) || self.is_replay || bytes.is_empty() {
+            return Fate::Pass;
+        }
+        self.keep_answer();
+        let fate = self.links[0].fate_of(bytes);
+        match &fate {
+            Fate::Pass => {}
+            Fate::Fill(_) => self.kept = Some(Vec::new()),
+            Fate::Lose => self.reset(now),
+            Fate::Answer(answer, after) => {
+                // As if the other side had sent it.
+                let back = self.links[1].clone();
+                if back.is_open() {
+                    self.flows[1].send(answer, now, back.draw() + *after, back.bytes_per_second());
+                } else {
+                    self.flows[1].hold(answer);
+                    self.flows[1].wait(now);
+                }
+                self.turn = Some(1);
+                if let Some(waker) = self.sides[0].reader.take() {
+                    waker.wake();
+                }
+            }
+        }
+        fate
+    }
+
+    /// Whoever asked has the whole answer.
+    fn keep_answer(&mut self) {
+        if let Some(answer) = self.kept.take() {
+            self.links[0].keep_answer(answer);
+        }
     }
 
     /// Does what was planned for a request. Whether the bytes are sent all the same.
@@ -347,6 +402,9 @@ impl State {
         }
         // As Linux does: who closes what it has not read resets the connection.
         let is_reset = is_unaccepted || !self.flows[other].is_empty();
+        if side == 0 && !is_reset {
+            self.keep_answer();
+        }
         self.flows[other].clear();
         if !is_reset {
             self.finish(side, now);

@@ -1,6 +1,10 @@
 //! One direction between two machines: how long bytes take, and what goes wrong with them.
 
-use super::{Interface, connection::Connection};
+use super::{
+    Interface,
+    cache::{self, Cache, Fate},
+    connection::Connection,
+};
 use crate::world::{clock::now_instant, random::Random, trace::Trace};
 use std::{
     cell::{Cell, RefCell},
@@ -44,6 +48,10 @@ pub(crate) struct LinkState {
     refuses: Cell<bool>,
     /// How many requests are spared before, and what happens to the next.
     mishaps: RefCell<Vec<(u64, Mishap)>>,
+    /// What answers requests on their way.
+    cache: RefCell<Option<Cache>>,
+    /// How many requests for a path are lost.
+    losses: RefCell<Option<(String, u64)>>,
     /// How many requests arrived once more.
     pub(super) repeated: Cell<u64>,
     connections: RefCell<Vec<Weak<Connection>>>,
@@ -117,6 +125,17 @@ impl Link {
         self.state.mishaps.borrow_mut().push((spared, mishap));
     }
 
+    /// Lets something on the way keep the answer to the next `GET` of a path, and from `age` later on give it to `times` that ask for
+    /// the same, each so long `after` it asked: they see what once was. One at a time: what was planned so before is forgotten.
+    pub fn answer_with_old(&self, path: &str, age: Duration, times: u64, after: Duration) {
+        self.state.cache.replace(Some(Cache::new(path, now_instant() + age, times, after)));
+    }
+
+    /// Lets the next requests of that kind for a path be lost: their connections are reset. What was planned so before is forgotten.
+    pub fn lose_requests_for(&self, path: &str, times: u64) {
+        self.state.losses.replace(Some((path.to_owned(), times)));
+    }
+
     /// How many planned mishaps have not happened yet.
     pub fn planned(&self) -> usize {
         self.state.mishaps.borrow().len()
@@ -130,6 +149,8 @@ impl Link {
     /// Ends all that is wrong with it, and forgets what was planned. Its latency stays.
     pub fn heal(&self) {
         self.state.mishaps.borrow_mut().clear();
+        self.state.cache.take();
+        self.state.losses.take();
         if self.state.delay.get() != Duration::ZERO {
             self.delay(Duration::ZERO);
         }
@@ -162,6 +183,8 @@ impl LinkState {
             is_blocked: Cell::default(),
             refuses: Cell::default(),
             mishaps: RefCell::default(),
+            cache: RefCell::default(),
+            losses: RefCell::default(),
             repeated: Cell::new(0),
             connections: RefCell::default(),
             prune_at: Cell::new(CONNECTIONS_KEPT),
@@ -210,6 +233,38 @@ impl LinkState {
             true
         });
         found
+    }
+
+    /// What becomes of a request because of what stands on its way.
+    pub(super) fn fate_of(&self, request: &[u8]) -> Fate {
+        let mut losses = self.losses.borrow_mut();
+        if let Some((path, times)) = losses.as_mut()
+            && *times > 0
+            && cache::is_for(request, path)
+        {
+            *times -= 1;
+            self.tell(format_args!("loses a request for {path}"));
+            return Fate::Lose;
+        }
+        let mut cache = self.cache.borrow_mut();
+        let Some(known) = cache.as_mut() else { return Fate::Pass };
+        let fate = known.meet(request, now_instant());
+        if matches!(fate, Fate::Answer(..)) {
+            self.tell("gives an old answer");
+        }
+        if known.is_spent() {
+            *cache = None;
+        }
+        fate
+    }
+
+    /// An answer has come that is to be kept.
+    pub(super) fn keep_answer(&self, answer: Vec<u8>) {
+        if let Some(cache) = self.cache.borrow_mut().as_mut()
+            && cache.keep(answer)
+        {
+            self.tell("keeps an answer");
+        }
     }
 
     /// Remembers a connection that sends over it.

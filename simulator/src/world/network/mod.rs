@@ -2,12 +2,14 @@
 //!
 //! * this file: the machines' addresses, listeners, and how a connection is made
 //! * `link.rs`: each direction between two machines, and what can go wrong with it: the public [`Link`]
+//! * `cache.rs`: what answers requests on their way
 //! * `connection.rs`: the two sides of a connection; `flow.rs`: the bytes of one direction; `stream.rs`: a side in its process's hands
 //!
 //! Each machine has the loopback addresses for itself, and an IPv4 and an IPv6 address that the others reach; its name stands for the
 //! first. Bytes of a connection arrive in order, after a time that is drawn from the stream of that direction. A timer runs only while
 //! somebody waits for bytes that are on their way, or for an answer that may never come.
 
+mod cache;
 mod connection;
 mod flow;
 mod link;

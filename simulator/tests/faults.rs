@@ -1,0 +1,122 @@
+//! Single faults of swarms: each does in the world what its event says, and the cloud comes through it.
+
+use simulator::swarm::{self, Outcome, file};
+
+/// A cloud of so many nodes with one partition each, whose agents wait, with these steps. It must come through them.
+fn come_through(profile: &str, nodes: u32, steps: &[&str]) -> Outcome {
+    let knobs = format!(
+        r#""profile":"{profile}","nodes":{nodes},"partitions":1,"users":1,"agents_wait":true,"turmoil_seconds":1800,"user_seconds":60,"fault_seconds":0,"faults":[],"skew_seconds":0"#
+    );
+    let text = format!("{{\"seed\":3,\"knobs\":{{{knobs}}}}}\n{}\n", steps.join("\n"));
+    let plan = file::read(&text).unwrap_or_else(|problem| panic!("{problem}: {text}"));
+    let outcome = swarm::run(&plan);
+    assert_eq!(outcome.finding, None, "{text}");
+    outcome
+}
+
+/// When each line of the trace with these words was written, in seconds of the world's time.
+fn times(outcome: &Outcome, words: &str) -> Vec<f64> {
+    outcome.trace.iter().filter(|line| line.contains(words)).map(|line| time(line)).collect()
+}
+
+/// When a line of the trace was written.
+fn time(line: &str) -> f64 {
+    let first = line.trim_start().split(' ').next().unwrap_or_default();
+    first.parse().unwrap_or_else(|_| panic!("no time: {line}"))
+}
+
+const SUPPLY: &str = r#"{"at":5,"event":{"event":"supply","user":1,"node":1,"release":"a","removed":false}}"#;
+const REQUEST: &str = r#"{"at":10,"event":{"event":"request","user":1,"title":0,"release":"a","node":null,"note":0,"state":"started"}}"#;
+
+#[test]
+fn a_service_whose_port_is_taken_is_started_again_until_it_is_free() {
+    let take = r#"{"at":300000,"event":{"event":"take-port","node":1,"partition":0,"milliseconds":240000}}"#;
+    let outcome = come_through("swarm", 1, &[SUPPLY, REQUEST, take]);
+    let [taken] = times(&outcome, "somebody else has port")[..] else { panic!("{:#?}", outcome.trace) };
+    let refused = times(&outcome, "port 8000 is in use");
+    assert!(refused.len() > 2, "{refused:?}");
+    assert!(refused.iter().all(|at| (taken..taken + 240.0).contains(at)), "{taken}: {refused:?}");
+}
+
+#[test]
+fn what_a_full_quota_kept_from_being_installed_is_installed_when_there_is_room() {
+    // Of the node, so that the release cannot be built; of the partition, so that its instance cannot be set up.
+    let node =
+        r#"{"at":1,"event":{"event":"quota","node":1,"partition":null,"room":0,"milliseconds":600000}}"#;
+    let partition =
+        r#"{"at":100000,"event":{"event":"quota","node":1,"partition":0,"room":1,"milliseconds":600000}}"#;
+    let request = REQUEST.replace("\"at\":10", "\"at\":110000");
+    for (profile, steps) in [("swarm", [node, SUPPLY, REQUEST]), ("crash", [SUPPLY, partition, &request])] {
+        let outcome = come_through(profile, 1, &steps);
+        let [full] = times(&outcome, "blocks more in")[..] else { panic!("{:#?}", outcome.trace) };
+        let [free] = times(&outcome, "has room again")[..] else { panic!("{:#?}", outcome.trace) };
+        assert!((free - full - 600.0).abs() < 0.1, "{full} {free}");
+        let refused = times(&outcome, "quota of the disk is used up");
+        assert!(refused.len() > 1, "{refused:?}");
+        assert!(refused.iter().all(|at| (full..free + 1.0).contains(at)), "{full} {free}: {refused:?}");
+        let starts = times(&outcome, "etc/service/worker-a");
+        assert!(starts.iter().all(|at| *at > free) && !starts.is_empty(), "{free}: {starts:?}");
+    }
+}
+
+#[test]
+fn a_node_that_sees_an_old_view_again_harms_nothing() {
+    let destroy = REQUEST.replace("started", "destroyed").replace("\"at\":10", "\"at\":400000");
+    let old = |at: u64| {
+        format!(
+            r#"{{"at":{at},"event":{{"event":"old-view","node":1,"age":300000,"times":4,"milliseconds":20000}}}}"#
+        )
+    };
+    // What is kept says that the instance runs, and it is destroyed when the node is told so again.
+    let outcome = come_through("swarm", 1, &[SUPPLY, REQUEST, &old(200_000), &destroy]);
+    let [kept] = times(&outcome, "keeps an answer")[..] else { panic!("{:#?}", outcome.trace) };
+    let [gone] = times(&outcome, "Destroyed slappart0")[..] else { panic!("{:#?}", outcome.trace) };
+    let given = times(&outcome, "gives an old answer");
+    assert!(kept < gone && given.len() == 4 && given.iter().all(|at| *at > gone), "{kept} {gone} {given:?}");
+    // It does try, and there is no instance for which it could.
+    let tried = times(&outcome, "slappart0: processing (started");
+    assert!(tried.iter().any(|at| *at > gone), "{tried:?}");
+    let starts = times(&outcome, "etc/service/worker-a");
+    assert!(starts.iter().all(|at| *at < gone) && !starts.is_empty(), "{starts:?}");
+}
+
+#[test]
+fn a_node_that_misses_its_view_some_times_catches_up() {
+    let skip = r#"{"at":200000,"event":{"event":"skip-view","node":1,"times":6}}"#;
+    let other =
+        REQUEST.replace("\"release\":\"a\"", "\"release\":\"b\"").replace("\"at\":10", "\"at\":205000");
+    let supply = SUPPLY.replace("\"release\":\"a\"", "\"release\":\"b\"");
+    let outcome = come_through("swarm", 1, &[SUPPLY, &supply, REQUEST, skip, &other]);
+    let lost = times(&outcome, "loses a request for /getFullComputerInformation");
+    assert_eq!(lost.len(), 6, "{lost:?}");
+    let starts = times(&outcome, "etc/service/worker-b");
+    assert!(starts[0] > lost[0], "{lost:?} {starts:?}");
+}
+
+#[test]
+fn a_cloned_node_loses_nothing_and_settles_when_its_twin_is_gone() {
+    let clone = r#"{"at":300000,"event":{"event":"clone","node":1,"milliseconds":600000}}"#;
+    let again = REQUEST.replace("\"at\":10", "\"at\":400000").replace("\"note\":0", "\"note\":1");
+    let destroy = REQUEST.replace("started", "destroyed").replace("\"at\":10", "\"at\":600000");
+    let next = REQUEST.replace("\"title\":0", "\"title\":1").replace("\"at\":10", "\"at\":700000");
+    for (profile, steps) in [
+        ("swarm", vec![SUPPLY, REQUEST, clone, &again]),
+        ("crash", vec![SUPPLY, REQUEST, clone, &again]),
+        ("swarm", vec![SUPPLY, REQUEST, clone, &again, &destroy, &next]),
+    ] {
+        let outcome = come_through(profile, 1, &steps);
+        let [copied] = times(&outcome, "has a copy of the disk of node-1")[..] else {
+            panic!("{:#?}", outcome.trace)
+        };
+        // Both set up what was asked for meanwhile, and then there is one again.
+        let (mut twin, mut node) = (Vec::new(), Vec::new());
+        for line in outcome.trace.iter().filter(|line| line.contains("slappart0: processing (started")) {
+            if line.contains("node-1-twin/") { &mut twin } else { &mut node }.push(time(line));
+        }
+        let is_meanwhile = |at: &f64| (copied..copied + 600.0).contains(at);
+        assert!(twin.iter().all(is_meanwhile) && !twin.is_empty(), "{copied}: {twin:?}");
+        assert!(node.iter().any(is_meanwhile), "{copied}: {node:?}");
+        let ended = times(&outcome, "node-1-twin    loses power");
+        assert!((ended[ended.len() - 1] - copied - 600.0).abs() < 0.1, "{copied}: {ended:?}");
+    }
+}
