@@ -1,7 +1,7 @@
 //! The program `simulator`, one subcommand for each thing it does. Two runs of `run` with the same seed print the same lines.
 
 use crate::{
-    canaries, differential, explore,
+    canaries, coverage, differential, explore,
     histories::{self, Plan},
     lab, swarm,
 };
@@ -15,6 +15,7 @@ const USAGE: &str = "usage: simulator run|replay|shrink|debug (see simulator run
        simulator judge LISTS
        simulator histories [--seed N] [--clients N] [--operations N] [--kills N] [--rounds N] [--json]
        simulator canaries [NAME...]
+       simulator coverage [--optional]
        simulator COMMAND --help
 
 run, replay SEED, shrink, debug: swarms: whole clouds from a seed, with users and faults, judged.
@@ -24,7 +25,9 @@ replay: steps through a list of events (one a line, as JSON) on the model and on
     exit code 1 tells of a difference.
 judge: so many lists of events on the real master, judged by the model's rules; the verdict is JSON.
 histories: clients against a master that is a process of its own; some answers are lost, and what they saw is judged.
-canaries: each planted bug is applied to a copy of the sources, and the tier that must see it is run.";
+canaries: each planted bug is applied to a copy of the sources, and the tier that must see it is run.
+coverage: builds a simulator with counters, runs fifty seeds, and compares what they did not reach with
+    simulator/COVERAGE.md; --optional: without LLVM's tools it says that it did not run, and fails only in CI.";
 
 /// Runs the program.
 pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
@@ -55,10 +58,10 @@ pub async fn run(env: Env, arguments: Vec<String>) -> Exit {
             _ => Err("judge: expected how many LISTS".to_owned()),
         },
         "canaries" => canaries::command(&env, rest),
+        "coverage" => coverage::command(&env, rest),
         "histories" => many(&env, rest).await,
-        _ => {
-            Err("expected run, replay, shrink, debug, lab, explore, judge, histories or canaries".to_owned())
-        }
+        _ => Err("expected run, replay, shrink, debug, lab, explore, judge, histories, canaries or coverage"
+            .to_owned()),
     };
     done.unwrap_or_else(|problem| {
         env.tell(format_args!("error: {problem}\n\n{USAGE}"));

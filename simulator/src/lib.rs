@@ -6,6 +6,7 @@
 //! * [`cluster`]: a master and nodes on machines of their own
 //! * [`command`]: the program `simulator`
 //! * [`contract`]: what any `Env` must do; the same suite runs on the world and on the real system
+//! * [`coverage`]: which lines and functions of slap-impl fifty seeds reach
 //! * [`crash`]: the real master on a disk that fails, and what it must have kept
 //! * [`differential`]: the model and the real master, event by event
 //! * [`histories`]: many clients against a real master, and whether what they saw can be
@@ -16,6 +17,7 @@ pub mod canaries;
 pub mod cluster;
 pub mod command;
 pub mod contract;
+pub mod coverage;
 pub mod crash;
 pub mod differential;
 pub mod explore;

@@ -37,8 +37,14 @@ fn help_is_printed_and_is_no_mistake() {
 #[test]
 fn a_mistake_of_the_caller_is_usage() {
     for (arguments, problem) in [
-        (&[][..], "expected run, replay, shrink, debug, lab, explore, judge, histories or canaries"),
-        (&["fly"], "expected run, replay, shrink, debug, lab, explore, judge, histories or canaries"),
+        (
+            &[][..],
+            "expected run, replay, shrink, debug, lab, explore, judge, histories, canaries or coverage",
+        ),
+        (
+            &["fly"],
+            "expected run, replay, shrink, debug, lab, explore, judge, histories, canaries or coverage",
+        ),
         (&["replay"], "replay: expected one FILE"),
         (&["judge", "some"], "judge: expected how many LISTS"),
         (
@@ -46,6 +52,7 @@ fn a_mistake_of_the_caller_is_usage() {
             "there is no canary \"tweety\": expected one of allocation-without-recheck, ",
         ),
         (&["canaries", "--fly"], "there is no canary \"--fly\": expected one of "),
+        (&["coverage", "--fly"], "coverage: expected nothing or --optional"),
         (&["histories", "--fly", "1"], "\"--fly\" is not understood"),
         (&["run", "--fly"], "\"--fly\" is not understood"),
         (&["run", "--profile", "storm"], "profile \"storm\": expected swarm, calm, crash or scale"),

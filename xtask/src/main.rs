@@ -19,6 +19,7 @@ usage: cargo xtask COMMAND
   conformance [--keep]  build slap (release) and compare it with the real SlapOS, step by step
   bench [ARGS]          build and run the benchmarks
   canaries [NAME...]    plant each bug of simulator/canaries in a copy of the sources, and see whether its rule catches it
+  coverage              build a simulator with counters, run fifty seeds, and compare what they reach with simulator/COVERAGE.md
   ci [--nightly]        what CI does: format, lints, tests, documentation; with --nightly what takes longer, too
 ";
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         ["model", "replay", rest @ ..] => program("simulator", "simulator", &[&["replay"], rest].concat()),
         ["model", "explore", rest @ ..] => program("simulator", "simulator", &[&["explore"], rest].concat()),
         ["canaries", rest @ ..] => program("simulator", "simulator", &[&["canaries"], rest].concat()),
+        ["coverage", rest @ ..] => program("simulator", "simulator", &[&["coverage"], rest].concat()),
         ["conformance", rest @ ..] => program("golden", "golden", &[&["conformance"], rest].concat()),
         ["bench", rest @ ..] => code(bench(rest)),
         ["ci"] => ci(false),
@@ -109,7 +111,7 @@ fn ci(nightly: bool) -> ExitCode {
         let histories = ["histories", "--operations", "100000", "--kills", "200", "--rounds", "1000"];
         let build = ["run", "--release", "--quiet", "--package", "simulator", "--bin", "simulator", "--"];
         let swarms = ["run", "--seeds", "3000", "--jobs", "2", "--ledger", "target/sim/ledger.jsonl"];
-        for arguments in [&histories[..], &swarms, &["canaries"]] {
+        for arguments in [&histories[..], &swarms, &["canaries"], &["coverage", "--optional"]] {
             let exit = run(cargo().args(build).args(arguments));
             if exit != 0 {
                 return code(exit);
