@@ -81,6 +81,25 @@ fn a_node_that_sees_an_old_view_again_harms_nothing() {
 }
 
 #[test]
+fn what_has_been_given_a_partition_is_not_destroyed_for_an_old_wish() {
+    let destroy = REQUEST.replace("started", "destroyed").replace("\"at\":10", "\"at\":400000");
+    let next = REQUEST.replace("\"title\":0", "\"title\":1").replace("\"at\":10", "\"at\":500000");
+    // What is kept is the next answer after the wish to destroy; it comes back when there is another instance.
+    let old =
+        r#"{"at":400001,"event":{"event":"old-view","node":1,"age":300000,"times":2,"milliseconds":20000}}"#;
+    let outcome = come_through("swarm", 1, &[SUPPLY, REQUEST, &destroy, old, &next]);
+    let given = times(&outcome, "gives an old answer");
+    let refused = times(&outcome, "nothing is destroyed, because that is not wanted any more");
+    assert!(!given.is_empty() && refused.len() == given.len(), "{given:?} {refused:?}");
+    let [gone] = times(&outcome, "Destroyed slappart0")[..] else { panic!("{:#?}", outcome.trace) };
+    let starts = times(&outcome, "etc/service/worker-a");
+    let [again] = starts.iter().filter(|at| **at > gone).collect::<Vec<_>>()[..] else {
+        panic!("{starts:?}")
+    };
+    assert!(gone < *again && *again < given[0], "{gone} {again} {given:?}");
+}
+
+#[test]
 fn a_node_that_misses_its_view_some_times_catches_up() {
     let skip = r#"{"at":200000,"event":{"event":"skip-view","node":1,"times":6}}"#;
     let other =

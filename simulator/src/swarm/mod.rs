@@ -27,7 +27,7 @@ pub mod shrink;
 mod timeline;
 mod users;
 
-use crate::world::{Random, Tier, World, now_instant, pause, spawn};
+use crate::world::{Random, Tier, Trace, World, now_instant, pause, spawn};
 use cloud::Cloud;
 use history::History;
 use judge::{Judge, Judged};
@@ -38,8 +38,14 @@ use std::{rc::Rc, time::Duration};
 
 /// Whether a run may break a rule of that name.
 pub fn is_rule(name: &str) -> bool {
-    ["liveness", "service-runs-once"].contains(&name) || judge::is_rule(name)
+    ["liveness", "service-runs-once", RESTLESS].contains(&name) || judge::is_rule(name)
 }
+
+/// What breaks the rule that nothing is done again and again without a pause.
+const RESTLESS: &str = "restless";
+
+/// Events of a minute that a node may have, and the other machines together: four times what the busiest of 300 seeds had.
+const LINES_A_MINUTE: u64 = 1000;
 
 /// Lines of the trace that are kept.
 const LINES_KEPT: usize = 20_000;
@@ -141,7 +147,7 @@ fn run_observed(plan: &Plan, mut observer: Observer) -> Outcome {
         let operations = (told.len(), done.count());
         Outcome {
             settled_after: result.as_ref().ok().copied(),
-            finding: alarm.or_else(|| result.err()),
+            finding: alarm.or_else(|| result.err()).or_else(|| restless(trace, &plan.knobs)),
             digest: trace.digest(),
             lines: trace.count(),
             trace: trace.lines(),
@@ -151,6 +157,19 @@ fn run_observed(plan: &Plan, mut observer: Observer) -> Outcome {
             judged,
             difference,
         }
+    })
+}
+
+/// A program that does the same again and again, without a pause, shows in no other rule: it may even succeed.
+fn restless(trace: &Trace, knobs: &Knobs) -> Option<Finding> {
+    let (minute, lines) = trace.busiest_minute();
+    let most = LINES_A_MINUTE * (u64::from(knobs.nodes) + 1);
+    (lines > most).then(|| Finding {
+        rule: RESTLESS.to_owned(),
+        object: "cloud".to_owned(),
+        what: format!("{lines} events in one minute, where {most} are many"),
+        at: Duration::from_secs(minute * 60),
+        more: Vec::new(),
     })
 }
 

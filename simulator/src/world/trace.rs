@@ -23,6 +23,9 @@ struct Shared {
     /// Lines that are kept: the last ones.
     kept: usize,
     count: u64,
+    /// The minute of the last line and its lines so far, and the most that a minute had.
+    minute: (u64, u64),
+    busiest: (u64, u64),
     hash: Sha256,
     /// What must never happen, and did: time in the world, object and what.
     alarms: Vec<Alarm>,
@@ -47,6 +50,8 @@ impl Trace {
             lines: VecDeque::new(),
             kept: usize::MAX,
             count: 0,
+            minute: (0, 0),
+            busiest: (0, 0),
             hash: Sha256::new(),
             alarms: Vec::new(),
         };
@@ -75,6 +80,12 @@ impl Trace {
         shared.hash.update(line.as_bytes());
         shared.hash.update(b"\n");
         shared.count += 1;
+        let minute = at.as_secs() / 60;
+        let lines = if shared.minute.0 == minute { shared.minute.1 + 1 } else { 1 };
+        shared.minute = (minute, lines);
+        if lines > shared.busiest.1 {
+            shared.busiest = (minute, lines);
+        }
         shared.lines.push_back(line);
     }
 
@@ -104,6 +115,11 @@ impl Trace {
     /// How many lines there were so far.
     pub fn count(&self) -> u64 {
         self.shared.borrow().count
+    }
+
+    /// The minute of the world that had the most lines, and how many they were.
+    pub fn busiest_minute(&self) -> (u64, u64) {
+        self.shared.borrow().busiest
     }
 
     /// A short name for all lines so far: equal if the lines are.

@@ -44,8 +44,8 @@ pub struct SlapClient {
     /// What to do when the master is offline, where more is known than for any master.
     offline_hint: Option<String>,
     links: Rc<RefCell<Option<Links>>>,
-    /// Changes that were asked for and had no answer.
-    unanswered: Rc<Cell<u64>>,
+    /// Changes that were asked for.
+    changes: Rc<Cell<u64>>,
     /// How long an answer may be.
     answer_bytes_max: u64,
     /// The masters that a question came through.
@@ -142,7 +142,7 @@ impl SlapClient {
             offline_hint: None,
             links: Rc::default(),
             via: None,
-            unanswered: Rc::default(),
+            changes: Rc::default(),
             answer_bytes_max: DOCUMENT_BYTES_MAX as u64,
         }
     }
@@ -190,10 +190,11 @@ impl SlapClient {
         SlapClient { about: timestamp.map(str::to_owned), ..self.clone() }
     }
 
-    /// How many changes this client and its clones asked for without getting an answer: nobody knows whether they happened, or will yet, for
-    /// what was sent may arrive minutes later (RFC 9293, 3.8.3).
-    pub fn unanswered_changes(&self) -> u64 {
-        self.unanswered.get()
+    /// How many changes this client and its clones asked for. One without an answer may have happened or may yet: what was sent may arrive
+    /// minutes later (RFC 9293, 3.8.3). One with an answer may come a second time, from a proxy that did not see the answer (RFC 9110, 9.2.2,
+    /// forbids that, and it happens).
+    pub fn changes(&self) -> u64 {
+        self.changes.get()
     }
 
     /// The master's URL, with a slash at its end.
@@ -228,10 +229,8 @@ impl SlapClient {
         request.headers.extend(self.via.iter().map(|via| ("via".to_owned(), via.clone())));
         let asked = format!("{} {}", request.method, request.url);
         let is_change = request.method == "POST";
-        let response = http::send(&self.env, request).await.map_err(|error| {
-            self.unanswered.set(self.unanswered.get() + u64::from(is_change));
-            self.explained(error.into())
-        })?;
+        self.changes.set(self.changes.get() + u64::from(is_change));
+        let response = http::send(&self.env, request).await.map_err(|error| self.explained(error.into()))?;
         match response.status {
             200..=299 | 304 => Ok(response),
             404 => Err(ClientError::NotFound(message::of(&response, &asked))),

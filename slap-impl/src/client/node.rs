@@ -53,9 +53,11 @@ impl SlapClient {
     ) -> Result<Poll, ClientError> {
         let mut request =
             self.get_request("getFullComputerInformation", &[("computer_id", computer.as_str())])?;
-        if let Some(etag) = etag {
-            request.headers.push(("if-none-match".to_owned(), etag.to_owned()));
-        }
+        request.headers.push(match etag {
+            Some(etag) => ("if-none-match".to_owned(), etag.to_owned()),
+            // Who knows nothing wants the master's own answer, not what a proxy on the way kept (RFC 9111, 5.2.1.4).
+            None => ("cache-control".to_owned(), "no-cache".to_owned()),
+        });
         if let Some(wait) = wait {
             request.headers.push(("prefer".to_owned(), format!("wait={}", wait.as_secs())));
             request.deadline += wait;

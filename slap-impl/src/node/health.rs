@@ -112,7 +112,7 @@ fn bang_path(site: &Site, partition: &PartitionId) -> PathBuf {
 /// processed again. With `bangs` false it is not banged. Says whether it was banged now.
 ///
 /// # Errors
-/// When the master cannot be told; the red state is written anyhow.
+/// When the master cannot be told, or the bang cannot be noted; the red state is written anyhow.
 pub async fn service_died(
     site: &Site,
     partition: &PartitionId,
@@ -132,14 +132,15 @@ pub async fn service_died(
         site.master.instance_error(computer, partition, &text).await?;
         return Ok(false);
     }
-    // It is noted first: a node that dies here rather misses a bang than repeats it for ever. The pass that follows
+    // It is noted first: a node that dies here, or cannot note it, rather misses a bang than repeats it for ever. The pass that follows
     // finds the dead service anyhow.
     let noted = deployed.timestamp.as_deref().unwrap_or("0");
     let path = bang_path(site, partition);
-    safe::put(site.files(), &path, noted.as_bytes(), 0o644).map_err(|error| {
+    let noted = safe::put(site.files(), &path, noted.as_bytes(), 0o644).map_err(|error| {
         NodeError::write(site.files(), &path, format!("a bang of {partition} cannot be noted"), &error)
-    })?;
+    });
     site.master.instance_error(computer, partition, &text).await?;
+    noted?;
     let message = format!("{} process in partition {partition} encountered a problem", status.name);
     site.master.bang(computer, partition, &message).await?;
     Ok(true)

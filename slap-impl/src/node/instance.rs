@@ -23,6 +23,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// What a master shows of an instance that was reported stopped (the real master's text).
+const STOPPED_TEXT: &str = "#access Instance correctly stopped";
 /// A template longer than this is none.
 const TEMPLATE_BYTES_MAX: u64 = 16 << 20;
 
@@ -234,12 +236,26 @@ pub async fn is_well_again(site: &Site, partition: &ComputerPartition) -> Result
 }
 
 /// What the master was told of a partition's health, if it knows.
-async fn was_healthy_for_master(site: &Site, partition: &ComputerPartition) -> Option<bool> {
+pub async fn was_healthy_for_master(site: &Site, partition: &ComputerPartition) -> Option<bool> {
     if let Some(status) = &partition.access_status {
         return Some(!status.starts_with("#error"));
     }
     let status = site.master.partition_status(&site.settings.computer_id, &partition.partition_id).await;
     status.ok().map(|status| !status.text.starts_with("#error"))
+}
+
+/// Tells the master again that a stopped partition is stopped, if it shows something else. A master that does not say what it shows is believed.
+///
+/// # Errors
+/// When the master cannot be told.
+pub async fn confirm_stopped(site: &Site, partition: &ComputerPartition) -> Result<(), NodeError> {
+    let site = &site.about(partition);
+    let id = &partition.partition_id;
+    let shown = site.master.partition_status(&site.settings.computer_id, id).await;
+    match shown {
+        Ok(status) if !status.text.starts_with(STOPPED_TEXT) => report_stopped(site, id).await,
+        _ => Ok(()),
+    }
 }
 
 /// Makes a partition what the master wants, and tells it how that went. With `force_stop` a started one is set up but stopped,

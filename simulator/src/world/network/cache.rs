@@ -6,6 +6,9 @@ use tokio::time::Instant;
 /// The header by which a request says what it knows already, and as long a one that says nothing.
 const CONDITION: (&[u8], &[u8]) = (b"\r\nif-none-match:", b"\r\nxx-none-match:");
 
+/// By which a request says that it wants no answer that was kept (RFC 9111, 5.2.1.4).
+const NO_CACHE: &[u8] = b"\r\ncache-control: no-cache\r\n";
+
 /// What answers requests for a path.
 pub(super) struct Cache {
     path: String,
@@ -42,7 +45,7 @@ impl Cache {
 
     /// What becomes of a request.
     pub(super) fn meet(&mut self, request: &[u8], now: Instant) -> Fate {
-        if !is_for(request, &self.path) {
+        if !is_for(request, &self.path) || contains(request, NO_CACHE) {
             return Fate::Pass;
         }
         match &self.kept {
@@ -71,6 +74,10 @@ pub(super) fn is_for(request: &[u8], path: &str) -> bool {
     rest.is_some_and(|rest| matches!(rest.first(), Some(b'?' | b' ')))
 }
 
+fn contains(request: &[u8], text: &[u8]) -> bool {
+    request.windows(text.len()).any(|window| window == text)
+}
+
 /// The same request, which asks for the document whatever is known already.
 fn unconditional(request: &[u8]) -> Vec<u8> {
     let (name, other) = CONDITION;
@@ -92,6 +99,8 @@ mod tests {
         let request = b"GET /view?a=b HTTP/1.1\r\nif-none-match: \"1\"\r\n\r\n";
         assert!(matches!(cache.meet(b"GET /viewer HTTP/1.1\r\n\r\n", now), Fate::Pass));
         assert!(matches!(cache.meet(b"POST /view HTTP/1.1\r\n\r\n", now), Fate::Pass));
+        let fresh = b"GET /view HTTP/1.1\r\ncache-control: no-cache\r\n\r\n";
+        assert!(matches!(cache.meet(fresh, now), Fate::Pass), "who wants the master's own answer");
         let Fate::Fill(asked) = cache.meet(request, now) else { panic!("it has no answer yet") };
         assert_eq!(asked, b"GET /view?a=b HTTP/1.1\r\nxx-none-match: \"1\"\r\n\r\n");
         assert!(!cache.keep(b"HTTP/1.1 304 Not Modified\r\n\r\n".to_vec()));

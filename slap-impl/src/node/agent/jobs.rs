@@ -1,7 +1,7 @@
 //! The agent's jobs: what one does, and what is remembered of how it went.
 
 use super::{
-    Agent,
+    Agent, DOUBT_SECONDS,
     plan::{Job, Subject, Work, wanted},
 };
 use crate::{
@@ -25,13 +25,30 @@ const RECHECK_SECONDS: f64 = 10.0;
 const RECHECK_SECONDS_MAX: f64 = 60.0;
 /// What could not be looked at, told or noted for the first time in the agent's life is tried again after so many seconds.
 const FIRST_SECONDS: f64 = 2.0;
+/// A release that was built or removed, and is not there or still there, is tried again after so many seconds.
+const SAME_SECONDS: f64 = 5.0;
 /// A partition without promises is looked at again after so many seconds.
 const NO_PROMISE_SECONDS: f64 = 3600.0;
+/// While reports may come late, what the master shows is looked at again after so many seconds at most.
+const DOUBT_PAUSE_SECONDS: f64 = 120.0;
 
 impl Agent {
     /// Does a job and notes how it went.
     pub(super) async fn run_job(&self, job: &Job, computer: &Computer) {
         let subject = job.subject();
+        let changes = self.site.master.changes();
+        self.do_job(job, &subject, computer).await;
+        // Those of other jobs count, too, which does no harm.
+        if self.site.master.changes() != changes {
+            let now = self.now();
+            self.with(&subject, |work| {
+                work.doubt_until = now + DOUBT_SECONDS;
+                work.promises_at = work.promises_at.min(now + DOUBT_PAUSE_SECONDS);
+            });
+        }
+    }
+
+    async fn do_job(&self, job: &Job, subject: &Subject, computer: &Computer) {
         let partition =
             |id: &PartitionId| computer.partitions.iter().find(|partition| partition.partition_id == *id);
         match job {
@@ -39,43 +56,50 @@ impl Agent {
                 // Before the build: whoever changes it meanwhile wants another one.
                 let stamp = self.release_stamp(url);
                 let result = software::build(&self.site, url).await;
-                self.with(&subject, |work| work.stamp = stamp);
-                self.end_release(&subject, SupplyState::Available, &result);
-                if result.is_ok() {
-                    self.try_users_again(computer, url);
+                self.with(subject, |work| work.stamp = stamp);
+                self.end_release(subject, SupplyState::Available, &result);
+                match &result {
+                    Ok(()) if self.site.is_built(url) => self.try_users_again(computer, url),
+                    // It is not supplied any more, and the view by which it was built is old.
+                    Ok(()) => _ = self.look_again().await,
+                    Err(_) => {}
                 }
             }
             Job::Remove(url) => {
                 let result = self.remove(computer, url).await;
-                self.end_release(&subject, SupplyState::Destroyed, &result);
+                self.end_release(subject, SupplyState::Destroyed, &result);
             }
             Job::Process(id) => match partition(id) {
-                Some(partition) => self.process(&subject, partition).await,
-                None => self.with(&subject, |work| work.is_running = false),
+                Some(partition) => self.process(subject, partition).await,
+                None => self.with(subject, |work| work.is_running = false),
             },
             Job::Destroy(id) => match partition(id) {
-                Some(partition) => self.destroy(&subject, partition).await,
-                None => self.with(&subject, |work| work.is_running = false),
+                Some(partition) => self.destroy(subject, partition).await,
+                None => self.with(subject, |work| work.is_running = false),
             },
             Job::Recheck(id) => match partition(id) {
-                Some(partition) => self.recheck(&subject, partition).await,
-                None => self.with(&subject, |work| work.is_running = false),
+                Some(partition) => self.recheck(subject, partition).await,
+                None => self.with(subject, |work| work.is_running = false),
             },
             Job::Start(id) => match partition(id) {
                 Some(partition) => {
                     let result = instance::start_again(&self.site, partition).await;
-                    self.end_start(&subject, id, &result, 1);
-                    self.with(&subject, |work| work.is_healthy = Some(result.is_ok()));
+                    self.end_start(subject, id, &result, 1);
+                    self.with(subject, |work| work.is_healthy = Some(result.is_ok()));
                     if matches!(result, Ok(()) | Err(NodeError::Promise(_))) {
-                        self.note_checked(&subject, id);
+                        self.note_checked(subject, id);
                     }
                 }
-                None => self.with(&subject, |work| work.is_running = false),
+                None => self.with(subject, |work| work.is_running = false),
             },
-            Job::Died(id) => self.died(&subject, id, partition(id)).await,
+            Job::Died(id) => self.died(subject, id, partition(id)).await,
             Job::Promises(id) => match partition(id) {
-                Some(partition) => self.promises(&subject, partition).await,
-                None => self.with(&subject, |work| work.is_running = false),
+                Some(partition) => self.promises(subject, partition).await,
+                None => self.with(subject, |work| work.is_running = false),
+            },
+            Job::Confirm(id) => match partition(id) {
+                Some(partition) => self.confirm(subject, partition).await,
+                None => self.with(subject, |work| work.is_running = false),
             },
         }
     }
@@ -99,9 +123,9 @@ impl Agent {
         let wanted = Some(state.as_str().to_owned());
         self.with(subject, |work| {
             work.end(result.is_ok(), wanted, now);
-            if result.is_ok() && state == SupplyState::Destroyed {
-                // Until the master no longer names it, there is nothing more to do about it.
-                work.retry_at = now + 5.0;
+            if result.is_ok() {
+                // A view that still wants the same is older than what was done.
+                work.retry_at = now + SAME_SECONDS;
             }
         });
     }
@@ -133,10 +157,11 @@ impl Agent {
         }
         let now = self.now();
         let wanted = Some(wanted(partition));
+        let is_started = partition.requested_state == RequestedState::Started;
         self.with(subject, |work| {
             work.end(result.is_ok(), wanted, now);
             work.is_healthy = Some(result.is_ok());
-            work.promises_at = now;
+            work.promises_at = if is_started { now } else { now + DOUBT_PAUSE_SECONDS };
             let is_promise = matches!(result, Err(NodeError::Promise(_)));
             let pause = RECHECK_SECONDS * f64::from(1_u32 << work.rechecks.min(8));
             work.recheck_at = is_promise.then_some(now + pause.min(RECHECK_SECONDS_MAX));
@@ -147,7 +172,7 @@ impl Agent {
             }
         });
         // Also what failed ended with a run of all promises.
-        if partition.requested_state == RequestedState::Started {
+        if is_started {
             self.note_checked(subject, id);
         }
     }
@@ -187,7 +212,11 @@ impl Agent {
 
     async fn destroy(&self, subject: &Subject, partition: &ComputerPartition) {
         let id = &partition.partition_id;
-        let result = report::destroy(&self.site, partition).await;
+        let result = match self.is_still_wanted(partition).await {
+            Ok(true) => report::destroy(&self.site, partition).await,
+            Ok(false) => return self.with(subject, |work| work.is_running = false),
+            Err(error) => Err(error),
+        };
         match &result {
             Ok(Destroyed::Done) => {}
             Ok(Destroyed::NotYet(why)) => self.site.env.log(format_args!("{id}: {why}")),
@@ -203,6 +232,34 @@ impl Agent {
                 work.retry_at = now + 5.0;
             }
         });
+    }
+
+    /// Asks the master once more before what cannot be undone: the wish may be old, be it that a proxy gave an old answer or that the agent
+    /// came to it late, and something else may have been given the partition since.
+    async fn is_still_wanted(&self, partition: &ComputerPartition) -> Result<bool, NodeError> {
+        let id = &partition.partition_id;
+        let computer = self.look_again().await?;
+        let is_wanted = computer
+            .partitions
+            .iter()
+            .any(|other| other.partition_id == *id && wanted(other) == wanted(partition));
+        if !is_wanted {
+            self.site
+                .env
+                .log(format_args!("{id}: nothing is destroyed, because that is not wanted any more"));
+        }
+        Ok(is_wanted)
+    }
+
+    /// Asks the master itself what it wants, past what a proxy on the way may have kept.
+    async fn look_again(&self) -> Result<Computer, NodeError> {
+        let views = self.views.get();
+        let computer = self.site.computer().await?;
+        // What the task that follows the master read meanwhile is at least as new as this.
+        if self.views.get() == views {
+            self.set_computer(computer.clone());
+        }
+        Ok(computer)
     }
 
     /// Notes how starting a partition's services went; they are not started again within `pause` seconds.
@@ -239,32 +296,27 @@ impl Agent {
         let result = health::service_died(&site, id, &status, deaths == 1).await;
         let pause = if deaths > 1 { retry_seconds(deaths).min(60) } else { 0 };
         match &result {
-            Ok(true) => {
-                // What the task that follows the master read meanwhile is at least as new as this.
-                let views = self.views.get();
-                if let Ok(computer) = self.site.computer().await
-                    && self.views.get() == views
-                {
-                    self.set_computer(computer);
-                }
-            }
+            Ok(true) => _ = self.look_again().await,
             Ok(false) => {}
             Err(error) => self.site.env.log(format_args!("{id}: {error}")),
         }
-        if result.as_ref().is_err_and(NodeError::is_offline) {
+        // A master that can be told, and still cannot be asked, is no help.
+        if self.is_offline.get() || result.as_ref().is_err_and(NodeError::is_offline) {
             // The engine may need the master, the services do not.
             let started = instance::start(&self.site, id).await;
             return self.end_start(subject, id, &started, retry_seconds(deaths).min(60));
         }
         let now = self.now();
         let wanted = partition.map(wanted);
+        // What cannot be noted now can hardly be at once.
+        let rest = if result.is_err() { RECHECK_SECONDS } else { 0.0 };
         self.with(subject, |work| {
             work.is_running = false;
             work.is_healthy = Some(false);
             work.is_forced = true;
             work.tried = wanted.filter(|_| pause > 0);
             work.recheck_at = None;
-            work.retry_at = now + pause as f64;
+            work.retry_at = now + rest.max(pause as f64);
         });
     }
 
@@ -282,9 +334,14 @@ impl Agent {
     /// Runs the promises that are due, all for the first time in the agent's life; the master is told when the health changed.
     async fn promises(&self, subject: &Subject, partition: &ComputerPartition) {
         let (mut known, mut is_checked) = (None, false);
-        self.with(subject, |work| (known, is_checked) = (work.is_healthy, work.is_checked));
-        if self.is_in_doubt() {
-            known = None;
+        let (now, mut is_in_doubt) = (self.now(), false);
+        self.with(subject, |work| {
+            (known, is_checked) = (work.is_healthy, work.is_checked);
+            is_in_doubt = now < work.doubt_until.max(self.begun_at + DOUBT_SECONDS);
+        });
+        if is_in_doubt && is_checked {
+            // A master that cannot say what it shows was told what is known here.
+            known = instance::was_healthy_for_master(&self.site, partition).await.or(known);
         }
         let result = if is_checked {
             instance::check_anomaly(&self.site, partition, known).await
@@ -303,6 +360,7 @@ impl Agent {
                     let next =
                         checked.next_run_at_seconds.map_or(NO_PROMISE_SECONDS, |at| (at - wall).max(0.1));
                     let next = if checked.failure.is_some() { next.min(RECHECK_SECONDS) } else { next };
+                    let next = if is_in_doubt { next.min(DOUBT_PAUSE_SECONDS) } else { next };
                     work.promises_at = now + next;
                 }
                 Err(_) => work.promises_at = now + RECHECK_SECONDS,
@@ -314,5 +372,18 @@ impl Agent {
         if let Err(error) = result {
             self.site.env.log(format_args!("{}: {error}", partition.partition_id));
         }
+    }
+
+    /// What the master shows of a stopped instance may be a report that came late: it is told again then.
+    async fn confirm(&self, subject: &Subject, partition: &ComputerPartition) {
+        let result = instance::confirm_stopped(&self.site, partition).await;
+        if let Err(error) = result {
+            self.site.env.log(format_args!("{}: {error}", partition.partition_id));
+        }
+        let now = self.now();
+        self.with(subject, |work| {
+            work.is_running = false;
+            work.promises_at = now + DOUBT_PAUSE_SECONDS;
+        });
     }
 }

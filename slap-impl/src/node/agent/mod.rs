@@ -39,8 +39,8 @@ const BUILDS_MAX: usize = 2;
 const POLL_PAUSE: Duration = Duration::from_millis(5);
 /// The pause between two tries to tell the master of this computer.
 const FORMAT_PAUSE: Duration = Duration::from_secs(1);
-/// How long a report may be on its way that had no answer: as long as Linux tries to deliver it (tcp(7), tcp_retries2: some 15 minutes), and
-/// the longest pause between two tries.
+/// How long a report may be on its way: as long as Linux tries to deliver it (tcp(7), tcp_retries2: some 15 minutes), and the longest pause
+/// between two tries.
 const DOUBT_SECONDS: f64 = 1200.0;
 /// How long a master that did not answer yet is waited for before services are started as they were: a master that is silent is otherwise
 /// known as such only when the question to it times out, after minutes.
@@ -74,8 +74,8 @@ struct Agent {
     changed: Notify,
     /// How often something was read of what the master wants.
     views: Cell<u64>,
-    /// How many reports had no answer, and until when they may still arrive at the master.
-    unanswered: Cell<(u64, f64)>,
+    /// When it began.
+    begun_at: f64,
 }
 
 /// Runs until it is asked to end; services go on then.
@@ -126,6 +126,7 @@ fn start(site: &Site) -> Result<(Box<dyn Lock>, ComputerPlan), NodeError> {
 impl Agent {
     fn new(site: Site, own_lock: Box<dyn Lock>) -> Agent {
         Agent {
+            begun_at: site.env.clock().elapsed().as_secs_f64(),
             site,
             computer: RefCell::default(),
             statuses: RefCell::default(),
@@ -140,7 +141,6 @@ impl Agent {
             is_offline: Cell::new(false),
             changed: Notify::new(),
             views: Cell::new(0),
-            unanswered: Cell::new((0, 0.0)),
         }
     }
 
@@ -195,18 +195,6 @@ impl Agent {
             };
             env.sleep(pause).await;
         }
-    }
-
-    /// Whether the master may believe something else than what it was told last: a report without an answer may have arrived, or
-    /// still arrive after those that came later.
-    fn is_in_doubt(&self) -> bool {
-        let (now, count) = (self.now(), self.site.master.unanswered_changes());
-        let (known, until) = self.unanswered.get();
-        if count == known {
-            return now < until;
-        }
-        self.unanswered.set((count, now + DOUBT_SECONDS));
-        true
     }
 
     fn set_computer(&self, computer: Computer) {

@@ -31,6 +31,8 @@ pub(super) enum Job {
     Died(PartitionId),
     /// Run the promises that are due.
     Promises(PartitionId),
+    /// Look whether the master shows a stopped instance as stopped.
+    Confirm(PartitionId),
 }
 
 /// What a job works on; there is one job at a time on each.
@@ -49,7 +51,8 @@ impl Job {
             | Job::Recheck(id)
             | Job::Start(id)
             | Job::Died(id)
-            | Job::Promises(id) => Subject::Partition(id.clone()),
+            | Job::Promises(id)
+            | Job::Confirm(id) => Subject::Partition(id.clone()),
         }
     }
 }
@@ -83,6 +86,8 @@ pub(super) struct Work {
     pub(super) is_healthy: Option<bool>,
     /// All its promises were run since the agent began: what was found before may have changed.
     pub(super) is_checked: bool,
+    /// Until then what was reported of it may still arrive at the master, for the first time or again, after what was reported later.
+    pub(super) doubt_until: f64,
 }
 
 impl Default for Work {
@@ -101,6 +106,7 @@ impl Default for Work {
             processed_at: f64::NEG_INFINITY,
             is_healthy: None,
             is_checked: false,
+            doubt_until: 0.0,
         }
     }
 }
@@ -121,7 +127,7 @@ impl Work {
 }
 
 /// What is known of the machine.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Facts {
     /// Releases that are built.
     pub(super) built: BTreeSet<SoftwareUrl>,
@@ -133,6 +139,8 @@ pub(super) struct Facts {
     pub(super) has_services: BTreeSet<PartitionId>,
     /// Partitions in which a watched service ended by itself.
     pub(super) dead: BTreeSet<PartitionId>,
+    /// Until then reports of an agent that ended may still arrive.
+    pub(super) doubt_until: f64,
 }
 
 /// What to do now, and when to look again if nothing happens until then.
@@ -226,6 +234,9 @@ fn plan_partition(
         return;
     }
     if partition.requested_state != RequestedState::Started {
+        if now < work.doubt_until.max(facts.doubt_until) {
+            plan.at(work.promises_at, now, Job::Confirm(id.clone()));
+        }
         return;
     }
     if facts.dead.contains(id) {
@@ -323,6 +334,23 @@ mod tests {
         assert_eq!((failed.jobs, failed.wake_at), (vec![Job::Process(id())], Some(11.0)));
         facts.built.insert(url());
         assert_eq!(plan(&computer, &facts, &memory, 10.0).jobs, [Job::Process(id())]);
+    }
+
+    #[test]
+    fn what_the_master_shows_of_a_stopped_instance_is_looked_at_while_reports_may_be_late() {
+        let (mut computer, mut facts, mut memory) = world();
+        facts = Facts { built: [url()].into(), ..facts };
+        facts.due.clear();
+        computer.partitions[0].requested_state = RequestedState::Stopped;
+        memory.entry(Subject::Partition(id())).or_default().promises_at = 7.0;
+        assert_eq!(plan(&computer, &facts, &memory, 8.0), Plan::default());
+        memory.entry(Subject::Partition(id())).or_default().doubt_until = 9.0;
+        assert_eq!(plan(&computer, &facts, &memory, 6.0).wake_at, Some(7.0));
+        assert_eq!(plan(&computer, &facts, &memory, 7.0).jobs, [Job::Confirm(id())]);
+        assert_eq!(plan(&computer, &facts, &memory, 9.0), Plan::default());
+        // An agent knows nothing of what the one before it reported.
+        facts.doubt_until = 10.0;
+        assert_eq!(plan(&computer, &facts, &memory, 9.0).jobs, [Job::Confirm(id())]);
     }
 
     #[test]
