@@ -3,13 +3,20 @@
 
 use super::{
     knobs::Knobs,
+    release,
     script::{Place, Program, Release},
 };
 use crate::world::{Machine, Random, SLAP, Tier, World, pause, spawn};
 use jiff::SignedDuration;
 use slap_impl::env::{Command, Env, Identity, Output};
 use std::{
-    cell::RefCell, collections::BTreeMap, fmt::Write, net::Ipv4Addr, path::PathBuf, rc::Rc, time::Duration,
+    cell::RefCell,
+    collections::BTreeMap,
+    fmt::Write,
+    net::Ipv4Addr,
+    path::PathBuf,
+    rc::Rc,
+    time::Duration,
 };
 use tokio::sync::Notify;
 
@@ -98,7 +105,11 @@ impl Cloud {
 
     /// The URL of a release.
     pub(super) fn release_url(&self, release: Release) -> String {
-        format!("http://{}:8000/{}/software.cfg", self.machine(Place::Web).address(), directory(release))
+        format!(
+            "http://{}:8000/{}/software.cfg",
+            self.machine(Place::Web).address(),
+            release::directory(release)
+        )
     }
 
     /// A user's process. It is another one after the users' machine was down.
@@ -176,8 +187,8 @@ impl Cloud {
             }
             Place::Web => {
                 for release in [Release::A, Release::B] {
-                    for (name, content) in files(release) {
-                        write(PathBuf::from(RELEASES).join(self::directory(release)).join(name), &content);
+                    for (name, content) in release::files(release, &self.knobs.plugins) {
+                        write(PathBuf::from(RELEASES).join(release::directory(release)).join(name), &content);
                     }
                 }
             }
@@ -296,36 +307,4 @@ pub(super) fn name(place: Place) -> String {
         Place::Web => "web".to_owned(),
         Place::Node(number) => format!("node-{number}"),
     }
-}
-
-fn directory(release: Release) -> &'static str {
-    match release {
-        Release::A => "a",
-        Release::B => "b",
-    }
-}
-
-/// A release with one service and two promises, all foreign programs.
-fn files(release: Release) -> [(&'static str, String); 2] {
-    let software = "[buildout]\nparts = instance-profile\n\
-        [instance-profile]\nrecipe = slapos.recipe.template\nurl = ${:_profile_base_location_}/instance.cfg.in\n\
-        output = ${buildout:directory}/instance.cfg\n";
-    let instance = format!(
-        "[buildout]\nparts = service check check-again publish\n\
-         eggs-directory = ${{buildout:eggs-directory}}\ndevelop-eggs-directory = ${{buildout:develop-eggs-directory}}\noffline = true\n\
-         [slap-configuration]\nrecipe = slapos.cookbook:slapconfiguration\ncomputer = $${{slap-connection:computer-id}}\n\
-         partition = $${{slap-connection:partition-id}}\nurl = $${{slap-connection:server-url}}\n\
-         key = $${{slap-connection:key-file}}\ncert = $${{slap-connection:cert-file}}\nconfiguration.note =\n\
-         [directory]\nrecipe = slapos.cookbook:mkdirectory\netc = $${{buildout:directory}}/etc\n\
-         service = $${{:etc}}/service\npromise = $${{:etc}}/promise\n\
-         [service]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign service $${{slap-configuration:ipv4-random}}\n\
-         wrapper-path = $${{directory:service}}/worker-{release}\n\
-         [check]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign check\n\
-         wrapper-path = $${{directory:promise}}/worker-runs\n\
-         [check-again]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign check-again\n\
-         wrapper-path = $${{directory:promise}}/worker-works\n\
-         [publish]\nrecipe = slapos.cookbook:publish\nnote = $${{slap-configuration:configuration.note}}\nrelease = {release}\n",
-        release = directory(release)
-    );
-    [("software.cfg", software.to_owned()), ("instance.cfg.in", instance)]
 }

@@ -2,7 +2,7 @@
 //! time, and everything that can go wrong, from a seed.
 //!
 //! * [`knobs`]: what is decided before a run; [`script`]: the list of what users do and what goes wrong
-//! * `cloud.rs`: the machines and what is started on them; `act.rs`: does what the script says; `users.rs`: what users ask, and
+//! * `cloud.rs`: the machines and what is started on them; `release.rs`: what is installed there; `act.rs`: does what the script says; `users.rs`: what users ask, and
 //!   `history.rs`: what they were told
 //! * [`judge`]: the master's journal and database, held against the model
 //! * `settle.rs`: what all must come to once nothing goes wrong any more
@@ -20,6 +20,7 @@ pub mod file;
 mod history;
 pub mod judge;
 pub mod knobs;
+mod release;
 pub mod report;
 pub(crate) mod script;
 mod settle;
@@ -38,7 +39,8 @@ use std::{rc::Rc, time::Duration};
 
 /// Whether a run may break a rule of that name.
 pub fn is_rule(name: &str) -> bool {
-    ["liveness", "service-runs-once"].contains(&name) || judge::is_rule(name)
+    ["liveness", "service-runs-once", settle::promises::RULE].contains(&name)
+        || judge::is_rule(name)
 }
 
 /// Lines of the trace that are kept.
@@ -186,6 +188,7 @@ async fn live(
     world.trace().event("script", "everything is healed");
     act::heal(cloud);
     let settled = settle::settle(cloud, history, judge).await?;
+    settle::promises::prove(cloud, history, judge).await?;
     judge.look(cloud, history, true)?;
     Ok(settled)
 }

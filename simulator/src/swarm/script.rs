@@ -3,6 +3,7 @@
 //! It is drawn before the run begins, so that it can be shortened, committed and replayed. Each event stands for itself: what it
 //! begins it ends, too, so any of them can be left out.
 
+mod plugins;
 mod readers;
 
 use super::knobs::{FaultKind, Knobs, Profile};
@@ -84,6 +85,8 @@ pub(crate) enum Event {
     Clone { node: u32, milliseconds: u64 },
     /// A partition, or all that a node installs, may take so many blocks more and no others, for so long.
     Quota { node: u32, partition: Option<u32>, room: u64, milliseconds: u64 },
+    /// Somebody puts a plugin with that text among a partition's promises, for so long.
+    StrayPlugin { node: u32, partition: u32, text: String, milliseconds: u64 },
 }
 
 impl Event {
@@ -167,6 +170,8 @@ pub(crate) enum Role {
     Check,
     /// The second promise.
     CheckAgain,
+    /// What the promise that is a plugin with a command runs.
+    CheckCommand,
 }
 
 /// What the disk is asked for.
@@ -368,6 +373,7 @@ impl Draw<'_> {
                 }
             }
             FaultKind::Clone => Event::Clone { node, milliseconds },
+            FaultKind::Plugin => plugins::draw(self, node, partition, milliseconds),
             FaultKind::Crash => {
                 let moment = [Moment::Before, Moment::Within, Moment::After][self.random.below(3) as usize];
                 let power = self.random.below(2) == 0;

@@ -1,5 +1,7 @@
 //! After the faults have stopped: what the cloud must come to, within a bound, and what it waits for if it does not.
 
+pub(super) mod promises;
+
 use super::{
     cloud::{Cloud, INSTANCE_ROOT, SOFTWARE_ROOT},
     history::{History, OPERATOR},
@@ -171,7 +173,8 @@ async fn partition_waits(
         return Some(format!("shall be {wanted}, and it was reported: {}{age}", first_line(&status.text)));
     }
     match (is_started, running) {
-        (true, 1) | (false, 0) => None,
+        (true, 1) => promises::wait(cloud, node, partition.partition_id.as_str()),
+        (false, 0) => None,
         (true, _) => Some(format!("is reported started, and {running} of its 1 service run")),
         (false, _) => Some(format!("is reported stopped, and {running} of its services run")),
     }

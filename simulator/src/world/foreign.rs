@@ -8,13 +8,17 @@
 //! | `start` | `run` for ever (what a good one does), or end: `exit CODE` |
 //! | `term`: it is asked to end | `exit CODE`, or `ignore` |
 //! | `check`: it is run as a promise | `pass`, `fail` or `hang`; without a line it passes if the service of its partition runs |
+//! | `ask`: somebody asks it by HTTP | `answer STATUS`; without a line 200 |
 //!
 //! A service holds a lock as long as it runs. Where somebody else holds it, one service runs twice, which is an alarm. One that has an
-//! address listens there, and ends when somebody else does.
+//! address listens there, and ends when somebody else does. What it answers is read at each request.
 
 use super::{Trace, random::Random};
-use slap_impl::env::{Address, Either, Env, Exit, LocalFuture, race};
-use std::{net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
+use slap_impl::{
+    env::{Address, Either, Env, Exit, LocalFuture, race},
+    wire::http::server::{self, Handler, Limits, Request, Response},
+};
+use std::{net::IpAddr, path::PathBuf, rc::Rc, str::FromStr, time::Duration};
 
 /// Where behaviours stand.
 pub(crate) const BEHAVIOURS: &str = "/etc/foreign";
@@ -41,6 +45,7 @@ enum When {
     Start,
     Term,
     Check,
+    Ask,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +56,7 @@ enum Then {
     Pass,
     Fail,
     Hang,
+    Answer(u16),
 }
 
 /// Whether that is a behaviour.
@@ -98,10 +104,16 @@ pub(crate) async fn run(env: &Env, trace: &Trace, arguments: &[String]) -> Exit 
         return Exit::FAILED;
     };
     let listener = address.map(|address| env.network().listen(&Address::Tcp((address, PORT).into())));
-    let Ok(_listener) = listener.transpose() else {
+    let Ok(listener) = listener.transpose() else {
         env.tell(format_args!("port {PORT} is in use"));
         return Exit::FAILED;
     };
+    if let Some(listener) = listener {
+        let page =
+            Rc::new(Page { env: env.clone(), place, role: role.clone(), random: random.child("page") });
+        let env = env.clone();
+        env.clone().spawn(async move { server::serve(&env, listener, Limits::default(), page).await });
+    }
     serve(env, &lines, &random, termination).await
 }
 
@@ -112,6 +124,30 @@ fn behaviour(env: &Env, place: &str, role: &str) -> Result<Vec<Line>, String> {
     }
     let text = env.files().read_text(&path, BEHAVIOUR_BYTES_MAX).map_err(|error| error.to_string())?;
     text.lines().map(Line::from_str).collect()
+}
+
+/// What a service answers by HTTP.
+struct Page {
+    env: Env,
+    place: String,
+    role: String,
+    random: Random,
+}
+
+impl Handler for Page {
+    fn handle(self: Rc<Self>, _: Request) -> LocalFuture<'static, Response> {
+        Box::pin(async move {
+            let lines = behaviour(&self.env, &self.place, &self.role).unwrap_or_default();
+            let Some(line) = lines.iter().find(|line| line.when == When::Ask) else {
+                return Response::text(200, "it works\n");
+            };
+            self.env.sleep(line.draw(&self.random)).await;
+            match line.then {
+                Then::Answer(status) => Response::text(status, "as it was told\n"),
+                _ => Response::text(200, "it works\n"),
+            }
+        })
+    }
 }
 
 fn lock_path(place: &str, role: &str) -> PathBuf {
@@ -195,6 +231,10 @@ impl FromStr for Line {
             ("check", ["pass"]) => (When::Check, Then::Pass),
             ("check", ["fail"]) => (When::Check, Then::Fail),
             ("check", ["hang"]) => (When::Check, Then::Hang),
+            ("ask", ["answer", status]) => match status.parse() {
+                Ok(status @ 200..=599) => (When::Ask, Then::Answer(status)),
+                _ => return Err(expected()),
+            },
             _ => return Err(expected()),
         };
         Ok(Line { when, after: milliseconds(after)?, jitter: milliseconds(jitter)?, then })
@@ -207,14 +247,25 @@ mod tests {
 
     #[test]
     fn behaviours_are_read_and_others_refused() {
-        for line in
-            ["start 0 0 run", "start 5000 100 exit 1", "term 0 0 ignore", "term 9 1 exit 0", "check 0 0 hang"]
-        {
+        for line in [
+            "start 0 0 run",
+            "start 5000 100 exit 1",
+            "term 0 0 ignore",
+            "term 9 1 exit 0",
+            "check 0 0 hang",
+            "ask 0 9 answer 503",
+        ] {
             assert_eq!(check(line), Ok(()), "{line}");
         }
-        for line in
-            [" ", "start", "start 0 0 ignore", "check 0 0 exit 1", "term a 0 ignore", "start 0 0 exit 300"]
-        {
+        for line in [
+            " ",
+            "start",
+            "start 0 0 ignore",
+            "check 0 0 exit 1",
+            "term a 0 ignore",
+            "start 0 0 exit 300",
+            "ask 0 0 answer 99",
+        ] {
             assert!(check(line).unwrap_err().contains("expected WHEN"), "{line}");
         }
         let line: Line = "check 30000 500 pass".parse().unwrap();

@@ -98,3 +98,45 @@ pub(super) fn clone(cloud: &Rc<Cloud>, node: u32, milliseconds: u64) {
         }
     });
 }
+
+/// The file of a plugin that is no release's.
+fn stray_plugin(partition: u32) -> PathBuf {
+    Path::new(INSTANCE_ROOT).join(format!("slappart{partition}/etc/plugin/stray.py"))
+}
+
+/// Somebody puts a plugin among the promises of an instance.
+pub(super) fn add_plugin(cloud: &Rc<Cloud>, node: u32, partition: u32, text: &str, milliseconds: u64) {
+    let (place, path) = (Place::Node(node), stray_plugin(partition));
+    let machine = cloud.machine(place);
+    if !machine.is_on() {
+        return;
+    }
+    let directory = path.parent().expect("it stands in a directory");
+    let env = machine.user("/", BTreeMap::new());
+    // Where no instance is, there are no promises.
+    if directory.parent().is_some_and(|etc| env.files().is_directory(etc)) {
+        let _ = env
+            .files()
+            .create_directory(directory, 0o755)
+            .and_then(|()| env.files().write(&path, text.as_bytes(), 0o644));
+    }
+    machine.kill(env.context().identity);
+    let cloud = cloud.clone();
+    after(milliseconds, move || remove_plugin(&cloud, place, partition));
+}
+
+fn remove_plugin(cloud: &Cloud, place: Place, partition: u32) {
+    let machine = cloud.machine(place);
+    if machine.is_on() {
+        let env = machine.user("/", BTreeMap::new());
+        let _ = env.files().remove_file(&stray_plugin(partition));
+        machine.kill(env.context().identity);
+    }
+}
+
+/// Removes all that [`add_plugin`] put onto a machine.
+pub(super) fn remove_plugins(cloud: &Cloud, place: Place) {
+    if let Place::Node(_) = place {
+        (0..cloud.knobs.partitions).for_each(|partition| remove_plugin(cloud, place, partition));
+    }
+}
