@@ -5,6 +5,7 @@ mod node;
 use super::{
     cloud::{Cloud, name},
     history::History,
+    operator,
     script::{Event, Failure, Moment, Operation, Place, Role},
     users::operate,
 };
@@ -58,6 +59,7 @@ pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
             node::use_up_quota(cloud, *node, *partition, *room, *milliseconds);
         }
         Event::Clone { node, milliseconds } => node::clone(cloud, *node, *milliseconds),
+        Event::Pass { node, pass } => operator::pass_beside(cloud, *node, *pass),
         Event::StrayPlugin { node, partition, text, milliseconds } => {
             node::add_plugin(cloud, *node, *partition, text, *milliseconds);
         }
@@ -113,7 +115,7 @@ fn is_possible(cloud: &Cloud, event: &Event) -> bool {
         | Event::Quota { node, .. }
         | Event::Clone { node, .. }
         | Event::StrayPlugin { node, .. }
-
+        | Event::Pass { node, .. }
         | Event::OldView { node, .. }
         | Event::SkipView { node, .. } => &[Place::Node(*node)],
         Event::Power { machine, .. }

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use slap_impl::env::{Command, Env, Identity, Output};
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write,
     net::Ipv4Addr,
     path::PathBuf,
@@ -21,7 +21,7 @@ use std::{
 use tokio::sync::Notify;
 
 /// Where every node and the master have their settings: where slapos has them.
-const SETTINGS: &str = "/etc/opt/slapos/slapos.cfg";
+pub(super) const SETTINGS: &str = "/etc/opt/slapos/slapos.cfg";
 /// Where releases stand on their server.
 const RELEASES: &str = "/srv/www";
 /// Where all stands that nodes install: releases, and partitions.
@@ -45,6 +45,8 @@ pub(super) struct Cloud {
     users: RefCell<BTreeMap<u32, Env>>,
     /// Who has a port that a service wants.
     pub(super) squatters: RefCell<Vec<(Place, Identity)>>,
+    /// Whose program an operator ended, and its init shall not start again yet.
+    halted: RefCell<BTreeSet<Place>>,
     /// Machines that have, or had, the identity of a node.
     twins: RefCell<BTreeMap<u32, Machine>>,
 }
@@ -63,6 +65,7 @@ impl Cloud {
             booted: Notify::new(),
             users: RefCell::default(),
             squatters: RefCell::default(),
+            halted: RefCell::default(),
             twins: RefCell::default(),
             knobs,
         };
@@ -124,9 +127,29 @@ impl Cloud {
         for place in self.machines.keys() {
             if let Some(command) = self.program(*place) {
                 let (cloud, machine) = (self.clone(), self.machine(*place).clone());
-                spawn(async move { cloud.keep(&machine, &command).await });
+                let place = *place;
+                spawn(async move { cloud.keep(place, &machine, &command).await });
             }
         }
+    }
+
+    /// Kills a machine's program, and lets its init not start it again before [`Cloud::resume`].
+    pub(super) fn halt(&self, place: Place) {
+        self.halted.borrow_mut().insert(place);
+        let program = match place {
+            Place::Master => Program::Master,
+            Place::Node(node) => Program::Agent(node),
+            Place::Web | Place::Users => return,
+        };
+        if let Some((_, identity)) = self.process(program) {
+            self.machine(place).kill(identity);
+        }
+    }
+
+    /// Lets a machine's init start its program again.
+    pub(super) fn resume(&self, place: Place) {
+        self.halted.borrow_mut().remove(&place);
+        self.booted.notify_waiters();
     }
 
     /// The machine that has the identity of a node beside it. It is made, without power, when it is first asked for.
@@ -140,7 +163,7 @@ impl Cloud {
         self.twins.borrow_mut().insert(node, twin.clone());
         if let Some(command) = self.program(place) {
             let (cloud, twin) = (self.clone(), twin.clone());
-            spawn(async move { cloud.keep(&twin, &command).await });
+            spawn(async move { cloud.keep(place, &twin, &command).await });
         }
         if self.knobs.tier() == Tier::Crash {
             let twin = twin.clone();
@@ -243,9 +266,9 @@ impl Cloud {
     }
 
     /// An init with one service: starts it at each boot, and again when it ended.
-    async fn keep(self: Rc<Self>, machine: &Machine, command: &Command) {
+    async fn keep(self: Rc<Self>, place: Place, machine: &Machine, command: &Command) {
         loop {
-            while !machine.is_on() {
+            while !machine.is_on() || self.halted.borrow().contains(&place) {
                 self.booted.notified().await;
             }
             let init = machine.user("/", BTreeMap::new());

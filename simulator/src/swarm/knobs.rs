@@ -51,6 +51,9 @@ pub struct Knobs {
     /// The promises of each release that are plugins, beside those that are executables.
     #[serde(default)]
     pub plugins: Vec<Plugin>,
+    /// The mean time between two passes that an operator runs on a node, in seconds; 0 for never.
+    #[serde(default)]
+    pub pass_seconds: u64,
 }
 
 /// A promise that slap runs itself (docs/node.md, 6).
@@ -185,6 +188,7 @@ impl Knobs {
             read_seconds: 0,
             rename_seconds: 0,
             plugins: Vec::new(),
+            pass_seconds: 0,
         };
         // A stream of its own: the other knobs of a seed stay what they were before there were readers.
         let readers = Random::new(seed).child("knobs of readers");
@@ -214,7 +218,9 @@ impl Knobs {
                 let skew_seconds = if random.below(2) == 0 { 0 } else { among(1, 86_400) };
                 let plugins = Random::new(seed).child("knobs of plugins");
                 let plugins = PLUGINS.into_iter().filter(|_| plugins.below(2) == 0).collect();
-                let calm = Knobs { read_seconds, rename_seconds, plugins, ..calm };
+                let operators = Random::new(seed).child("knobs of operators");
+                let pass_seconds = if operators.below(2) == 0 { 0 } else { 60 + operators.below(900) };
+                let calm = Knobs { read_seconds, rename_seconds, plugins, pass_seconds, ..calm };
                 Knobs { fault_seconds: among(10, 300), faults, skew_seconds, ..calm }
             }
         }
@@ -265,6 +271,9 @@ impl fmt::Display for Knobs {
         }
         if self.rename_seconds > 0 {
             write!(formatter, ", a rename each {} s", self.rename_seconds)?;
+        }
+        if self.pass_seconds > 0 {
+            write!(formatter, ", a pass by hand each {} s", self.pass_seconds)?;
         }
         if !self.plugins.is_empty() {
             write!(formatter, ", plugins: {}", words(&self.plugins))?;

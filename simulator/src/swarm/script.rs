@@ -87,6 +87,8 @@ pub(crate) enum Event {
     Quota { node: u32, partition: Option<u32>, room: u64, milliseconds: u64 },
     /// Somebody puts a plugin with that text among a partition's promises, for so long.
     StrayPlugin { node: u32, partition: u32, text: String, milliseconds: u64 },
+    /// An operator runs a pass on a node, beside its agent.
+    Pass { node: u32, pass: Pass },
 }
 
 impl Event {
@@ -136,6 +138,34 @@ pub(crate) enum Program {
     Agent(u32),
     /// A node's supervisor.
     Supervisor(u32),
+}
+
+/// A pass of `slap node` (docs/node.md, 1), with its options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Pass {
+    /// `software`
+    Software,
+    /// `software --all`
+    SoftwareAll,
+    /// `software --garbage-collect`
+    GarbageCollect,
+    /// `instance`
+    Instance,
+    /// `instance --all`
+    InstanceAll,
+    /// `instance --force-stop`
+    ForceStop,
+    /// `promise`
+    Promise,
+    /// `report`
+    Report,
+    /// `format --now`
+    Format,
+    /// `format --now --dry-run`
+    DryRun,
+    /// `status`
+    Status,
 }
 
 /// A release: two that differ in what they publish.
@@ -231,6 +261,13 @@ pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
         let counted = knobs.faults.iter().filter(|other| kind.is_later() || !other.is_later()).count();
         let mean = knobs.fault_seconds * 1000 * counted as u64;
         draw.times(mean, end, |at| steps.push(Step { at, event: draw.fault(*kind) }));
+    }
+    if knobs.pass_seconds > 0 {
+        let draw = Draw { random: root.child("passes"), knobs };
+        draw.times(knobs.pass_seconds * 1000, end, |at| {
+            let event = Event::Pass { node: draw.node(), pass: draw.pass() };
+            steps.push(Step { at, event });
+        });
     }
     steps.sort_by_key(|step| step.at);
     steps
@@ -386,6 +423,23 @@ impl Draw<'_> {
                 }
             }
         }
+    }
+
+    fn pass(&self) -> Pass {
+        let all = [
+            Pass::Software,
+            Pass::SoftwareAll,
+            Pass::GarbageCollect,
+            Pass::Instance,
+            Pass::InstanceAll,
+            Pass::ForceStop,
+            Pass::Promise,
+            Pass::Report,
+            Pass::Format,
+            Pass::DryRun,
+            Pass::Status,
+        ];
+        all[self.random.below(all.len() as u64) as usize]
     }
 
     fn operation_of_disk(&self) -> Operation {

@@ -165,7 +165,8 @@ fn place_of(event: &Event) -> (Option<Place>, u64) {
             }),
             0,
         ),
-        Event::KillService { node, .. }
+        Event::Pass { node, .. }
+        | Event::KillService { node, .. }
         | Event::Wipe { node }
         | Event::SkipView { node, .. } => (Some(Place::Node(*node)), 0),
         Event::Behave { node, milliseconds, .. }
