@@ -59,6 +59,7 @@ pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
             node::use_up_quota(cloud, *node, *partition, *room, *milliseconds);
         }
         Event::Clone { node, milliseconds } => node::clone(cloud, *node, *milliseconds),
+        Event::Remove { node, part } => node::remove_part(cloud, *node, *part),
         Event::Pass { node, pass } => operator::pass_beside(cloud, *node, *pass),
         Event::StrayPlugin { node, partition, text, milliseconds } => {
             node::add_plugin(cloud, *node, *partition, text, *milliseconds);
@@ -115,6 +116,7 @@ fn is_possible(cloud: &Cloud, event: &Event) -> bool {
         | Event::Quota { node, .. }
         | Event::Clone { node, .. }
         | Event::StrayPlugin { node, .. }
+        | Event::Remove { node, .. }
         | Event::Pass { node, .. }
         | Event::OldView { node, .. }
         | Event::SkipView { node, .. } => &[Place::Node(*node)],

@@ -6,7 +6,7 @@ use super::{
     release,
     script::{Place, Program, Release},
 };
-use crate::world::{Machine, Random, SLAP, Tier, World, pause, spawn};
+use crate::world::{Machine, Random, SLAP, Tier, World, foreign::STRAY, pause, spawn};
 use jiff::SignedDuration;
 use slap_impl::env::{Command, Env, Identity, Output};
 use std::{
@@ -247,6 +247,13 @@ impl Cloud {
             .filter(|(_, what)| what.contains(&wrapper))
             .map(|(identity, _)| identity)
             .collect()
+    }
+
+    /// How many processes run that services of a partition left, in sessions of their own.
+    pub(super) fn strays(&self, node: u32, partition: &str) -> usize {
+        let words = format!("/bin/foreign {STRAY} {partition}");
+        let processes = self.machine(Place::Node(node)).processes();
+        processes.iter().filter(|(_, what)| what.ends_with(&words)).count()
     }
 
     fn program(&self, place: Place) -> Option<Command> {

@@ -121,6 +121,10 @@ pub enum FaultKind {
     Clone,
     /// What a promise that is a plugin looks at fails or is slow, or somebody puts a plugin there that cannot run.
     Plugin,
+    /// A service leaves processes behind, or does not end when it is asked to.
+    Leave,
+    /// Somebody removes state, sockets or locks of a running node.
+    Remove,
 }
 
 /// Those that need no disk that forgets.
@@ -144,8 +148,15 @@ const COMMON: [FaultKind; 16] = [
 ];
 
 /// Those that came later. They are drawn from streams of their own, so that whatever else a seed does stays what it was without.
-const LATER: [FaultKind; 5] =
-    [FaultKind::PortTaken, FaultKind::Quota, FaultKind::View, FaultKind::Clone, FaultKind::Plugin];
+const LATER: [FaultKind; 7] = [
+    FaultKind::PortTaken,
+    FaultKind::Quota,
+    FaultKind::View,
+    FaultKind::Clone,
+    FaultKind::Plugin,
+    FaultKind::Leave,
+    FaultKind::Remove,
+];
 
 /// The kinds of faults that a profile has.
 pub(super) fn all_faults(profile: Profile) -> Vec<FaultKind> {

@@ -87,6 +87,8 @@ pub(crate) enum Event {
     Quota { node: u32, partition: Option<u32>, room: u64, milliseconds: u64 },
     /// Somebody puts a plugin with that text among a partition's promises, for so long.
     StrayPlugin { node: u32, partition: u32, text: String, milliseconds: u64 },
+    /// Somebody removes a part of a running node.
+    Remove { node: u32, part: Part },
     /// An operator runs a pass on a node, beside its agent.
     Pass { node: u32, pass: Pass },
 }
@@ -138,6 +140,24 @@ pub(crate) enum Program {
     Agent(u32),
     /// A node's supervisor.
     Supervisor(u32),
+}
+
+/// A part of a node that it makes again when it is gone (docs/node.md, 5 and 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Part {
+    /// The supervisor's note of what runs.
+    SupervisorState,
+    /// The supervisor's socket.
+    SupervisorSocket,
+    /// The supervisor's lock.
+    SupervisorLock,
+    /// All that the supervisor has.
+    Supervisor,
+    /// The locks and notes of the instance root.
+    InstanceNotes,
+    /// The locks of the software root.
+    SoftwareNotes,
 }
 
 /// A pass of `slap node` (docs/node.md, 1), with its options.
@@ -383,6 +403,12 @@ impl Draw<'_> {
                 let role = if self.random.below(2) == 0 { Role::Check } else { Role::CheckAgain };
                 Event::Behave { node, partition, role, line, milliseconds }
             }
+            // Long enough that the master says that it cannot write.
+            FaultKind::Disk if self.random.below(4) == 0 => {
+                let failure = if self.random.below(2) == 0 { Failure::Full } else { Failure::Broken };
+                let operation = Operation::Write;
+                Event::Disk { machine: Place::Master, operation, failure, spared: 0, milliseconds }
+            }
             FaultKind::Disk => {
                 let failure = [Failure::Full, Failure::Broken, Failure::Busy][self.random.below(3) as usize];
                 Event::Disk {
@@ -411,6 +437,27 @@ impl Draw<'_> {
             }
             FaultKind::Clone => Event::Clone { node, milliseconds },
             FaultKind::Plugin => plugins::draw(self, node, partition, milliseconds),
+            FaultKind::Leave => {
+                let line = match self.random.below(3) {
+                    0 => "term 0 0 ignore".to_owned(),
+                    1 => format!("term {} 1000 exit 0", 55_000 + self.random.below(10_000)),
+                    _ => format!("start {} 1000 leave", self.random.below(5000)),
+                };
+                // It shall be asked to end, or be started, meanwhile.
+                let milliseconds = milliseconds.max(600_000);
+                Event::Behave { node, partition, role: Role::Service, line, milliseconds }
+            }
+            FaultKind::Remove => {
+                let parts = [
+                    Part::SupervisorState,
+                    Part::SupervisorSocket,
+                    Part::SupervisorLock,
+                    Part::Supervisor,
+                    Part::InstanceNotes,
+                    Part::SoftwareNotes,
+                ];
+                Event::Remove { node, part: parts[self.random.below(parts.len() as u64) as usize] }
+            }
             FaultKind::Crash => {
                 let moment = [Moment::Before, Moment::Within, Moment::After][self.random.below(3) as usize];
                 let power = self.random.below(2) == 0;

@@ -149,6 +149,10 @@ async fn partition_waits(
     partition: &ComputerPartition,
 ) -> Option<String> {
     let running = cloud.services(node, partition.partition_id.as_str()).len();
+    let strays = cloud.strays(node, partition.partition_id.as_str());
+    if strays > running {
+        return Some(format!("has {strays} processes that services left, and {running} services run"));
+    }
     let is_started = partition.instance.is_some() && partition.requested_state == RequestedState::Started;
     if partition.instance.is_none() {
         if cloud.twins().contains_key(&node) {

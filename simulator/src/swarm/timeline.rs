@@ -166,6 +166,7 @@ fn place_of(event: &Event) -> (Option<Place>, u64) {
             0,
         ),
         Event::Pass { node, .. }
+        | Event::Remove { node, .. }
         | Event::KillService { node, .. }
         | Event::Wipe { node }
         | Event::SkipView { node, .. } => (Some(Place::Node(*node)), 0),

@@ -1,11 +1,11 @@
 //! What happens on a node, beside its programs.
 
 use super::{
-    super::cloud::{Cloud, INSTANCE_ROOT, SLAPGRID, partition_address},
+    super::cloud::{Cloud, INSTANCE_ROOT, SLAPGRID, SOFTWARE_ROOT, partition_address},
     act, after, name,
 };
 use crate::{
-    swarm::script::{Event, Place},
+    swarm::script::{Event, Part, Place},
     world::foreign::PORT,
 };
 use slap_impl::env::Address;
@@ -139,4 +139,24 @@ pub(super) fn remove_plugins(cloud: &Cloud, place: Place) {
     if let Place::Node(_) = place {
         (0..cloud.knobs.partitions).for_each(|partition| remove_plugin(cloud, place, partition));
     }
+}
+
+/// Somebody removes a part of a running node.
+pub(super) fn remove_part(cloud: &Cloud, node: u32, part: Part) {
+    let machine = cloud.machine(Place::Node(node));
+    if !machine.is_on() {
+        return;
+    }
+    let supervisor = Path::new(INSTANCE_ROOT).join("var/supervisor");
+    let path = match part {
+        Part::SupervisorState => supervisor.join("supervisor.json"),
+        Part::SupervisorSocket => supervisor.join("supervisor.socket"),
+        Part::SupervisorLock => supervisor.join("supervisor.lock"),
+        Part::Supervisor => supervisor,
+        Part::InstanceNotes => Path::new(INSTANCE_ROOT).join(".slap"),
+        Part::SoftwareNotes => Path::new(SOFTWARE_ROOT).join(".slap"),
+    };
+    let env = machine.user("/", BTreeMap::new());
+    let _ = env.files().remove_any(&path);
+    machine.kill(env.context().identity);
 }
