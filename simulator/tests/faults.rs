@@ -139,3 +139,50 @@ fn a_cloned_node_loses_nothing_and_settles_when_its_twin_is_gone() {
         assert!((ended[ended.len() - 1] - copied - 600.0).abs() < 0.1, "{copied}: {ended:?}");
     }
 }
+
+/// What a service does from so many milliseconds on.
+fn behave(at: u32, line: &str) -> String {
+    format!(
+        r#"{{"at":{at},"event":{{"event":"behave","node":1,"partition":0,"role":"service","line":"{line}","milliseconds":900000}}}}"#
+    )
+}
+
+#[test]
+fn a_service_that_ignores_that_it_shall_end_is_killed() {
+    // It began as a good one, and hears what it is now when it is asked.
+    let stop = REQUEST.replace("started", "stopped").replace("\"at\":10", "\"at\":310000");
+    let outcome = come_through("swarm", 1, &[SUPPLY, REQUEST, &behave(300_000, "term 0 0 ignore"), &stop]);
+    let [asked] = times(&outcome, "\"state\":\"stopped\"")[..] else { panic!("{:#?}", outcome.trace) };
+    let killed = times(&outcome, "killed by signal 9");
+    assert!(killed.iter().any(|at| (asked + 60.0..asked + 65.0).contains(at)), "{asked}: {killed:?}");
+}
+
+#[test]
+fn what_a_service_left_behind_ends_with_it() {
+    let stop = REQUEST.replace("started", "stopped").replace("\"at\":10", "\"at\":310000");
+    let outcome = come_through("swarm", 1, &[SUPPLY, &behave(6, "start 5000 0 leave"), REQUEST, &stop]);
+    let left: Vec<&String> =
+        outcome.trace.iter().filter(|line| line.contains("/bin/foreign stray slappart0")).collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
+fn a_supervisor_whose_directory_is_removed_makes_it_again() {
+    let remove = r#"{"at":300000,"event":{"event":"remove","node":1,"part":"supervisor"}}"#;
+    let outcome = come_through("swarm", 1, &[SUPPLY, REQUEST, remove]);
+    let [removed] = times(&outcome, "\"event\":\"remove\"")[..] else { panic!("{:#?}", outcome.trace) };
+    // Nothing is started in its place.
+    let starts = times(&outcome, "slap supervisor --directory");
+    assert!(!starts.is_empty() && starts.iter().all(|at| *at < removed), "{removed}: {starts:?}");
+}
+
+#[test]
+fn a_plugin_that_cannot_run_is_told_until_it_is_gone() {
+    let stray = r#"{"at":300000,"event":{"event":"stray-plugin","node":1,"partition":0,"text":"import os\n","milliseconds":600000}}"#;
+    let outcome = come_through("swarm", 1, &[SUPPLY, REQUEST, stray]);
+    let told = times(&outcome, "of the plugin is not understood");
+    let [put] = times(&outcome, "stray-plugin")[..] else { panic!("{:#?}", outcome.trace) };
+    // Its failure was seen at the promises' next turn, and not after it was removed and what failed was looked at again.
+    assert!(told.first().is_some_and(|at| (put..put + 300.0).contains(at)), "{put}: {told:?}");
+    assert!(told.last().is_some_and(|at| *at < put + 700.0), "{put}: {told:?}");
+}

@@ -5,6 +5,7 @@ mod node;
 use super::{
     cloud::{Cloud, name},
     history::History,
+    operator,
     script::{Event, Failure, Moment, Operation, Place, Role},
     users::operate,
 };
@@ -58,6 +59,11 @@ pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
             node::use_up_quota(cloud, *node, *partition, *room, *milliseconds);
         }
         Event::Clone { node, milliseconds } => node::clone(cloud, *node, *milliseconds),
+        Event::Remove { node, part } => node::remove_part(cloud, *node, *part),
+        Event::Pass { node, pass } => operator::pass_beside(cloud, *node, *pass),
+        Event::StrayPlugin { node, partition, text, milliseconds } => {
+            node::add_plugin(cloud, *node, *partition, text, *milliseconds);
+        }
         Event::OldView { node, age, times, milliseconds } => {
             let (age, after) = (Duration::from_millis(*age), Duration::from_millis(*milliseconds));
             link(cloud, Place::Node(*node), Place::Master).answer_with_old(VIEW, age, *times, after);
@@ -84,11 +90,16 @@ pub(super) fn heal(cloud: &Rc<Cloud>) {
         machine.clock().drift(0);
         machine.disk().heal();
         cloud.power_on(place);
-        let env = machine.user("/", BTreeMap::new());
-        let _ = env.files().remove_tree(&PathBuf::from(BEHAVIOURS));
-        machine.kill(env.context().identity);
     }
     node::heal(cloud);
+    // Last: what loses its power might have it back.
+    for place in cloud.places() {
+        let machine = cloud.machine(place);
+        let env = machine.user("/", BTreeMap::new());
+        let _ = env.files().remove_tree(&PathBuf::from(BEHAVIOURS));
+        node::remove_plugins(cloud, place);
+        machine.kill(env.context().identity);
+    }
 }
 
 /// A script that was made for another cloud may name what is not there.
@@ -104,6 +115,9 @@ fn is_possible(cloud: &Cloud, event: &Event) -> bool {
         | Event::TakePort { node, .. }
         | Event::Quota { node, .. }
         | Event::Clone { node, .. }
+        | Event::StrayPlugin { node, .. }
+        | Event::Remove { node, .. }
+        | Event::Pass { node, .. }
         | Event::OldView { node, .. }
         | Event::SkipView { node, .. } => &[Place::Node(*node)],
         Event::Power { machine, .. }
@@ -203,12 +217,21 @@ fn lose_machine(cloud: &Rc<Cloud>, event: &Event) {
     }
 }
 
-fn behave(cloud: &Rc<Cloud>, node: u32, partition: u32, role: Role, line: &str, milliseconds: u64) {
+/// Lets a program behave so, until the time is over or all is healed.
+pub(super) fn behave(
+    cloud: &Rc<Cloud>,
+    node: u32,
+    partition: u32,
+    role: Role,
+    line: &str,
+    milliseconds: u64,
+) {
     let place = Place::Node(node);
     let role = match role {
         Role::Service => "service",
         Role::Check => "check",
         Role::CheckAgain => "check-again",
+        Role::CheckCommand => "check-command",
     };
     let directory = PathBuf::from(BEHAVIOURS).join(format!("slappart{partition}"));
     let path = directory.join(role);

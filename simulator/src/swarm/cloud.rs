@@ -3,18 +3,25 @@
 
 use super::{
     knobs::Knobs,
+    release,
     script::{Place, Program, Release},
 };
-use crate::world::{Machine, Random, SLAP, Tier, World, pause, spawn};
+use crate::world::{Machine, Random, SLAP, Tier, World, foreign::STRAY, pause, spawn};
 use jiff::SignedDuration;
 use slap_impl::env::{Command, Env, Identity, Output};
 use std::{
-    cell::RefCell, collections::BTreeMap, fmt::Write, net::Ipv4Addr, path::PathBuf, rc::Rc, time::Duration,
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    net::Ipv4Addr,
+    path::PathBuf,
+    rc::Rc,
+    time::Duration,
 };
 use tokio::sync::Notify;
 
 /// Where every node and the master have their settings: where slapos has them.
-const SETTINGS: &str = "/etc/opt/slapos/slapos.cfg";
+pub(super) const SETTINGS: &str = "/etc/opt/slapos/slapos.cfg";
 /// Where releases stand on their server.
 const RELEASES: &str = "/srv/www";
 /// Where all stands that nodes install: releases, and partitions.
@@ -38,6 +45,8 @@ pub(super) struct Cloud {
     users: RefCell<BTreeMap<u32, Env>>,
     /// Who has a port that a service wants.
     pub(super) squatters: RefCell<Vec<(Place, Identity)>>,
+    /// Whose program an operator ended, and its init shall not start again yet.
+    halted: RefCell<BTreeSet<Place>>,
     /// Machines that have, or had, the identity of a node.
     twins: RefCell<BTreeMap<u32, Machine>>,
 }
@@ -56,6 +65,7 @@ impl Cloud {
             booted: Notify::new(),
             users: RefCell::default(),
             squatters: RefCell::default(),
+            halted: RefCell::default(),
             twins: RefCell::default(),
             knobs,
         };
@@ -98,7 +108,11 @@ impl Cloud {
 
     /// The URL of a release.
     pub(super) fn release_url(&self, release: Release) -> String {
-        format!("http://{}:8000/{}/software.cfg", self.machine(Place::Web).address(), directory(release))
+        format!(
+            "http://{}:8000/{}/software.cfg",
+            self.machine(Place::Web).address(),
+            release::directory(release)
+        )
     }
 
     /// A user's process. It is another one after the users' machine was down.
@@ -113,9 +127,29 @@ impl Cloud {
         for place in self.machines.keys() {
             if let Some(command) = self.program(*place) {
                 let (cloud, machine) = (self.clone(), self.machine(*place).clone());
-                spawn(async move { cloud.keep(&machine, &command).await });
+                let place = *place;
+                spawn(async move { cloud.keep(place, &machine, &command).await });
             }
         }
+    }
+
+    /// Kills a machine's program, and lets its init not start it again before [`Cloud::resume`].
+    pub(super) fn halt(&self, place: Place) {
+        self.halted.borrow_mut().insert(place);
+        let program = match place {
+            Place::Master => Program::Master,
+            Place::Node(node) => Program::Agent(node),
+            Place::Web | Place::Users => return,
+        };
+        if let Some((_, identity)) = self.process(program) {
+            self.machine(place).kill(identity);
+        }
+    }
+
+    /// Lets a machine's init start its program again.
+    pub(super) fn resume(&self, place: Place) {
+        self.halted.borrow_mut().remove(&place);
+        self.booted.notify_waiters();
     }
 
     /// The machine that has the identity of a node beside it. It is made, without power, when it is first asked for.
@@ -129,7 +163,7 @@ impl Cloud {
         self.twins.borrow_mut().insert(node, twin.clone());
         if let Some(command) = self.program(place) {
             let (cloud, twin) = (self.clone(), twin.clone());
-            spawn(async move { cloud.keep(&twin, &command).await });
+            spawn(async move { cloud.keep(place, &twin, &command).await });
         }
         if self.knobs.tier() == Tier::Crash {
             let twin = twin.clone();
@@ -176,8 +210,8 @@ impl Cloud {
             }
             Place::Web => {
                 for release in [Release::A, Release::B] {
-                    for (name, content) in files(release) {
-                        write(PathBuf::from(RELEASES).join(self::directory(release)).join(name), &content);
+                    for (name, content) in release::files(release, &self.knobs.plugins) {
+                        write(PathBuf::from(RELEASES).join(release::directory(release)).join(name), &content);
                     }
                 }
             }
@@ -215,6 +249,13 @@ impl Cloud {
             .collect()
     }
 
+    /// How many processes run that services of a partition left, in sessions of their own.
+    pub(super) fn strays(&self, node: u32, partition: &str) -> usize {
+        let words = format!("/bin/foreign {STRAY} {partition}");
+        let processes = self.machine(Place::Node(node)).processes();
+        processes.iter().filter(|(_, what)| what.ends_with(&words)).count()
+    }
+
     fn program(&self, place: Place) -> Option<Command> {
         let words: &[&str] = match place {
             Place::Master => &["proxy", "start", "--cfg", SETTINGS, "--log-file", "/srv/master/log"],
@@ -232,9 +273,9 @@ impl Cloud {
     }
 
     /// An init with one service: starts it at each boot, and again when it ended.
-    async fn keep(self: Rc<Self>, machine: &Machine, command: &Command) {
+    async fn keep(self: Rc<Self>, place: Place, machine: &Machine, command: &Command) {
         loop {
-            while !machine.is_on() {
+            while !machine.is_on() || self.halted.borrow().contains(&place) {
                 self.booted.notified().await;
             }
             let init = machine.user("/", BTreeMap::new());
@@ -296,36 +337,4 @@ pub(super) fn name(place: Place) -> String {
         Place::Web => "web".to_owned(),
         Place::Node(number) => format!("node-{number}"),
     }
-}
-
-fn directory(release: Release) -> &'static str {
-    match release {
-        Release::A => "a",
-        Release::B => "b",
-    }
-}
-
-/// A release with one service and two promises, all foreign programs.
-fn files(release: Release) -> [(&'static str, String); 2] {
-    let software = "[buildout]\nparts = instance-profile\n\
-        [instance-profile]\nrecipe = slapos.recipe.template\nurl = ${:_profile_base_location_}/instance.cfg.in\n\
-        output = ${buildout:directory}/instance.cfg\n";
-    let instance = format!(
-        "[buildout]\nparts = service check check-again publish\n\
-         eggs-directory = ${{buildout:eggs-directory}}\ndevelop-eggs-directory = ${{buildout:develop-eggs-directory}}\noffline = true\n\
-         [slap-configuration]\nrecipe = slapos.cookbook:slapconfiguration\ncomputer = $${{slap-connection:computer-id}}\n\
-         partition = $${{slap-connection:partition-id}}\nurl = $${{slap-connection:server-url}}\n\
-         key = $${{slap-connection:key-file}}\ncert = $${{slap-connection:cert-file}}\nconfiguration.note =\n\
-         [directory]\nrecipe = slapos.cookbook:mkdirectory\netc = $${{buildout:directory}}/etc\n\
-         service = $${{:etc}}/service\npromise = $${{:etc}}/promise\n\
-         [service]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign service $${{slap-configuration:ipv4-random}}\n\
-         wrapper-path = $${{directory:service}}/worker-{release}\n\
-         [check]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign check\n\
-         wrapper-path = $${{directory:promise}}/worker-runs\n\
-         [check-again]\nrecipe = slapos.cookbook:wrapper\ncommand-line = /bin/foreign check-again\n\
-         wrapper-path = $${{directory:promise}}/worker-works\n\
-         [publish]\nrecipe = slapos.cookbook:publish\nnote = $${{slap-configuration:configuration.note}}\nrelease = {release}\n",
-        release = directory(release)
-    );
-    [("software.cfg", software.to_owned()), ("instance.cfg.in", instance)]
 }

@@ -48,7 +48,28 @@ pub struct Knobs {
     /// The mean time between two renames by users, in seconds; 0 for never.
     #[serde(default)]
     pub rename_seconds: u64,
+    /// The promises of each release that are plugins, beside those that are executables.
+    #[serde(default)]
+    pub plugins: Vec<Plugin>,
+    /// The mean time between two passes that an operator runs on a node, in seconds; 0 for never.
+    #[serde(default)]
+    pub pass_seconds: u64,
 }
+
+/// A promise that slap runs itself (docs/node.md, 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Plugin {
+    /// The service listens: check_socket_listening.
+    Socket,
+    /// The service answers: check_url_available.
+    Url,
+    /// A command ends well: check_command_execute.
+    Command,
+}
+
+/// All of them.
+const PLUGINS: [Plugin; 3] = [Plugin::Socket, Plugin::Url, Plugin::Command];
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -98,6 +119,12 @@ pub enum FaultKind {
     View,
     /// Another machine has a node's identity, and all that the node had.
     Clone,
+    /// What a promise that is a plugin looks at fails or is slow, or somebody puts a plugin there that cannot run.
+    Plugin,
+    /// A service leaves processes behind, or does not end when it is asked to.
+    Leave,
+    /// Somebody removes state, sockets or locks of a running node.
+    Remove,
 }
 
 /// Those that need no disk that forgets.
@@ -121,7 +148,15 @@ const COMMON: [FaultKind; 16] = [
 ];
 
 /// Those that came later. They are drawn from streams of their own, so that whatever else a seed does stays what it was without.
-const LATER: [FaultKind; 4] = [FaultKind::PortTaken, FaultKind::Quota, FaultKind::View, FaultKind::Clone];
+const LATER: [FaultKind; 7] = [
+    FaultKind::PortTaken,
+    FaultKind::Quota,
+    FaultKind::View,
+    FaultKind::Clone,
+    FaultKind::Plugin,
+    FaultKind::Leave,
+    FaultKind::Remove,
+];
 
 /// The kinds of faults that a profile has.
 pub(super) fn all_faults(profile: Profile) -> Vec<FaultKind> {
@@ -163,6 +198,8 @@ impl Knobs {
             skew_seconds: 0,
             read_seconds: 0,
             rename_seconds: 0,
+            plugins: Vec::new(),
+            pass_seconds: 0,
         };
         // A stream of its own: the other knobs of a seed stay what they were before there were readers.
         let readers = Random::new(seed).child("knobs of readers");
@@ -190,7 +227,11 @@ impl Knobs {
                 let later = Random::new(seed).child("knobs of later faults");
                 faults.extend(LATER.into_iter().filter(|_| later.below(2) == 0));
                 let skew_seconds = if random.below(2) == 0 { 0 } else { among(1, 86_400) };
-                let calm = Knobs { read_seconds, rename_seconds, ..calm };
+                let plugins = Random::new(seed).child("knobs of plugins");
+                let plugins = PLUGINS.into_iter().filter(|_| plugins.below(2) == 0).collect();
+                let operators = Random::new(seed).child("knobs of operators");
+                let pass_seconds = if operators.below(2) == 0 { 0 } else { 60 + operators.below(900) };
+                let calm = Knobs { read_seconds, rename_seconds, plugins, pass_seconds, ..calm };
                 Knobs { fault_seconds: among(10, 300), faults, skew_seconds, ..calm }
             }
         }
@@ -242,18 +283,25 @@ impl fmt::Display for Knobs {
         if self.rename_seconds > 0 {
             write!(formatter, ", a rename each {} s", self.rename_seconds)?;
         }
+        if self.pass_seconds > 0 {
+            write!(formatter, ", a pass by hand each {} s", self.pass_seconds)?;
+        }
+        if !self.plugins.is_empty() {
+            write!(formatter, ", plugins: {}", words(&self.plugins))?;
+        }
         if *fault_seconds > 0 {
-            let kinds: Vec<String> = self
-                .faults
-                .iter()
-                .map(|kind| serde_json::to_value(kind).ok().and_then(|name| name.as_str().map(str::to_owned)))
-                .map(Option::unwrap_or_default)
-                .collect();
-            write!(formatter, ", a fault each {fault_seconds} s of: {}", kinds.join(" "))?;
+            write!(formatter, ", a fault each {fault_seconds} s of: {}", words(&self.faults))?;
         }
         if self.skew_seconds > 0 {
             write!(formatter, "; clocks wrong by up to {} s", self.skew_seconds)?;
         }
         Ok(())
     }
+}
+
+/// How a plan calls them.
+fn words(kinds: &[impl Serialize]) -> String {
+    let word = |kind| serde_json::to_value(kind).ok().and_then(|name| name.as_str().map(str::to_owned));
+    let words: Vec<String> = kinds.iter().map(word).map(Option::unwrap_or_default).collect();
+    words.join(" ")
 }

@@ -2,8 +2,8 @@
 //! time, and everything that can go wrong, from a seed.
 //!
 //! * [`knobs`]: what is decided before a run; [`script`]: the list of what users do and what goes wrong
-//! * `cloud.rs`: the machines and what is started on them; `act.rs`: does what the script says; `users.rs`: what users ask, and
-//!   `history.rs`: what they were told
+//! * `cloud.rs`: the machines and what is started on them; `release.rs`: what is installed there; `act.rs`: does what the script says; `users.rs`: what users ask,
+//!   and `history.rs`: what they were told; `operator.rs`: passes of `slap node` by hand
 //! * [`judge`]: the master's journal and database, held against the model
 //! * `settle.rs`: what all must come to once nothing goes wrong any more
 //! * [`mod@report`]: what was found, in words and in a folder; `timeline.rs`: as a picture; [`mod@shrink`]: with fewer steps; [`mod@file`]: a plan as a file
@@ -20,6 +20,8 @@ pub mod file;
 mod history;
 pub mod judge;
 pub mod knobs;
+mod operator;
+mod release;
 pub mod report;
 pub(crate) mod script;
 mod settle;
@@ -38,7 +40,8 @@ use std::{rc::Rc, time::Duration};
 
 /// Whether a run may break a rule of that name.
 pub fn is_rule(name: &str) -> bool {
-    ["liveness", "service-runs-once", RESTLESS].contains(&name) || judge::is_rule(name)
+    ["liveness", "service-runs-once", RESTLESS, settle::promises::RULE, operator::RULE].contains(&name)
+        || judge::is_rule(name)
 }
 
 /// What breaks the rule that nothing is done again and again without a pause.
@@ -205,6 +208,8 @@ async fn live(
     world.trace().event("script", "everything is healed");
     act::heal(cloud);
     let settled = settle::settle(cloud, history, judge).await?;
+    settle::promises::prove(cloud, history, judge).await?;
+    operator::prove(cloud, history, judge).await?;
     judge.look(cloud, history, true)?;
     Ok(settled)
 }

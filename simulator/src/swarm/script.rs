@@ -3,6 +3,7 @@
 //! It is drawn before the run begins, so that it can be shortened, committed and replayed. Each event stands for itself: what it
 //! begins it ends, too, so any of them can be left out.
 
+mod plugins;
 mod readers;
 
 use super::knobs::{FaultKind, Knobs, Profile};
@@ -84,6 +85,12 @@ pub(crate) enum Event {
     Clone { node: u32, milliseconds: u64 },
     /// A partition, or all that a node installs, may take so many blocks more and no others, for so long.
     Quota { node: u32, partition: Option<u32>, room: u64, milliseconds: u64 },
+    /// Somebody puts a plugin with that text among a partition's promises, for so long.
+    StrayPlugin { node: u32, partition: u32, text: String, milliseconds: u64 },
+    /// Somebody removes a part of a running node.
+    Remove { node: u32, part: Part },
+    /// An operator runs a pass on a node, beside its agent.
+    Pass { node: u32, pass: Pass },
 }
 
 impl Event {
@@ -135,6 +142,52 @@ pub(crate) enum Program {
     Supervisor(u32),
 }
 
+/// A part of a node that it makes again when it is gone (docs/node.md, 5 and 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Part {
+    /// The supervisor's note of what runs.
+    SupervisorState,
+    /// The supervisor's socket.
+    SupervisorSocket,
+    /// The supervisor's lock.
+    SupervisorLock,
+    /// All that the supervisor has.
+    Supervisor,
+    /// The locks and notes of the instance root.
+    InstanceNotes,
+    /// The locks of the software root.
+    SoftwareNotes,
+}
+
+/// A pass of `slap node` (docs/node.md, 1), with its options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Pass {
+    /// `software`
+    Software,
+    /// `software --all`
+    SoftwareAll,
+    /// `software --garbage-collect`
+    GarbageCollect,
+    /// `instance`
+    Instance,
+    /// `instance --all`
+    InstanceAll,
+    /// `instance --force-stop`
+    ForceStop,
+    /// `promise`
+    Promise,
+    /// `report`
+    Report,
+    /// `format --now`
+    Format,
+    /// `format --now --dry-run`
+    DryRun,
+    /// `status`
+    Status,
+}
+
 /// A release: two that differ in what they publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -167,6 +220,8 @@ pub(crate) enum Role {
     Check,
     /// The second promise.
     CheckAgain,
+    /// What the promise that is a plugin with a command runs.
+    CheckCommand,
 }
 
 /// What the disk is asked for.
@@ -226,6 +281,13 @@ pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
         let counted = knobs.faults.iter().filter(|other| kind.is_later() || !other.is_later()).count();
         let mean = knobs.fault_seconds * 1000 * counted as u64;
         draw.times(mean, end, |at| steps.push(Step { at, event: draw.fault(*kind) }));
+    }
+    if knobs.pass_seconds > 0 {
+        let draw = Draw { random: root.child("passes"), knobs };
+        draw.times(knobs.pass_seconds * 1000, end, |at| {
+            let event = Event::Pass { node: draw.node(), pass: draw.pass() };
+            steps.push(Step { at, event });
+        });
     }
     steps.sort_by_key(|step| step.at);
     steps
@@ -341,6 +403,12 @@ impl Draw<'_> {
                 let role = if self.random.below(2) == 0 { Role::Check } else { Role::CheckAgain };
                 Event::Behave { node, partition, role, line, milliseconds }
             }
+            // Long enough that the master says that it cannot write.
+            FaultKind::Disk if self.random.below(4) == 0 => {
+                let failure = if self.random.below(2) == 0 { Failure::Full } else { Failure::Broken };
+                let operation = Operation::Write;
+                Event::Disk { machine: Place::Master, operation, failure, spared: 0, milliseconds }
+            }
             FaultKind::Disk => {
                 let failure = [Failure::Full, Failure::Broken, Failure::Busy][self.random.below(3) as usize];
                 Event::Disk {
@@ -368,6 +436,28 @@ impl Draw<'_> {
                 }
             }
             FaultKind::Clone => Event::Clone { node, milliseconds },
+            FaultKind::Plugin => plugins::draw(self, node, partition, milliseconds),
+            FaultKind::Leave => {
+                let line = match self.random.below(3) {
+                    0 => "term 0 0 ignore".to_owned(),
+                    1 => format!("term {} 1000 exit 0", 55_000 + self.random.below(10_000)),
+                    _ => format!("start {} 1000 leave", self.random.below(5000)),
+                };
+                // It shall be asked to end, or be started, meanwhile.
+                let milliseconds = milliseconds.max(600_000);
+                Event::Behave { node, partition, role: Role::Service, line, milliseconds }
+            }
+            FaultKind::Remove => {
+                let parts = [
+                    Part::SupervisorState,
+                    Part::SupervisorSocket,
+                    Part::SupervisorLock,
+                    Part::Supervisor,
+                    Part::InstanceNotes,
+                    Part::SoftwareNotes,
+                ];
+                Event::Remove { node, part: parts[self.random.below(parts.len() as u64) as usize] }
+            }
             FaultKind::Crash => {
                 let moment = [Moment::Before, Moment::Within, Moment::After][self.random.below(3) as usize];
                 let power = self.random.below(2) == 0;
@@ -380,6 +470,23 @@ impl Draw<'_> {
                 }
             }
         }
+    }
+
+    fn pass(&self) -> Pass {
+        let all = [
+            Pass::Software,
+            Pass::SoftwareAll,
+            Pass::GarbageCollect,
+            Pass::Instance,
+            Pass::InstanceAll,
+            Pass::ForceStop,
+            Pass::Promise,
+            Pass::Report,
+            Pass::Format,
+            Pass::DryRun,
+            Pass::Status,
+        ];
+        all[self.random.below(all.len() as u64) as usize]
     }
 
     fn operation_of_disk(&self) -> Operation {

@@ -1,5 +1,7 @@
 //! After the faults have stopped: what the cloud must come to, within a bound, and what it waits for if it does not.
 
+pub(super) mod promises;
+
 use super::{
     cloud::{Cloud, INSTANCE_ROOT, SOFTWARE_ROOT},
     history::{History, OPERATOR},
@@ -147,6 +149,10 @@ async fn partition_waits(
     partition: &ComputerPartition,
 ) -> Option<String> {
     let running = cloud.services(node, partition.partition_id.as_str()).len();
+    let strays = cloud.strays(node, partition.partition_id.as_str());
+    if strays > running {
+        return Some(format!("has {strays} processes that services left, and {running} services run"));
+    }
     let is_started = partition.instance.is_some() && partition.requested_state == RequestedState::Started;
     if partition.instance.is_none() {
         if cloud.twins().contains_key(&node) {
@@ -171,7 +177,8 @@ async fn partition_waits(
         return Some(format!("shall be {wanted}, and it was reported: {}{age}", first_line(&status.text)));
     }
     match (is_started, running) {
-        (true, 1) | (false, 0) => None,
+        (true, 1) => promises::wait(cloud, node, partition.partition_id.as_str()),
+        (false, 0) => None,
         (true, _) => Some(format!("is reported started, and {running} of its 1 service run")),
         (false, _) => Some(format!("is reported stopped, and {running} of its services run")),
     }

@@ -165,12 +165,15 @@ fn place_of(event: &Event) -> (Option<Place>, u64) {
             }),
             0,
         ),
-        Event::KillService { node, .. } | Event::Wipe { node } | Event::SkipView { node, .. } => {
-            (Some(Place::Node(*node)), 0)
-        }
+        Event::Pass { node, .. }
+        | Event::Remove { node, .. }
+        | Event::KillService { node, .. }
+        | Event::Wipe { node }
+        | Event::SkipView { node, .. } => (Some(Place::Node(*node)), 0),
         Event::Behave { node, milliseconds, .. }
         | Event::TakePort { node, milliseconds, .. }
         | Event::Quota { node, milliseconds, .. }
+        | Event::StrayPlugin { node, milliseconds, .. }
         | Event::Clone { node, milliseconds }
         | Event::OldView { node, age: milliseconds, .. } => (Some(Place::Node(*node)), *milliseconds),
         Event::Power { machine, milliseconds } | Event::Drift { machine, milliseconds, .. } => {

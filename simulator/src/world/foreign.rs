@@ -5,16 +5,21 @@
 //!
 //! | when | then |
 //! |---|---|
-//! | `start` | `run` for ever (what a good one does), or end: `exit CODE` |
+//! | `start` | `run` for ever (what a good one does), or end: `exit CODE`; or `leave` a process in a session of its own, and run |
 //! | `term`: it is asked to end | `exit CODE`, or `ignore` |
 //! | `check`: it is run as a promise | `pass`, `fail` or `hang`; without a line it passes if the service of its partition runs |
+//! | `ask`: somebody asks it by HTTP | `answer STATUS`; without a line 200 |
 //!
 //! A service holds a lock as long as it runs. Where somebody else holds it, one service runs twice, which is an alarm. One that has an
-//! address listens there, and ends when somebody else does.
+//! address listens there, and ends when somebody else does. What it answers is read at
+//! each request, and what it does when it is asked to end then.
 
 use super::{Trace, random::Random};
-use slap_impl::env::{Address, Either, Env, Exit, LocalFuture, race};
-use std::{net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
+use slap_impl::{
+    env::{Address, Command, Either, Env, Exit, LocalFuture, Output, race},
+    wire::http::server::{self, Handler, Limits, Request, Response},
+};
+use std::{net::IpAddr, path::PathBuf, rc::Rc, str::FromStr, time::Duration};
 
 /// Where behaviours stand.
 pub(crate) const BEHAVIOURS: &str = "/etc/foreign";
@@ -24,6 +29,8 @@ const LOCKS: &str = "/run/foreign";
 pub(crate) const PORT: u16 = 8000;
 /// Bytes of a behaviour.
 const BEHAVIOUR_BYTES_MAX: u64 = 4096;
+/// The role of what a service left; its partition follows.
+pub(crate) const STRAY: &str = "stray";
 /// The rule that a service which runs twice breaks.
 const TWICE: &str = "service-runs-once";
 
@@ -41,16 +48,19 @@ enum When {
     Start,
     Term,
     Check,
+    Ask,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Run,
+    Leave,
     Exit(u8),
     Ignore,
     Pass,
     Fail,
     Hang,
+    Answer(u16),
 }
 
 /// Whether that is a behaviour.
@@ -64,6 +74,7 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
 /// Runs as the role that the first argument names.
 pub(crate) async fn run(env: &Env, trace: &Trace, arguments: &[String]) -> Exit {
     let (role, address) = match arguments {
+        [role, _] if role == STRAY => std::future::pending().await,
         [role] => (role, None),
         [role, address] => match address.parse::<IpAddr>() {
             Ok(address) => (role, Some(address)),
@@ -98,11 +109,25 @@ pub(crate) async fn run(env: &Env, trace: &Trace, arguments: &[String]) -> Exit 
         return Exit::FAILED;
     };
     let listener = address.map(|address| env.network().listen(&Address::Tcp((address, PORT).into())));
-    let Ok(_listener) = listener.transpose() else {
+    let Ok(listener) = listener.transpose() else {
         env.tell(format_args!("port {PORT} is in use"));
         return Exit::FAILED;
     };
-    serve(env, &lines, &random, termination).await
+    if let Some(listener) = listener {
+        let page = Rc::new(Page {
+            env: env.clone(),
+            place: place.clone(),
+            role: role.clone(),
+            random: random.child("page"),
+        });
+        let env = env.clone();
+        env.clone().spawn(async move { server::serve(&env, listener, Limits::default(), page).await });
+    }
+    let asked = async {
+        termination.await;
+        behaviour(env, &place, role).unwrap_or_default()
+    };
+    serve(env, &place, &lines, &random, asked).await
 }
 
 fn behaviour(env: &Env, place: &str, role: &str) -> Result<Vec<Line>, String> {
@@ -114,18 +139,66 @@ fn behaviour(env: &Env, place: &str, role: &str) -> Result<Vec<Line>, String> {
     text.lines().map(Line::from_str).collect()
 }
 
+/// Starts a process that hears nothing of its parent's end.
+fn leave(env: &Env, place: &str) {
+    let command = Command {
+        variables: env.context().variables.clone(),
+        directory: env.context().directory.clone(),
+        output: Output::Null,
+        session: true,
+        ..Command::new("/bin/foreign").arguments([STRAY, place])
+    };
+    if let Err(error) = env.processes().spawn(&command) {
+        env.tell(format_args!("foreign: {error}"));
+    }
+}
+
+/// What a service answers by HTTP.
+struct Page {
+    env: Env,
+    place: String,
+    role: String,
+    random: Random,
+}
+
+impl Handler for Page {
+    fn handle(self: Rc<Self>, _: Request) -> LocalFuture<'static, Response> {
+        Box::pin(async move {
+            let lines = behaviour(&self.env, &self.place, &self.role).unwrap_or_default();
+            let Some(line) = lines.iter().find(|line| line.when == When::Ask) else {
+                return Response::text(200, "it works\n");
+            };
+            self.env.sleep(line.draw(&self.random)).await;
+            match line.then {
+                Then::Answer(status) => Response::text(status, "as it was told\n"),
+                _ => Response::text(200, "it works\n"),
+            }
+        })
+    }
+}
+
 fn lock_path(place: &str, role: &str) -> PathBuf {
     PathBuf::from(LOCKS).join(format!("{place}.{role}"))
 }
 
-async fn serve(env: &Env, lines: &[Line], random: &Random, termination: LocalFuture<'static, ()>) -> Exit {
-    let find = |when| lines.iter().find(|line| line.when == when);
+/// Runs until it ends by itself, or is asked to and has heard how it shall.
+async fn serve(
+    env: &Env,
+    place: &str,
+    lines: &[Line],
+    random: &Random,
+    asked: impl Future<Output = Vec<Line>>,
+) -> Exit {
     let life = async {
-        match find(When::Start) {
+        match lines.iter().find(|line| line.when == When::Start) {
             Some(line) => {
                 env.sleep(line.draw(random)).await;
                 match line.then {
                     Then::Exit(code) => Exit(code),
+                    Then::Leave => {
+                        leave(env, place);
+                        std::future::pending().await
+                    }
                     _ => std::future::pending().await,
                 }
             }
@@ -133,8 +206,7 @@ async fn serve(env: &Env, lines: &[Line], random: &Random, termination: LocalFut
         }
     };
     let asked = async {
-        termination.await;
-        match find(When::Term) {
+        match asked.await.iter().find(|line| line.when == When::Term) {
             Some(line) if line.then == Then::Ignore => std::future::pending().await,
             Some(line) => {
                 env.sleep(line.draw(random)).await;
@@ -189,12 +261,17 @@ impl FromStr for Line {
         };
         let (when, then) = match (*when, then) {
             ("start", ["run"]) => (When::Start, Then::Run),
+            ("start", ["leave"]) => (When::Start, Then::Leave),
             ("start", ["exit", code]) => (When::Start, Then::Exit(code.parse().map_err(|_| expected())?)),
             ("term", ["exit", code]) => (When::Term, Then::Exit(code.parse().map_err(|_| expected())?)),
             ("term", ["ignore"]) => (When::Term, Then::Ignore),
             ("check", ["pass"]) => (When::Check, Then::Pass),
             ("check", ["fail"]) => (When::Check, Then::Fail),
             ("check", ["hang"]) => (When::Check, Then::Hang),
+            ("ask", ["answer", status]) => match status.parse() {
+                Ok(status @ 200..=599) => (When::Ask, Then::Answer(status)),
+                _ => return Err(expected()),
+            },
             _ => return Err(expected()),
         };
         Ok(Line { when, after: milliseconds(after)?, jitter: milliseconds(jitter)?, then })
@@ -207,14 +284,25 @@ mod tests {
 
     #[test]
     fn behaviours_are_read_and_others_refused() {
-        for line in
-            ["start 0 0 run", "start 5000 100 exit 1", "term 0 0 ignore", "term 9 1 exit 0", "check 0 0 hang"]
-        {
+        for line in [
+            "start 0 0 run",
+            "start 5000 100 exit 1",
+            "term 0 0 ignore",
+            "term 9 1 exit 0",
+            "check 0 0 hang",
+            "ask 0 9 answer 503",
+        ] {
             assert_eq!(check(line), Ok(()), "{line}");
         }
-        for line in
-            [" ", "start", "start 0 0 ignore", "check 0 0 exit 1", "term a 0 ignore", "start 0 0 exit 300"]
-        {
+        for line in [
+            " ",
+            "start",
+            "start 0 0 ignore",
+            "check 0 0 exit 1",
+            "term a 0 ignore",
+            "start 0 0 exit 300",
+            "ask 0 0 answer 99",
+        ] {
             assert!(check(line).unwrap_err().contains("expected WHEN"), "{line}");
         }
         let line: Line = "check 30000 500 pass".parse().unwrap();

@@ -1,11 +1,11 @@
 //! What happens on a node, beside its programs.
 
 use super::{
-    super::cloud::{Cloud, INSTANCE_ROOT, SLAPGRID, partition_address},
+    super::cloud::{Cloud, INSTANCE_ROOT, SLAPGRID, SOFTWARE_ROOT, partition_address},
     act, after, name,
 };
 use crate::{
-    swarm::script::{Event, Place},
+    swarm::script::{Event, Part, Place},
     world::foreign::PORT,
 };
 use slap_impl::env::Address;
@@ -97,4 +97,66 @@ pub(super) fn clone(cloud: &Rc<Cloud>, node: u32, milliseconds: u64) {
             act(&cloud, &Rc::default(), &Event::Reboot { machine: place });
         }
     });
+}
+
+/// The file of a plugin that is no release's.
+fn stray_plugin(partition: u32) -> PathBuf {
+    Path::new(INSTANCE_ROOT).join(format!("slappart{partition}/etc/plugin/stray.py"))
+}
+
+/// Somebody puts a plugin among the promises of an instance.
+pub(super) fn add_plugin(cloud: &Rc<Cloud>, node: u32, partition: u32, text: &str, milliseconds: u64) {
+    let (place, path) = (Place::Node(node), stray_plugin(partition));
+    let machine = cloud.machine(place);
+    if !machine.is_on() {
+        return;
+    }
+    let directory = path.parent().expect("it stands in a directory");
+    let env = machine.user("/", BTreeMap::new());
+    // Where no instance is, there are no promises.
+    if directory.parent().is_some_and(|etc| env.files().is_directory(etc)) {
+        let _ = env
+            .files()
+            .create_directory(directory, 0o755)
+            .and_then(|()| env.files().write(&path, text.as_bytes(), 0o644));
+    }
+    machine.kill(env.context().identity);
+    let cloud = cloud.clone();
+    after(milliseconds, move || remove_plugin(&cloud, place, partition));
+}
+
+fn remove_plugin(cloud: &Cloud, place: Place, partition: u32) {
+    let machine = cloud.machine(place);
+    if machine.is_on() {
+        let env = machine.user("/", BTreeMap::new());
+        let _ = env.files().remove_file(&stray_plugin(partition));
+        machine.kill(env.context().identity);
+    }
+}
+
+/// Removes all that [`add_plugin`] put onto a machine.
+pub(super) fn remove_plugins(cloud: &Cloud, place: Place) {
+    if let Place::Node(_) = place {
+        (0..cloud.knobs.partitions).for_each(|partition| remove_plugin(cloud, place, partition));
+    }
+}
+
+/// Somebody removes a part of a running node.
+pub(super) fn remove_part(cloud: &Cloud, node: u32, part: Part) {
+    let machine = cloud.machine(Place::Node(node));
+    if !machine.is_on() {
+        return;
+    }
+    let supervisor = Path::new(INSTANCE_ROOT).join("var/supervisor");
+    let path = match part {
+        Part::SupervisorState => supervisor.join("supervisor.json"),
+        Part::SupervisorSocket => supervisor.join("supervisor.socket"),
+        Part::SupervisorLock => supervisor.join("supervisor.lock"),
+        Part::Supervisor => supervisor,
+        Part::InstanceNotes => Path::new(INSTANCE_ROOT).join(".slap"),
+        Part::SoftwareNotes => Path::new(SOFTWARE_ROOT).join(".slap"),
+    };
+    let env = machine.user("/", BTreeMap::new());
+    let _ = env.files().remove_any(&path);
+    machine.kill(env.context().identity);
 }
