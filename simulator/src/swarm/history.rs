@@ -4,6 +4,7 @@ use super::{
     cloud::{Cloud, DATABASE},
     script::{Event, Place},
 };
+use serde_json::Value as Json;
 use slap_impl::{
     client::ClientError,
     store::journal_ends,
@@ -78,6 +79,21 @@ pub(super) enum Answer {
     Computer { tag: Option<String>, computer: Box<Computer> },
     /// The same as that operation was answered.
     Unchanged { since: usize },
+    /// An instance, as JSON-RPC tells it.
+    Document(Box<Json>),
+    /// The titles of all instances, as JSON-RPC tells them.
+    Titles(Vec<Json>),
+    /// A part of what a node shall do, as JSON-RPC tells it.
+    Rows { part: Part, rows: Vec<Json> },
+}
+
+/// A part of what a node shall do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Which releases.
+    Releases,
+    /// Which instances.
+    Instances,
 }
 
 impl History {
@@ -195,6 +211,10 @@ impl fmt::Display for Outcome {
                     write!(formatter, "{busy} busy partitions, {}", tag.as_deref().unwrap_or("no tag"))
                 }
                 Answer::Unchanged { since } => write!(formatter, "unchanged since {since}"),
+                Answer::Document(document) => write!(formatter, "is {}", document["state"]),
+                Answer::Titles(rows) => write!(formatter, "{} titles", rows.len()),
+                Answer::Rows { part: Part::Releases, rows } => write!(formatter, "{} releases", rows.len()),
+                Answer::Rows { part: Part::Instances, rows } => write!(formatter, "{} instances", rows.len()),
             },
         }
     }

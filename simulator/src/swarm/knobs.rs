@@ -54,6 +54,9 @@ pub struct Knobs {
     /// The mean time between two passes that an operator runs on a node, in seconds; 0 for never.
     #[serde(default)]
     pub pass_seconds: u64,
+    /// So many of the users ask by JSON-RPC where they can; the others by XML, and read the pages.
+    #[serde(default)]
+    pub rpc_users: u32,
 }
 
 /// A promise that slap runs itself (docs/node.md, 6).
@@ -200,15 +203,18 @@ impl Knobs {
             rename_seconds: 0,
             plugins: Vec::new(),
             pass_seconds: 0,
+            rpc_users: 0,
         };
         // A stream of its own: the other knobs of a seed stay what they were before there were readers.
         let readers = Random::new(seed).child("knobs of readers");
         let (read_seconds, rename_seconds) = (5 + readers.below(56), 60 + readers.below(600));
+        let wires = Random::new(seed).child("knobs of wires");
+        let rpc_users = wires.below(u64::from(calm.users) + 1) as u32;
         match profile {
             Profile::Calm => {
                 let (read_seconds, rename_seconds) = (20 * read_seconds, 20 * rename_seconds);
                 let nodes = among(3, 10) as u32;
-                let calm = Knobs { read_seconds, rename_seconds, ..calm };
+                let calm = Knobs { read_seconds, rename_seconds, rpc_users, ..calm };
                 Knobs { nodes, turmoil_seconds: 86_400, user_seconds: 1800, ..calm }
             }
             // Nobody reads in a large one: to follow what all users might see there would take longer than the run.
@@ -231,7 +237,7 @@ impl Knobs {
                 let plugins = PLUGINS.into_iter().filter(|_| plugins.below(2) == 0).collect();
                 let operators = Random::new(seed).child("knobs of operators");
                 let pass_seconds = if operators.below(2) == 0 { 0 } else { 60 + operators.below(900) };
-                let calm = Knobs { read_seconds, rename_seconds, plugins, pass_seconds, ..calm };
+                let calm = Knobs { read_seconds, rename_seconds, plugins, pass_seconds, rpc_users, ..calm };
                 Knobs { fault_seconds: among(10, 300), faults, skew_seconds, ..calm }
             }
         }
@@ -282,6 +288,9 @@ impl fmt::Display for Knobs {
         }
         if self.rename_seconds > 0 {
             write!(formatter, ", a rename each {} s", self.rename_seconds)?;
+        }
+        if self.rpc_users > 0 {
+            write!(formatter, ", JSON-RPC by users 1 to {}", self.rpc_users)?;
         }
         if self.pass_seconds > 0 {
             write!(formatter, ", a pass by hand each {} s", self.pass_seconds)?;

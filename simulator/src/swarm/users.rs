@@ -1,16 +1,16 @@
 //! What users do: each has a process of its own on the users' machine, and does not wait for what it asked before.
 
+mod rpc;
+
 use super::{
     cloud::Cloud,
     history::{Answer, History, Outcome},
     script::{Event, Place, State},
 };
-use serde_json::json;
 use slap_impl::{
     client::{ClientError, InstanceRequest, Poll, SlapClient},
     env::Env,
     vocabulary::{ComputerId, RequestedState, SoftwareUrl, SupplyState},
-    wire::http::client::{self as http, Request, Url},
 };
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -90,6 +90,13 @@ pub(super) fn supplied(is_removed: bool) -> SupplyState {
 }
 
 async fn ask(cloud: &Cloud, env: &Env, history: &History, event: &Event) -> Outcome {
+    // In XML only who knows an instance's partition can rename it.
+    let is_rpc = event.user().is_some_and(|user| (1..=cloud.knobs.rpc_users).contains(&user));
+    if (is_rpc || matches!(event, Event::Rename { .. }))
+        && let Some(outcome) = rpc::ask(cloud, env, event).await
+    {
+        return outcome;
+    }
     let client = client(cloud, env);
     let result = match event {
         Event::Supply { node, release, removed, .. } => {
@@ -112,7 +119,6 @@ async fn ask(cloud: &Cloud, env: &Env, history: &History, event: &Event) -> Outc
             let partition = format!("slappart{partition}").parse().expect("it is a reference");
             client.bang(&computer(*node), &partition, COMPLAINT).await.map(|()| Answer::Done)
         }
-        Event::Rename { title: from, to, .. } => return rename(cloud, env, &title(*from), &title(*to)).await,
         Event::ReadInstance { title: number, .. } => {
             match client.service_information(&title(*number)).await {
                 Ok(found) => Ok(Answer::Instance(Some(Box::new(found)))),
@@ -136,29 +142,7 @@ async fn ask(cloud: &Cloud, env: &Env, history: &History, event: &Event) -> Outc
                 (Err(error), _) => Err(error),
             }
         }
-        _ => unreachable!("only users' events have a user"),
+        _ => unreachable!("only users' events have a user, and renames are JSON-RPC's"),
     };
     Outcome::of(result)
-}
-
-/// By JSON-RPC, which knows an instance by its title: in XML only who knows its partition can rename it.
-async fn rename(cloud: &Cloud, env: &Env, from: &str, to: &str) -> Outcome {
-    let url: Url = format!("{}/slapos.put.v0.software_instance_title", cloud.master_url())
-        .parse()
-        .expect("the URL is good");
-    let request = Request {
-        method: "POST",
-        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-        body: json!({ "instance_guid": guid(from), "title": to }).to_string().into_bytes(),
-        deadline: PATIENCE,
-        ..Request::get(url)
-    };
-    match http::send(env, request).await {
-        Ok(response) if response.is_success() => Outcome::Answer(Answer::Done),
-        Ok(response) => Outcome::Refused {
-            status: response.status,
-            message: String::from_utf8_lossy(&response.body).into_owned(),
-        },
-        Err(error) => Outcome::Unknown(error.to_string()),
-    }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     replay::Broken,
-    versions::{Standing, Versions, view_told, within},
+    versions::{Standing, Versions, part_of, part_told, view_told, within},
 };
 use crate::swarm::{
     history::{Answer, Ended, History, Operation, Outcome},
@@ -239,6 +239,40 @@ impl Sessions {
                 }
                 instance(versions, *number, found.as_deref().map(Standing::of_service))
             }
+            (
+                Event::Request { title: number, .. } | Event::ReadInstance { title: number, .. },
+                Answer::Document(told),
+            ) => {
+                let name = title(*number);
+                if told["title"] != name.as_str() || told["instance_guid"] != guid(&name).as_str() {
+                    return Box::new(|_, _| None);
+                }
+                instance(versions, *number, Some(Standing::of_document(told, what.is_read())))
+            }
+            (Event::ReadList { .. }, Answer::Titles(rows)) => {
+                let told: BTreeSet<&str> = rows.iter().filter_map(|row| row["title"].as_str()).collect();
+                let is_set = told.len() == rows.len();
+                Box::new(move |from, to| {
+                    let mut changes = versions.list_changes(from, to).into_iter();
+                    changes.find(|at| {
+                        let list = versions.list(*at);
+                        is_set
+                            && list.iter().map(|(title, _)| title.as_str()).collect::<BTreeSet<_>>() == told
+                    })
+                })
+            }
+            (Event::ReadComputer { node, .. }, Answer::Rows { part, rows }) => {
+                if !versions.has_views {
+                    return Box::new(|from, _| Some(from));
+                }
+                let line = versions.computers.get(computer(*node).as_str());
+                let told = part_told(rows, *part);
+                Box::new(move |from, to| {
+                    first(within(line, from, to), |view| {
+                        view.is_some_and(|view| part_of(view, *part) == told)
+                    })
+                })
+            }
             (Event::Supply { node, release, removed, .. }, Answer::Done) => {
                 let key = (computer(*node).to_string(), url(&self.releases, *release).to_owned());
                 let line = versions.supplies.get(&key);
@@ -385,10 +419,12 @@ fn first<T>(versions: Vec<(i64, Option<&T>)>, is_it: impl Fn(Option<&T>) -> bool
 
 /// Whether an instance that was given is another one than was asked for.
 fn is_other_than_wished(what: &Event, answer: &Answer, releases: &[String; 2]) -> Option<String> {
-    let (Event::Request { release, note, state, .. }, Answer::Given(given)) = (what, answer) else {
-        return None;
+    let Event::Request { release, note, state, .. } = what else { return None };
+    let told = match answer {
+        Answer::Given(given) => Standing::of_given(given),
+        Answer::Document(told) => Standing::of_document(told, false),
+        _ => return None,
     };
-    let told = Standing::of_given(given);
     let wished = (url(releases, *release), requested(*state).as_str(), document(*note));
     let is_it = (told.release.as_str(), told.state.as_str(), told.parameters) == wished;
     (!is_it).then(|| format!("it asked for {wished:?}"))

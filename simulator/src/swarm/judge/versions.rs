@@ -4,6 +4,8 @@ use super::{
     clocks::Clocks,
     names::{Names, partition_word, wanted, word},
 };
+use crate::swarm::{history::Part, users::guid};
+use serde_json::Value as Json;
 use slap_impl::{
     master::decisions::{Command, InstanceReport},
     wire::{
@@ -35,8 +37,8 @@ pub(super) struct Standing {
     pub(super) connection: String,
     /// Its partition and that one's timestamp, in microseconds.
     pub(super) place: Option<(String, i64)>,
-    /// The last report, and whether it is about the present wish; empty when there was none.
-    pub(super) report: Option<(String, bool)>,
+    /// The last report, and whether it is about the present wish, where that is told; empty when there was none.
+    pub(super) report: Option<(String, Option<bool>)>,
 }
 
 /// All versions of a run, of what users can ask for.
@@ -199,8 +201,8 @@ fn standing(number: Number, (state, names, clocks): (&State, &Names, &Clocks)) -
     let instance = &state.instances[&number];
     let slot = instance.place.and_then(|place| Some((place, state.slot(place)?)));
     let report = slot.map(|(_, slot)| match slot.status {
-        Some(status) => (word(status.word).to_owned(), status.about >= slot.rank),
-        None => (String::new(), true),
+        Some(status) => (word(status.word).to_owned(), Some(status.about >= slot.rank)),
+        None => (String::new(), Some(true)),
     });
     Standing {
         release: names.release_text(instance.release).to_owned(),
@@ -261,6 +263,36 @@ pub(super) fn view_told(told: &Told) -> String {
     sorted(releases.chain(partitions))
 }
 
+/// A part of what a node is told, as lines; titles and URLs of swarms have no spaces.
+pub(super) fn part_of(view: &str, part: Part) -> String {
+    let line = |line: &str| match part {
+        Part::Releases => line.starts_with("http://").then(|| line.to_owned()),
+        Part::Instances if line.starts_with("slappart") && !line.ends_with(": free") => {
+            let words: Vec<&str> = line.split(' ').collect();
+            Some(format!("{} {} {} {}", words[0], words[1], words[2], words[4]))
+        }
+        // Documents have lines, too.
+        Part::Instances => None,
+    };
+    sorted(view.lines().filter_map(line))
+}
+
+/// The same of what a user read by JSON-RPC.
+pub(super) fn part_told(rows: &[Json], part: Part) -> String {
+    let line = |row: &Json| {
+        let text = |key: &str| row[key].as_str().unwrap_or_default();
+        let (release, state) = (text("software_release_uri"), text("state"));
+        match part {
+            Part::Releases => format!("{release} {state}"),
+            Part::Instances if text("instance_guid") != guid(text("title")) => format!("{row}"),
+            Part::Instances => {
+                format!("{}: {} {release} {state}", text("compute_partition_id"), text("title"))
+            }
+        }
+    };
+    sorted(rows.iter().map(line))
+}
+
 fn sorted(lines: impl Iterator<Item = String>) -> String {
     let mut lines: Vec<String> = lines.collect();
     lines.sort_unstable();
@@ -295,7 +327,7 @@ impl Standing {
         let report = news.map(|news| {
             let status = AccessStatus::from_json(news);
             let word = if status.no_data { "" } else { partition_word(&status.text) };
-            (word.to_owned(), status.no_data || status.up_to_date)
+            (word.to_owned(), Some(status.no_data || status.up_to_date))
         });
         Standing {
             release: service.software_release.clone(),
@@ -308,11 +340,41 @@ impl Standing {
         }
     }
 
+    /// What a document of JSON-RPC tells; the answer to a request has no report.
+    pub(super) fn of_document(told: &Json, has_report: bool) -> Standing {
+        let text = |key: &str| told[key].as_str().unwrap_or_default().to_owned();
+        let values = |key: &str| {
+            let members = told[key].as_object().into_iter().flatten();
+            document(&members.map(|(key, value)| (key.clone(), value.as_str().map(str::to_owned))).collect())
+        };
+        let place = format!("{}/{}", text("computer_guid"), text("compute_partition_id"));
+        let seconds = told["processing_timestamp"].as_i64().unwrap_or_default();
+        let report = partition_word(told["access_status_message"].as_str().unwrap_or_default());
+        Standing {
+            release: text("software_release_uri"),
+            kind: text("software_type"),
+            state: text("state"),
+            parameters: values("parameters"),
+            connection: values("connection_parameters"),
+            place: Some((place, seconds * 1_000_000)),
+            report: has_report.then(|| (report.to_owned(), None)),
+        }
+    }
+
     /// Whether what was told is what is so; an answer does not tell all.
     pub(super) fn is_told_by(&self, told: &Standing) -> bool {
+        // JSON-RPC tells whole seconds, and of a report only its text.
+        let is_whole = told.place.as_ref().is_some_and(|(_, at)| at % 1_000_000 == 0);
+        let place = self
+            .place
+            .clone()
+            .map(|(place, at)| (place, if is_whole { at.div_euclid(1_000_000) * 1_000_000 } else { at }));
+        let report = |(_, told): &(String, Option<bool>)| {
+            self.report.clone().map(|(word, is_new)| (word, is_new.filter(|_| told.is_some())))
+        };
         let of_it = Standing {
-            place: told.place.as_ref().and(self.place.clone()),
-            report: told.report.as_ref().and(self.report.clone()),
+            place: told.place.as_ref().and(place),
+            report: told.report.as_ref().and_then(report),
             ..self.clone()
         };
         of_it == *told

@@ -1,0 +1,113 @@
+//! Users who ask by JSON-RPC, each method as a POST of an object (docs/slap-protocol.md).
+
+use super::{PATIENCE, computer, filter, guid, parameters, requested, supplied, title};
+use crate::swarm::{
+    cloud::Cloud,
+    history::{Answer, Outcome, Part},
+    script::Event,
+};
+use serde_json::{Value as Json, json};
+use slap_impl::{
+    env::Env,
+    wire::http::client::{self as http, Request, Url},
+};
+
+/// Does what the script says, if there is a method for it; the answer tells the same as that of XML, or a part of it.
+pub(super) async fn ask(cloud: &Cloud, env: &Env, event: &Event) -> Option<Outcome> {
+    let (method, document) = question(cloud, event)?;
+    Some(match call(cloud, env, method, &document).await {
+        Ok(answer) => told(event, answer),
+        // What is not there cannot be read.
+        Err(Outcome::Refused { status: 403, .. }) if matches!(event, Event::ReadInstance { .. }) => {
+            Outcome::Answer(Answer::Instance(None))
+        }
+        Err(outcome) => outcome,
+    })
+}
+
+fn question(cloud: &Cloud, event: &Event) -> Option<(&'static str, Json)> {
+    Some(match event {
+        Event::Supply { node, release, removed, .. } => (
+            "slapos.post.v0.software_installation",
+            json!({
+                "computer_guid": computer(*node),
+                "software_release_uri": cloud.release_url(*release),
+                "state": supplied(*removed).as_str(),
+            }),
+        ),
+        Event::Request { title: number, release, node, note, state, .. } => (
+            "slapos.post.v0.software_instance",
+            json!({
+                "title": title(*number),
+                "software_release_uri": cloud.release_url(*release),
+                "software_type": "default",
+                "parameters": parameters(*note),
+                "sla_parameters": filter(*node),
+                "state": requested(*state).as_str(),
+                "shared": false,
+            }),
+        ),
+        Event::Rename { title: from, to, .. } => (
+            "slapos.put.v0.software_instance_title",
+            json!({ "instance_guid": guid(&title(*from)), "title": title(*to) }),
+        ),
+        // By its title, which only a root has, or by its name.
+        Event::ReadInstance { title: number, .. } if number % 2 == 0 => {
+            ("slapos.get.v0.instance_tree", json!({ "title": title(*number) }))
+        }
+        Event::ReadInstance { title: number, .. } => {
+            ("slapos.get.v0.software_instance", json!({ "instance_guid": guid(&title(*number)) }))
+        }
+        Event::ReadList { .. } => ("slapos.allDocs.v0.instance_tree_list", json!({})),
+        Event::ReadComputer { node, again, .. } => {
+            let method = match part(*again) {
+                Part::Releases => "slapos.allDocs.v0.compute_node_software_installation_list",
+                Part::Instances => "slapos.allDocs.v0.compute_node_instance_list",
+            };
+            (method, json!({ "computer_guid": computer(*node) }))
+        }
+        _ => return None,
+    })
+}
+
+/// What is read of a computer: there is no method for all of it, and none for what changed.
+fn part(again: bool) -> Part {
+    if again { Part::Releases } else { Part::Instances }
+}
+
+fn told(event: &Event, mut answer: Json) -> Outcome {
+    let rows = |answer: &mut Json| match answer["result_list"].take() {
+        Json::Array(rows) => rows,
+        _ => Vec::new(),
+    };
+    Outcome::Answer(match event {
+        Event::Request { .. } | Event::ReadInstance { .. } => Answer::Document(Box::new(answer)),
+        Event::ReadList { .. } => Answer::Titles(rows(&mut answer)),
+        Event::ReadComputer { again, .. } => Answer::Rows { part: part(*again), rows: rows(&mut answer) },
+        _ => Answer::Done,
+    })
+}
+
+/// Calls a method.
+///
+/// # Errors
+/// What came of it otherwise.
+pub(super) async fn call(cloud: &Cloud, env: &Env, method: &str, document: &Json) -> Result<Json, Outcome> {
+    let url: Url = format!("{}/{method}", cloud.master_url()).parse().expect("the URL is good");
+    let request = Request {
+        method: "POST",
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: document.to_string().into_bytes(),
+        deadline: PATIENCE,
+        ..Request::get(url)
+    };
+    match http::send(env, request).await {
+        Ok(response) if response.is_success() => serde_json::from_slice(&response.body)
+            .map_err(|error| Outcome::Unknown(format!("{method}: the answer is no JSON: {error}"))),
+        Ok(response) => Err(Outcome::Refused {
+            status: response.status,
+            message: String::from_utf8_lossy(&response.body).into_owned(),
+        }),
+        Err(error) => Err(Outcome::Unknown(error.to_string())),
+    }
+}
