@@ -49,7 +49,7 @@ fn a_mistake_of_the_caller_is_usage() {
         (&["judge", "some"], "judge: expected how many LISTS"),
         (
             &["canaries", "tweety"],
-            "there is no canary \"tweety\": expected one of allocation-without-recheck, ",
+            "there is no canary \"tweety\": expected one of all-are-started, allocation-without-recheck, ",
         ),
         (&["canaries", "--fly"], "there is no canary \"--fly\": expected one of "),
         (&["coverage", "--fly"], "coverage: expected nothing or --optional"),
