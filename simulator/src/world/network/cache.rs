@@ -45,7 +45,7 @@ impl Cache {
 
     /// What becomes of a request.
     pub(super) fn meet(&mut self, request: &[u8], now: Instant) -> Fate {
-        if !is_for(request, &self.path) || contains(request, NO_CACHE) {
+        if !is_for(request, &self.path) || position(request, NO_CACHE).is_some() {
             return Fate::Pass;
         }
         match &self.kept {
@@ -74,15 +74,15 @@ pub(super) fn is_for(request: &[u8], path: &str) -> bool {
     rest.is_some_and(|rest| matches!(rest.first(), Some(b'?' | b' ')))
 }
 
-fn contains(request: &[u8], text: &[u8]) -> bool {
-    request.windows(text.len()).any(|window| window == text)
+fn position(request: &[u8], text: &[u8]) -> Option<usize> {
+    request.windows(text.len()).position(|window| window == text)
 }
 
 /// The same request, which asks for the document whatever is known already.
 fn unconditional(request: &[u8]) -> Vec<u8> {
     let (name, other) = CONDITION;
     let mut request = request.to_vec();
-    if let Some(at) = request.windows(name.len()).position(|window| window == name) {
+    if let Some(at) = position(&request, name) {
         request[at..at + name.len()].copy_from_slice(other);
     }
     request

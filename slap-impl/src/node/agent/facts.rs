@@ -3,7 +3,7 @@
 //! promises are due does not read what stands in all others.
 
 use super::{
-    Agent, DOUBT_SECONDS,
+    Agent,
     plan::{Facts, Subject},
 };
 use crate::{
@@ -52,7 +52,7 @@ impl Agent {
         if !seen.computer.as_ref().is_some_and(|known| Rc::ptr_eq(known, computer)) {
             *seen = Seen { computer: Some(computer.clone()), ..Seen::default() };
         }
-        let mut facts = Facts { doubt_until: self.begun_at + DOUBT_SECONDS, ..Facts::default() };
+        let mut facts = Facts { doubt_until: self.doubt_until, ..Facts::default() };
         let releases = computer.software_releases.iter().map(|release| &release.url);
         let used = computer.partitions.iter().filter_map(|partition| partition.instance.as_ref());
         for url in releases.chain(used.map(|instance| &instance.software_release.url)) {

@@ -337,7 +337,7 @@ impl Agent {
         let (now, mut is_in_doubt) = (self.now(), false);
         self.with(subject, |work| {
             (known, is_checked) = (work.is_healthy, work.is_checked);
-            is_in_doubt = now < work.doubt_until.max(self.begun_at + DOUBT_SECONDS);
+            is_in_doubt = work.is_in_doubt(now, self.doubt_until);
         });
         if is_in_doubt && is_checked {
             // A master that cannot say what it shows was told what is known here.

@@ -74,8 +74,8 @@ struct Agent {
     changed: Notify,
     /// How often something was read of what the master wants.
     views: Cell<u64>,
-    /// When it began.
-    begun_at: f64,
+    /// Until then reports of an agent that ended may still arrive.
+    doubt_until: f64,
 }
 
 /// Runs until it is asked to end; services go on then.
@@ -126,7 +126,7 @@ fn start(site: &Site) -> Result<(Box<dyn Lock>, ComputerPlan), NodeError> {
 impl Agent {
     fn new(site: Site, own_lock: Box<dyn Lock>) -> Agent {
         Agent {
-            begun_at: site.env.clock().elapsed().as_secs_f64(),
+            doubt_until: site.env.clock().elapsed().as_secs_f64() + DOUBT_SECONDS,
             site,
             computer: RefCell::default(),
             statuses: RefCell::default(),

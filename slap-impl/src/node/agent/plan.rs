@@ -112,6 +112,11 @@ impl Default for Work {
 }
 
 impl Work {
+    /// Whether the master may get reports of it after those that came later; those of agents that ended until `earlier`.
+    pub(super) fn is_in_doubt(&self, now: f64, earlier: f64) -> bool {
+        now < self.doubt_until.max(earlier)
+    }
+
     /// Notes how a job went, for which `wanted` was wanted.
     pub(super) fn end(&mut self, succeeded: bool, wanted: Option<String>, now: f64) {
         self.is_running = false;
@@ -234,7 +239,7 @@ fn plan_partition(
         return;
     }
     if partition.requested_state != RequestedState::Started {
-        if now < work.doubt_until.max(facts.doubt_until) {
+        if work.is_in_doubt(now, facts.doubt_until) {
             plan.at(work.promises_at, now, Job::Confirm(id.clone()));
         }
         return;
