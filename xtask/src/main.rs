@@ -74,6 +74,8 @@ fn ci(nightly: bool) -> ExitCode {
     let steps: Vec<(&str, Vec<&str>)> = vec![
         ("format", vec!["fmt", "--all", "--", "--check"]),
         ("lints", vec!["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+        // First of all tests: what a seed shows can be seen again.
+        ("determinism", vec!["test", "--workspace", "--locked", "--test", "determinism"]),
         ("tests", vec!["test", "--workspace", "--locked"]),
         ("exploration", simulator(&["explore", "--failures", "target"])),
         ("swarms", simulator(&["run", "--seeds", "200", "--jobs", "2", "--failures", "target/sim/failures"])),

@@ -175,8 +175,8 @@ fn questions() -> Vec<Rc<[u8]>> {
     questions
 }
 
-/// Milliseconds from each question to its refusal: the fastest of three.
-async fn ask_all(client: &mut Client, questions: Vec<Rc<[u8]>>) -> Vec<f64> {
+/// Milliseconds from each question to its refusal, the fastest of three, and how its body begins.
+async fn ask_all(client: &mut Client, questions: Vec<Rc<[u8]>>) -> Vec<(f64, String)> {
     let mut times = Vec::new();
     for question in questions {
         let mut fastest = f64::MAX;
@@ -191,9 +191,16 @@ async fn ask_all(client: &mut Client, questions: Vec<Rc<[u8]>>) -> Vec<f64> {
                 answer.head
             );
         }
-        times.push(fastest);
+        times.push((fastest, beginning(&question)));
     }
     times
+}
+
+/// The first characters of a body.
+fn beginning(question: &[u8]) -> String {
+    let text = String::from_utf8_lossy(question);
+    let body = text.split_once("\r\n\r\n").map_or(&*text, |(_, body)| body);
+    body.chars().take(60).collect::<String>().escape_debug().to_string()
 }
 
 /// Garbage at every endpoint.
@@ -205,13 +212,17 @@ pub(super) async fn garbage() {
     let times = ask_all(&mut client, questions()).await;
     let long = ask_all(&mut client, long_questions()).await;
     for (what, times) in [("garbage", times), ("garbage of up to 1 MiB", long)] {
-        let worst = times.iter().copied().fold(0.0, f64::max);
+        let mut times = times;
+        times.sort_by(|left, right| left.0.total_cmp(&right.0));
         let count = times.len();
+        let (worst, which) = times.last().cloned().unwrap_or_default();
+        let times: Vec<f64> = times.into_iter().map(|(time, _)| time).collect();
         tell(
             &format!("{what} is refused, {count} kinds"),
             format!("median {:.2} ms, worst {worst:.2} ms", median(times)),
             worst <= 10.0,
             "10 ms",
         );
+        println!("    the worst: {which}");
     }
 }
