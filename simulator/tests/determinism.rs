@@ -1,5 +1,9 @@
 //! The same seed is the same run, also in another process: on this stands all that the simulator shows, so CI looks at it first.
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "a test starts the program that it tests")]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a test starts the program that it tests"
+)]
 
 use std::process::Command;
 
