@@ -104,6 +104,9 @@ pub(super) fn heal(cloud: &Rc<Cloud>) {
 
 /// A script that was made for another cloud may name what is not there.
 fn is_possible(cloud: &Cloud, event: &Event) -> bool {
+    if let Event::Tree { act, .. } = event {
+        return act.node().is_none_or(|node| cloud.has(Place::Node(node)));
+    }
     let machines: &[Place] = match event {
         Event::Supply { node, .. }
         | Event::Bang { node, .. }

@@ -210,7 +210,9 @@ impl Cloud {
             }
             Place::Web => {
                 for release in [Release::A, Release::B] {
-                    for (name, content) in release::files(release, &self.knobs.plugins) {
+                    for (name, content) in
+                        release::files(release, &self.knobs.plugins, self.knobs.trees.is_some())
+                    {
                         write(PathBuf::from(RELEASES).join(release::directory(release)).join(name), &content);
                     }
                 }
@@ -307,13 +309,13 @@ impl Cloud {
              interface_name = lo\nalter_user = false\nalter_network = false\ncreate_tap = false\n\
              [slap]\npoll_seconds = 60\nwait_seconds = {wait}\n",
             self.master_url(),
-            self.knobs.partitions
+            self.knobs.all_partitions()
         )
     }
 
     fn definition(&self) -> String {
         let mut text = "[computer]\naddress = 127.0.0.1/255.0.0.0\n".to_owned();
-        for number in 0..self.knobs.partitions {
+        for number in 0..self.knobs.all_partitions() {
             let _ = write!(
                 text,
                 "[partition_{number}]\npathname = slappart{number}\nnetwork_interface = lo\naddress = {}/255.255.255.255\n",

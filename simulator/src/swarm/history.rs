@@ -83,6 +83,10 @@ pub(super) enum Answer {
     Document(Box<Json>),
     /// The titles of all instances, as JSON-RPC tells them.
     Titles(Vec<Json>),
+    /// There is none of that name, which says whether it is shared.
+    NoSuch,
+    /// The shared instances that an instance hosts, as JSON-RPC tells them.
+    Hosted(Vec<Json>),
     /// A part of what a node shall do, as JSON-RPC tells it.
     Rows { part: Part, rows: Vec<Json> },
 }
@@ -212,6 +216,8 @@ impl fmt::Display for Outcome {
                 }
                 Answer::Unchanged { since } => write!(formatter, "unchanged since {since}"),
                 Answer::Document(document) => write!(formatter, "is {}", document["state"]),
+                Answer::NoSuch => formatter.write_str("is not there under that name"),
+                Answer::Hosted(rows) => write!(formatter, "{} shared instances", rows.len()),
                 Answer::Titles(rows) => write!(formatter, "{} titles", rows.len()),
                 Answer::Rows { part: Part::Releases, rows } => write!(formatter, "{} releases", rows.len()),
                 Answer::Rows { part: Part::Instances, rows } => write!(formatter, "{} instances", rows.len()),

@@ -1,8 +1,11 @@
 //! The knobs of a run: all that is decided before it begins, drawn from its seed.
 
+mod trees;
+
 use crate::world::{Random, Tier};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
+pub use trees::Trees;
 
 /// What kind of run it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,6 +60,9 @@ pub struct Knobs {
     /// So many of the users ask by JSON-RPC where they can; the others by XML, and read the pages.
     #[serde(default)]
     pub rpc_users: u32,
+    /// Whether instances request others, and users shared ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trees: Option<Trees>,
 }
 
 /// A promise that slap runs itself (docs/node.md, 6).
@@ -204,12 +210,14 @@ impl Knobs {
             plugins: Vec::new(),
             pass_seconds: 0,
             rpc_users: 0,
+            trees: None,
         };
         // A stream of its own: the other knobs of a seed stay what they were before there were readers.
         let readers = Random::new(seed).child("knobs of readers");
         let (read_seconds, rename_seconds) = (5 + readers.below(56), 60 + readers.below(600));
         let wires = Random::new(seed).child("knobs of wires");
         let rpc_users = wires.below(u64::from(calm.users) + 1) as u32;
+        let calm = Knobs { trees: Trees::draw(seed, profile, calm.partitions), ..calm };
         match profile {
             Profile::Calm => {
                 let (read_seconds, rename_seconds) = (20 * read_seconds, 20 * rename_seconds);
@@ -241,6 +249,11 @@ impl Knobs {
                 Knobs { fault_seconds: among(10, 300), faults, skew_seconds, ..calm }
             }
         }
+    }
+
+    /// Partitions of each node, with those that users do not reckon with.
+    pub fn all_partitions(&self) -> u32 {
+        self.partitions + self.trees.map_or(0, |trees| trees.spare)
     }
 
     /// What the machines are made for.
@@ -291,6 +304,9 @@ impl fmt::Display for Knobs {
         }
         if self.rpc_users > 0 {
             write!(formatter, ", JSON-RPC by users 1 to {}", self.rpc_users)?;
+        }
+        if let Some(Trees { spare, seconds }) = self.trees {
+            write!(formatter, ", trees in {spare} more partitions, a shared one each {seconds} s")?;
         }
         if self.pass_seconds > 0 {
             write!(formatter, ", a pass by hand each {} s", self.pass_seconds)?;

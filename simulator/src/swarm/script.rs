@@ -6,12 +6,14 @@
 mod event;
 mod plugins;
 mod readers;
+mod trees;
 
 use super::knobs::{FaultKind, Knobs, Profile};
 use crate::world::Random;
 pub(crate) use event::{
     Event, Failure, Moment, Operation, Part, Pass, Place, Program, Release, Role, State, Step,
 };
+pub(crate) use trees::Act;
 
 /// The script of a seed.
 pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
@@ -27,6 +29,7 @@ pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
         });
     }
     readers::draw(&root, knobs, &mut steps);
+    trees::draw(&root, knobs, &mut steps);
     for kind in &knobs.faults {
         let draw = Draw { random: root.child(&format!("fault {kind:?}")), knobs };
         let counted = knobs.faults.iter().filter(|other| kind.is_later() || !other.is_later()).count();

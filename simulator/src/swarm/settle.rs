@@ -1,6 +1,7 @@
 //! After the faults have stopped: what the cloud must come to, within a bound, and what it waits for if it does not.
 
 pub(super) mod promises;
+pub(super) mod trees;
 
 use super::{
     cloud::{Cloud, INSTANCE_ROOT, SOFTWARE_ROOT},
@@ -93,21 +94,25 @@ async fn supply(cloud: &Rc<Cloud>, history: &History, operator: &Env) -> bool {
 /// All that is not as it is wanted.
 async fn unsettled(cloud: &Cloud, client: &SlapClient) -> Vec<Waits> {
     let mut waits = Vec::new();
+    let overview = trees::overview(cloud, client).await;
     for node in cloud.nodes() {
         let reference = computer(node);
         match client.full_computer_information(&reference, None, None).await {
             Ok(Poll::Changed { computer, .. }) => {
-                node_waits(cloud, client, node, &computer, &mut waits).await
+                node_waits((cloud, &overview), client, node, &computer, &mut waits).await
             }
             Ok(Poll::Unchanged { .. }) => {}
             Err(error) => waits.push(Waits { object: reference.to_string(), what: error.to_string() }),
         }
     }
+    if waits.is_empty() {
+        trees::shared_waits(cloud, client, &overview, &mut waits).await;
+    }
     waits
 }
 
 async fn node_waits(
-    cloud: &Cloud,
+    (cloud, overview): (&Cloud, &trees::Overview),
     client: &SlapClient,
     node: u32,
     computer: &Computer,
@@ -135,7 +140,7 @@ async fn node_waits(
         }
     }
     for partition in &computer.partitions {
-        let what = partition_waits(cloud, client, node, partition).await;
+        let what = partition_waits((cloud, overview), client, node, partition).await;
         if let Some(what) = what {
             waits.push(Waits { object: format!("COMP-{node}/{}", partition.partition_id), what });
         }
@@ -143,7 +148,7 @@ async fn node_waits(
 }
 
 async fn partition_waits(
-    cloud: &Cloud,
+    (cloud, overview): (&Cloud, &trees::Overview),
     client: &SlapClient,
     node: u32,
     partition: &ComputerPartition,
@@ -171,10 +176,16 @@ async fn partition_waits(
         Ok(status) => status,
         Err(error) => return Some(error.to_string()),
     };
+    if overview.waits_for_room(node, &partition.partition_id) {
+        return trees::waiting(&status, running);
+    }
     let wanted = partition.requested_state.as_str();
     if status.no_data || !status.text.starts_with("#access") || status.state != wanted || !status.up_to_date {
         let age = if status.up_to_date { "" } else { ", of an earlier wish" };
         return Some(format!("shall be {wanted}, and it was reported: {}{age}", first_line(&status.text)));
+    }
+    if let Some(what) = trees::published(cloud, partition) {
+        return Some(what);
     }
     match (is_started, running) {
         (true, 1) => promises::wait(cloud, node, partition.partition_id.as_str()),

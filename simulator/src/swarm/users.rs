@@ -1,6 +1,7 @@
 //! What users do: each has a process of its own on the users' machine, and does not wait for what it asked before.
 
 mod rpc;
+pub(super) mod trees;
 
 use super::{
     cloud::Cloud,
@@ -89,9 +90,21 @@ pub(super) fn supplied(is_removed: bool) -> SupplyState {
     if is_removed { SupplyState::Destroyed } else { SupplyState::Available }
 }
 
+/// Reads the page of the instance of a title.
+async fn read_instance(client: &SlapClient, title: &str) -> Result<Answer, ClientError> {
+    match client.service_information(title).await {
+        Ok(found) => Ok(Answer::Instance(Some(Box::new(found)))),
+        Err(ClientError::NotFound(_)) => Ok(Answer::Instance(None)),
+        Err(error) => Err(error),
+    }
+}
+
 async fn ask(cloud: &Cloud, env: &Env, history: &History, event: &Event) -> Outcome {
     // In XML only who knows an instance's partition can rename it.
     let is_rpc = event.user().is_some_and(|user| (1..=cloud.knobs.rpc_users).contains(&user));
+    if let Event::Tree { act, .. } = event {
+        return trees::ask(cloud, env, act, is_rpc).await;
+    }
     if (is_rpc || matches!(event, Event::Rename { .. }))
         && let Some(outcome) = rpc::ask(cloud, env, event).await
     {
@@ -119,13 +132,7 @@ async fn ask(cloud: &Cloud, env: &Env, history: &History, event: &Event) -> Outc
             let partition = format!("slappart{partition}").parse().expect("it is a reference");
             client.bang(&computer(*node), &partition, COMPLAINT).await.map(|()| Answer::Done)
         }
-        Event::ReadInstance { title: number, .. } => {
-            match client.service_information(&title(*number)).await {
-                Ok(found) => Ok(Answer::Instance(Some(Box::new(found)))),
-                Err(ClientError::NotFound(_)) => Ok(Answer::Instance(None)),
-                Err(error) => Err(error),
-            }
-        }
+        Event::ReadInstance { title: number, .. } => read_instance(&client, &title(*number)).await,
         Event::ReadList { .. } => client.services().await.map(Answer::List),
         Event::ReadComputer { user, node, again } => {
             let known = if *again { history.tag(*user, *node) } else { None };

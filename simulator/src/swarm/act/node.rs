@@ -137,7 +137,7 @@ fn remove_plugin(cloud: &Cloud, place: Place, partition: u32) {
 /// Removes all that [`add_plugin`] put onto a machine.
 pub(super) fn remove_plugins(cloud: &Cloud, place: Place) {
     if let Place::Node(_) = place {
-        (0..cloud.knobs.partitions).for_each(|partition| remove_plugin(cloud, place, partition));
+        (0..cloud.knobs.all_partitions()).for_each(|partition| remove_plugin(cloud, place, partition));
     }
 }
 

@@ -89,7 +89,7 @@ impl Judge {
     pub(super) fn new(cloud: &Cloud) -> Judge {
         let is_large = cloud.knobs.profile == Profile::Scale;
         let names = Names::new(cloud.nodes().map(computer));
-        let replay = Replay::new(names, !is_large);
+        let replay = Replay::new(names, !is_large, cloud.knobs.trees.is_some());
         let sessions = Sessions::new([Release::A, Release::B].map(|release| cloud.release_url(release)));
         let book = RefCell::new(Book::new(replay, sessions, JOURNAL_ENTRIES_MAX));
         Judge { start: now_instant(), is_large, book }

@@ -6,7 +6,10 @@ use slap_impl::{vocabulary::ComputerId, wire::instance_xml};
 use slap_model::{
     State,
     event::{ReleaseReport, Wanted, Word},
-    names::{Address, Computer, Connection, Kind, Number, Parameters, Partition, Place, Release, Title},
+    names::{
+        Address, Computer, Connection, Kind, Number, Parameters, Partition, Place, Reference, Release, Title,
+    },
+    state::Instance,
 };
 use std::collections::BTreeMap;
 
@@ -91,6 +94,19 @@ impl Names {
 
     pub(super) fn title(&mut self, text: &str) -> Result<Title, String> {
         self.titles.number(text, 0).map(Title)
+    }
+
+    /// What names a shared instance: the titles that its root and it had when it was made. Titles of swarms have no `_`.
+    pub(super) fn reference(&mut self, text: &str) -> Result<Reference, String> {
+        let (root, title) =
+            text.split_once('_').ok_or_else(|| format!("{text:?} names no shared instance"))?;
+        let root = if root.is_empty() { None } else { Some(self.title(root)?) };
+        Ok(Reference { root, title: self.title(title)? })
+    }
+
+    pub(super) fn reference_text(&self, reference: Reference) -> String {
+        let root = reference.root.map_or("", |root| self.title_text(root));
+        format!("{root}_{}", self.title_text(reference.title))
     }
 
     pub(super) fn release(&mut self, text: &str) -> Result<Release, String> {
@@ -183,7 +199,7 @@ impl Names {
         };
         for (number, instance) in &state.instances {
             let line = instance_line(Told {
-                place: instance.place.map(|place| self.place_text(place)),
+                place: self.seat(instance, path),
                 requester: instance.requester.as_ref().map(path),
                 release: self.releases.text(instance.release.0, RELEASE_MIN),
                 kind: self.kinds.text(instance.kind.0, 0),
@@ -194,6 +210,18 @@ impl Names {
             insert_instance(&mut lines, path(number), line);
         }
         lines
+    }
+
+    /// Where an instance is; of a shared one its host, and what was reported of it.
+    fn seat(&self, instance: &Instance, path: impl Fn(&Number) -> String) -> Option<String> {
+        match instance.shared {
+            None => instance.place.map(|place| self.place_text(place)),
+            Some(shared) => Some(shared_seat(
+                &self.reference_text(shared.reference),
+                shared.host.as_ref().map(path).as_deref(),
+                shared.status.map_or("", word),
+            )),
+        }
     }
 }
 
@@ -241,8 +269,13 @@ pub(super) fn lines_of_rows(rows: &Rows) -> Lines {
         root.map_or(title.to_owned(), |root| format!("{}/{title}", root.title))
     };
     for row in &rows.instances {
+        let place = row.computer.as_ref().zip(row.partition.as_ref()).map(|(it, of)| format!("{it}/{of}"));
+        let seat = row.reference.as_ref().filter(|_| row.shared).map(|reference| {
+            let told = status("", "shared", reference).map_or("", |row| partition_word(&row.text));
+            shared_seat(reference, row.host.map(path).as_deref(), told)
+        });
         let line = instance_line(Told {
-            place: row.computer.as_ref().zip(row.partition.as_ref()).map(|(it, of)| format!("{it}/{of}")),
+            place: if row.shared { seat } else { place },
             requester: row.requester.map(path),
             release: &row.release,
             kind: &row.software_type,
@@ -268,6 +301,11 @@ struct Told<'a> {
 fn instance_line(told: Told<'_>) -> String {
     let Told { place, requester, release, kind, state, parameters, connection } = told;
     format!("in {place:?} for {requester:?}: {release} {kind} {state}, {parameters} {connection}")
+}
+
+/// Of a shared instance: its name, its host, and what was reported.
+fn shared_seat(reference: &str, host: Option<&str>, told: &str) -> String {
+    format!("shared {reference:?} of {host:?}, told {told:?}")
 }
 
 /// Two of one title are two lines: that is something to be found.

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use slap_impl::{
     master::decisions::{Command, InstanceAction, InstanceReport, ReleaseReport as Reported},
     store::JournalEntry,
-    vocabulary::{InstanceGuid, RequestedState, SupplyState},
+    vocabulary::{InstanceGuid, RequestedState, SharedReference, SupplyState},
 };
 use slap_model::{
     Event, Reply, State,
     event::{Filter, ReleaseReport, Report, Request, Wanted, Word},
-    names::{DEFAULT_KIND, Kind, Place},
+    names::{DEFAULT_KIND, Kind, Place, Reference},
     reply::Ignored,
     rules::Transition,
 };
@@ -40,9 +40,11 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    pub(super) fn new(names: Names, is_thorough: bool) -> Replay {
+    /// `has_trees`: instances request others, and users shared ones.
+    pub(super) fn new(names: Names, is_thorough: bool, has_trees: bool) -> Replay {
         let (state, clocks, kinds) = (State::default(), Clocks::default(), BTreeMap::new());
-        let versions = Versions { has_views: is_thorough, ..Versions::default() };
+        let mut versions = Versions { has_views: is_thorough, ..Versions::default() };
+        versions.trees.are_kept = has_trees;
         Replay { state, names, clocks, is_thorough, versions, kinds }
     }
 
@@ -136,7 +138,7 @@ impl Replay {
                 filter,
                 state,
                 requester,
-                shared: false,
+                shared,
             } => {
                 let by = match requester {
                     Some(it) => Some(self.names.place(it.computer.as_str(), it.partition.as_str())?),
@@ -145,9 +147,9 @@ impl Replay {
                 Event::Request(Request {
                     by,
                     title: self.names.title(title.as_str())?,
-                    shared: false,
+                    shared: *shared,
                     release: self.names.release(release.as_str())?,
-                    kind: self.kind(software_type)?,
+                    kind: self.kind(software_type, *shared)?,
                     parameters: self.names.parameters(parameters)?,
                     filter: self.filter(filter)?,
                     state: state.map(|state| match state {
@@ -181,25 +183,33 @@ impl Replay {
                 let partitions = formatted.into_iter().collect();
                 Event::Format { computer: self.names.computer(computer.as_str())?, partitions }
             }
-            Command::ReportInstance { computer, partition, slave_reference: None, report, about } => {
+            Command::ReportInstance { computer, partition, slave_reference, report, about } => {
                 let place = self.names.place(computer.as_str(), partition.as_str())?;
-                self.report(place, report, *about)
+                let shared = self.shared(slave_reference.as_ref())?;
+                self.report(place, shared, report, *about)?
             }
-            Command::Publish { computer, partition, slave_reference: None, document } => Event::Publish {
+            Command::Publish { computer, partition, slave_reference, document } => Event::Publish {
                 place: self.names.place(computer.as_str(), partition.as_str())?,
-                shared: None,
+                shared: self.shared(slave_reference.as_ref())?,
                 connection: self.names.connection(document)?,
             },
-            Command::Rename { computer, partition, slave_reference: None, title } => Event::Rename {
+            Command::Rename { computer, partition, slave_reference, title } => Event::Rename {
                 place: self.names.place(computer.as_str(), partition.as_str())?,
-                shared: None,
+                shared: self.shared(slave_reference.as_ref())?,
                 title: self.names.title(title.as_str())?,
             },
-            Command::OnInstance { guid, action: InstanceAction::Rename { title } } => Event::Rename {
-                place: self.place_of(guid)?,
-                shared: None,
-                title: self.names.title(title.as_str())?,
-            },
+            Command::OnInstance { guid, action } => {
+                let (place, shared) = self.named(guid)?;
+                match action {
+                    InstanceAction::Report { report } => self.report(place, shared, report, None)?,
+                    InstanceAction::Publish { document } => {
+                        Event::Publish { place, shared, connection: self.names.connection(document)? }
+                    }
+                    InstanceAction::Rename { title } => {
+                        Event::Rename { place, shared, title: self.names.title(title.as_str())? }
+                    }
+                }
+            }
             Command::BangComputer { computer, .. } => {
                 Event::BangComputer(self.names.computer(computer.as_str())?)
             }
@@ -207,20 +217,45 @@ impl Replay {
         })
     }
 
-    /// The partition of the root that a guid names now.
-    fn place_of(&mut self, guid: &InstanceGuid) -> Result<Place, String> {
+    /// What a guid names now: the instance in a partition, or a shared one that it hosts.
+    fn named(&mut self, guid: &InstanceGuid) -> Result<(Place, Option<Reference>), String> {
         for name in guid.meanings() {
-            if name.root.is_none() && !name.shared {
-                let title = self.names.title(name.title.as_str())?;
-                let number = self.state.titled(None, title);
-                let place = number.and_then(|number| self.state.instances.get(&number)?.place);
-                return place.ok_or_else(|| format!("there is no instance {:?}", name.title.as_str()));
-            }
+            let root = match &name.root {
+                None => None,
+                Some(root) => {
+                    let root = self.names.title(root.as_str())?;
+                    match self.state.titled(None, root) {
+                        Some(root) => Some(root),
+                        None => continue,
+                    }
+                }
+            };
+            let title = self.names.title(name.title.as_str())?;
+            let found = self.state.titled(root, title).and_then(|number| self.state.instances.get(&number));
+            let Some(instance) = found.filter(|it| it.shared.is_some() == name.shared) else { continue };
+            let seat = match instance.shared {
+                None => instance.place.map(|place| (place, None)),
+                Some(shared) => {
+                    let host = shared.host.and_then(|host| self.state.instances.get(&host)?.place);
+                    host.map(|place| (place, Some(shared.reference)))
+                }
+            };
+            return seat.ok_or_else(|| format!("{guid} is nowhere"));
         }
-        Err(format!("nobody in a swarm has an instance {guid}"))
+        Err(format!("there is no instance {guid}"))
     }
 
-    fn report(&self, place: Place, report: &InstanceReport, about: Option<i64>) -> Event {
+    fn shared(&mut self, reference: Option<&SharedReference>) -> Result<Option<Reference>, String> {
+        reference.map(|reference| self.names.reference(reference.as_str())).transpose()
+    }
+
+    fn report(
+        &self,
+        place: Place,
+        shared: Option<Reference>,
+        report: &InstanceReport,
+        about: Option<i64>,
+    ) -> Result<Event, String> {
         let word = match report {
             InstanceReport::Started => Word::Started,
             InstanceReport::Stopped => Word::Stopped,
@@ -228,11 +263,24 @@ impl Replay {
             InstanceReport::Destroyed => Word::Destroyed,
             InstanceReport::Bang { .. } => Word::Bang,
         };
-        Event::Report(Report { place, word, about: about.map(|about| self.clocks.rank(place, about)) })
+        match (shared, word) {
+            (None, _) => {
+                let about = about.map(|about| self.clocks.rank(place, about));
+                Ok(Event::Report(Report { place, word, about }))
+            }
+            (Some(shared), Word::Error) => Ok(Event::ReportSharedError { place, shared }),
+            (Some(_), Word::Bang) => Ok(Event::Bang { place, shared }),
+            (Some(_), _) => Err("a shared instance has only errors and bangs".to_owned()),
+        }
     }
 
-    fn kind(&mut self, text: &str) -> Result<Option<Kind>, String> {
-        if text.is_empty() { Ok(Some(DEFAULT_KIND)) } else { self.names.kind(text).map(Some) }
+    /// A shared instance may be of any type.
+    fn kind(&mut self, text: &str, shared: bool) -> Result<Option<Kind>, String> {
+        match text {
+            "" if shared => Ok(None),
+            "" => Ok(Some(DEFAULT_KIND)),
+            text => self.names.kind(text).map(Some),
+        }
     }
 
     fn filter(&mut self, filter: &BTreeMap<String, String>) -> Result<Filter, String> {

@@ -1,5 +1,9 @@
 //! What users were told, held against the journal: each answer tells what was so at one moment while it was waited for, and no earlier
-//! than what the same user was told before; each write has its entry, and one only.
+//! than what the same user was told before; each write has its entry, and one only. `sessions/trees.rs`: the same of shared instances
+//! and children; `sessions/refusals.rs`: whether what was refused could be.
+
+mod refusals;
+mod trees;
 
 use super::{
     replay::Broken,
@@ -8,7 +12,7 @@ use super::{
 use crate::swarm::{
     history::{Answer, Ended, History, Operation, Outcome},
     script::{Event, Release},
-    users::{COMPLAINT, computer, filter, guid, parameters, requested, supplied, title},
+    users::{COMPLAINT, computer, filter, guid, parameters, requested, supplied, title, trees::shared_guid},
 };
 use slap_impl::{
     master::decisions::{Command, InstanceAction, InstanceReport},
@@ -28,7 +32,7 @@ pub(super) const TWICE: &str = "write-applied-twice";
 /// What a user reads is no older than what that user was told before, or what stood in the journal before it was asked.
 pub(super) const STALE: &str = "read-went-back";
 /// All of them.
-pub(super) const RULES: [&str; 3] = [LOST, TWICE, STALE];
+pub(super) const RULES: [&str; 4] = [LOST, TWICE, STALE, refusals::RULE];
 
 /// All that users were told so far.
 pub(super) struct Sessions {
@@ -95,9 +99,12 @@ impl Sessions {
         let Ok(command) = serde_json::from_str::<Command>(&entry.command) else { return };
         let is_of_user = match &command {
             Command::Request { requester, .. } => requester.is_none(),
-            Command::Supply { .. } | Command::OnInstance { action: InstanceAction::Rename { .. }, .. } => {
-                true
-            }
+            // Nodes report by XML.
+            Command::Supply { .. }
+            | Command::OnInstance {
+                action: InstanceAction::Rename { .. } | InstanceAction::Report { .. },
+                ..
+            } => true,
             Command::ReportInstance { report: InstanceReport::Bang { message }, .. } => message == COMPLAINT,
             _ => false,
         };
@@ -157,8 +164,10 @@ impl Sessions {
         last: i64,
         versions: &Versions,
     ) -> Result<(), Broken> {
-        let Outcome::Answer(answer) = &ended.outcome else { return Ok(()) };
         let (kind, object) = describe(&operation.what, &self.releases);
+        let Outcome::Answer(answer) = &ended.outcome else {
+            return self.refused(number, operation, ended, (last, object), versions);
+        };
         *self.answers.entry(kind).or_default() += 1;
         if let Answer::Computer { computer, .. } = answer {
             self.views.insert(number, view_told(computer));
@@ -173,7 +182,11 @@ impl Sessions {
             );
             (rule.to_owned(), object.clone(), what)
         };
-        if let Some(why) = is_other_than_wished(&operation.what, answer, &self.releases) {
+        let is_other = match &operation.what {
+            Event::Tree { act, .. } => trees::is_other_than_wished(act, answer, &self.releases),
+            what => is_other_than_wished(what, answer, &self.releases),
+        };
+        if let Some(why) = is_other {
             return Err(broken(LOST, why));
         }
         if let Some(before) = revision_before {
@@ -230,6 +243,7 @@ impl Sessions {
     /// How the versions are asked whether an answer is true.
     fn question<'a>(&'a self, what: &'a Event, answer: &'a Answer, versions: &'a Versions) -> Box<IsSo<'a>> {
         match (what, answer) {
+            (Event::Tree { act, .. }, _) => trees::question(self, (what, act), answer, versions),
             (Event::Request { title: number, .. }, Answer::Given(given)) => {
                 instance(versions, *number, Some(Standing::of_given(given)))
             }
@@ -244,10 +258,17 @@ impl Sessions {
                 Answer::Document(told),
             ) => {
                 let name = title(*number);
-                if told["title"] != name.as_str() || told["instance_guid"] != guid(&name).as_str() {
+                // Whoever reads by title is told of a shared one, too.
+                let by_title = what.is_read() && number % 2 == 0;
+                let guid = if by_title && told["shared"] == true { shared_guid(&name) } else { guid(&name) };
+                if told["title"] != name.as_str() || told["instance_guid"] != guid.as_str() {
                     return Box::new(|_, _| None);
                 }
                 instance(versions, *number, Some(Standing::of_document(told, what.is_read())))
+            }
+            (Event::ReadInstance { title: number, .. }, Answer::NoSuch) => {
+                let line = versions.instances.get(&title(*number));
+                Box::new(move |from, to| first(within(line, from, to), |it| it.is_none_or(|it| it.is_shared)))
             }
             (Event::ReadList { .. }, Answer::Titles(rows)) => {
                 let told: BTreeSet<&str> = rows.iter().filter_map(|row| row["title"].as_str()).collect();
@@ -371,6 +392,7 @@ impl Sessions {
                 report: InstanceReport::Bang { message: COMPLAINT.to_owned() },
                 about: None,
             },
+            Event::Tree { act, .. } => trees::command(act, &self.releases)?,
             Event::Rename { title: from, to, .. } => Command::OnInstance {
                 guid: guid(&title(*from)).parse().ok()?,
                 action: InstanceAction::Rename { title: title(*to).parse().ok()? },
@@ -447,6 +469,7 @@ fn describe(what: &Event, releases: &[String; 2]) -> (&'static str, String) {
         Event::Supply { node, release, .. } => {
             ("supply", format!("{} on {}", url(releases, *release), computer(*node)))
         }
+        Event::Tree { act, .. } => trees::describe(act),
         Event::Request { title: number, .. } => ("request", title(*number)),
         Event::Bang { node, partition, .. } => ("bang", format!("{}/slappart{partition}", computer(*node))),
         Event::Rename { title: number, .. } => ("rename", title(*number)),

@@ -1,5 +1,7 @@
 //! Runs are clean and were judged; what is planted into a database is found.
 
+mod trees;
+
 use super::*;
 use crate::swarm::{Plan, run};
 use slap_impl::master::decisions::decide;
@@ -20,7 +22,7 @@ fn rule_after(change: &str, entries_max: i64) -> Option<String> {
         assert!(decided.answer.sequence.is_some(), "{command} changes something");
     }
     let mut book = Book::new(
-        Replay::new(Names::new([computer(1)]), true),
+        Replay::new(Names::new([computer(1)]), true, false),
         Sessions::new(Default::default()),
         entries_max,
     );
@@ -86,10 +88,26 @@ fn runs_are_clean_and_judged() {
             }
         }
     }
-    for kind in ["format", "supply", "request by a user", "release available", "instance started", "rename"] {
+    let of_trees = [
+        "request by a partition",
+        "request of a shared instance by a user",
+        "request of a shared instance by a partition",
+    ];
+    let of_all = ["format", "supply", "request by a user", "release available", "instance started", "rename"];
+    for kind in of_all.into_iter().chain(of_trees) {
         assert!(entries.get(kind).is_some_and(|count| *count > 0), "{kind}: {entries:?}");
     }
-    for kind in ["supply", "request", "rename", "bang", "read instance", "read list", "read computer"] {
+    let of_trees = [
+        "request shared",
+        "rename shared",
+        "report shared",
+        "read shared",
+        "read hosted",
+        "read requested",
+        "refusal",
+    ];
+    let of_all = ["supply", "request", "rename", "bang", "read instance", "read list", "read computer"];
+    for kind in of_all.into_iter().chain(of_trees) {
         assert!(answers.get(kind).is_some_and(|count| *count > 0), "{kind}: {answers:?}");
     }
 }

@@ -1,10 +1,13 @@
 //! What was so after which entry of the journal: of each object all versions, as the model has them. An answer tells one of them.
+//! `versions/trees.rs`: of children, of what is hosted, and of where there is room.
+
+mod trees;
 
 use super::{
     clocks::Clocks,
     names::{Names, partition_word, wanted, word},
 };
-use crate::swarm::{history::Part, users::guid};
+use crate::swarm::history::Part;
 use serde_json::Value as Json;
 use slap_impl::{
     master::decisions::{Command, InstanceReport},
@@ -23,6 +26,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
 };
+use trees::Trees;
+pub(super) use trees::{Room, hosted_told};
 
 /// The versions of an object: after which entry it became what. Before the first it was not there.
 pub(super) type Line<T> = Vec<(i64, Option<T>)>;
@@ -39,12 +44,16 @@ pub(super) struct Standing {
     pub(super) place: Option<(String, i64)>,
     /// The last report, and whether it is about the present wish, where that is told; empty when there was none.
     pub(super) report: Option<(String, Option<bool>)>,
+    /// Whether it is a shared one. Its release and type are then those of its host, and its partition is that one's.
+    pub(super) is_shared: bool,
+    /// The release and type that were asked for, which pages tell.
+    pub(super) own: Option<(String, String)>,
 }
 
 /// All versions of a run, of what users can ask for.
 #[derive(Default)]
 pub(super) struct Versions {
-    /// Roots by their titles.
+    /// Roots by their titles, shared ones too.
     pub(super) instances: BTreeMap<String, Line<Standing>>,
     /// Whether a release is wanted on a computer.
     pub(super) supplies: BTreeMap<(String, String), Line<bool>>,
@@ -52,6 +61,8 @@ pub(super) struct Versions {
     pub(super) partitions: BTreeMap<String, Line<String>>,
     /// What a node shall do.
     pub(super) computers: BTreeMap<String, Line<String>>,
+    /// What is so only where there are trees or shared instances.
+    pub(super) trees: Trees,
     /// Whether that is kept. Of a large cloud it is not: there are too many, and nobody reads them.
     pub(super) has_views: bool,
     /// The last entry that is in here.
@@ -68,7 +79,10 @@ pub(super) fn within<T>(line: Option<&Line<T>>, from: i64, to: i64) -> Vec<(i64,
 }
 
 fn push<K: Ord, T: PartialEq>(lines: &mut BTreeMap<K, Line<T>>, key: K, at: i64, what: Option<T>) {
-    let line = lines.entry(key).or_default();
+    push_line(lines.entry(key).or_default(), at, what);
+}
+
+fn push_line<T: PartialEq>(line: &mut Line<T>, at: i64, what: Option<T>) {
     let is_same = match line.last() {
         Some((_, last)) => *last == what,
         None => what.is_none(),
@@ -112,6 +126,9 @@ impl Versions {
     ) {
         self.newest = at;
         let mut computers: BTreeSet<Computer> = BTreeSet::new();
+        // What touches one instance may reach its whole tree, and hosts.
+        let touched = if self.trees.are_kept { &Touched::Everything } else { touched };
+        self.trees.note(at, (state, names, clocks));
         match touched {
             Touched::Title(title) => {
                 let root = state.instances.iter().find(|(_, instance)| {
@@ -175,6 +192,13 @@ impl Versions {
             }
             titles.insert(title);
         }
+        for (number, instance) in state.instances.iter().filter(|(_, instance)| instance.root.is_some()) {
+            if let Some(place) = instance.place {
+                let title = trees::guid(*number, state, names);
+                push(&mut self.partitions, names.place_text(place), at, Some(title));
+                places.insert(names.place_text(place));
+            }
+        }
         let gone: Vec<String> = self.instances.keys().filter(|it| !titles.contains(*it)).cloned().collect();
         gone.into_iter().for_each(|title| push(&mut self.instances, title, at, None));
         let free: Vec<String> = self.partitions.keys().filter(|it| !places.contains(*it)).cloned().collect();
@@ -185,7 +209,7 @@ impl Versions {
     pub(super) fn list(&self, at: i64) -> BTreeSet<(String, String)> {
         let now = |(title, line): (&String, &Line<Standing>)| {
             let (_, standing) = within(Some(line), at, at)[0];
-            standing.map(|it| (title.clone(), it.release.clone()))
+            standing.map(|it| (title.clone(), it.own.clone().unwrap_or_default().0))
         };
         self.instances.iter().filter_map(now).collect()
     }
@@ -199,19 +223,34 @@ impl Versions {
 
 fn standing(number: Number, (state, names, clocks): (&State, &Names, &Clocks)) -> Standing {
     let instance = &state.instances[&number];
-    let slot = instance.place.and_then(|place| Some((place, state.slot(place)?)));
-    let report = slot.map(|(_, slot)| match slot.status {
-        Some(status) => (word(status.word).to_owned(), Some(status.about >= slot.rank)),
-        None => (String::new(), Some(true)),
-    });
+    // A shared one is where its host is, and serves what that does.
+    let seat = match instance.shared {
+        None => Some(instance),
+        Some(shared) => shared.host.and_then(|host| state.instances.get(&host)),
+    };
+    let slot = seat.and_then(|seat| seat.place).and_then(|place| Some((place, state.slot(place)?)));
+    let report = match instance.shared {
+        Some(shared) => Some((shared.status.map_or("", word).to_owned(), None)),
+        None => slot.map(|(_, slot)| match slot.status {
+            Some(status) => (word(status.word).to_owned(), Some(status.about >= slot.rank)),
+            None => (String::new(), Some(true)),
+        }),
+    };
+    let served = seat.unwrap_or(instance);
+    let place = slot.map(|(place, slot)| (names.place_text(place), clocks.microseconds(place, slot.rank)));
     Standing {
-        release: names.release_text(instance.release).to_owned(),
-        kind: names.kind_text(instance.kind).to_owned(),
+        release: names.release_text(served.release).to_owned(),
+        kind: names.kind_text(served.kind).to_owned(),
         state: wanted(instance.state).to_owned(),
         parameters: names.document_text(instance.parameters.0).to_owned(),
         connection: names.document_text(instance.connection.0).to_owned(),
-        place: slot.map(|(place, slot)| (names.place_text(place), clocks.microseconds(place, slot.rank))),
+        place: if instance.shared.is_some() { Some(place.unwrap_or_default()) } else { place },
         report,
+        is_shared: instance.shared.is_some(),
+        own: Some((
+            names.release_text(instance.release).to_owned(),
+            names.kind_text(instance.kind).to_owned(),
+        )),
     }
 }
 
@@ -226,15 +265,21 @@ fn view(computer: Computer, (state, names, clocks): (&State, &Names, &Clocks)) -
         let place = Place { computer, partition: *partition };
         let (_, name) = names.place_parts(place);
         let Some(seen) = seen else { return format!("{name}: free") };
+        let (title, root) = (names.title_text(seen.title), names.title_text(seen.root));
+        let hosted = seen.shared.iter().map(|entry| {
+            let (kind, parameters) = (names.kind_text(entry.kind), names.document_text(entry.parameters.0));
+            trees::entry(&names.reference_text(entry.reference), kind, parameters)
+        });
         format!(
-            "{name}: {} {} {} {} {} {} at {}",
-            names.title_text(seen.title),
+            "{name}: {} {} {} {} {} {} at {}{}",
+            trees::guid_of(title, root),
             names.release_text(seen.release),
             names.kind_text(seen.kind),
             wanted(seen.state),
             names.document_text(seen.parameters.0),
             names.document_text(seen.connection.0),
             clocks.microseconds(place, seen.rank),
+            trees::entries(hosted),
         )
     });
     sorted(releases.chain(partitions))
@@ -251,13 +296,16 @@ pub(super) fn view_told(told: &Told) -> String {
         let Some(instance) = &partition.instance else { return format!("{name}: free") };
         let Deployed { title, software_release, software_type, parameters, connection, timestamp, .. } =
             instance;
+        let hosted = instance.shared_instances.iter().map(trees::entry_told);
         format!(
-            "{name}: {title} {} {software_type} {} {} {} at {}",
+            "{name}: {} {} {software_type} {} {} {} at {}{}",
+            trees::guid_of(title, &instance.root_title),
             software_release.url,
             partition.requested_state.as_str(),
             document(parameters),
             document(connection),
             timestamp.as_deref().and_then(microseconds).unwrap_or_default(),
+            trees::entries(hosted),
         )
     });
     sorted(releases.chain(partitions))
@@ -284,9 +332,11 @@ pub(super) fn part_told(rows: &[Json], part: Part) -> String {
         let (release, state) = (text("software_release_uri"), text("state"));
         match part {
             Part::Releases => format!("{release} {state}"),
-            Part::Instances if text("instance_guid") != guid(text("title")) => format!("{row}"),
+            Part::Instances if !text("instance_guid").starts_with(&format!("{}___", text("title"))) => {
+                format!("{row}")
+            }
             Part::Instances => {
-                format!("{}: {} {release} {state}", text("compute_partition_id"), text("title"))
+                format!("{}: {} {release} {state}", text("compute_partition_id"), text("instance_guid"))
             }
         }
     };
@@ -313,8 +363,10 @@ impl Standing {
             state: given.requested_state.map(|state| state.as_str().to_owned()).unwrap_or_default(),
             parameters: document(&given.parameters),
             connection: document(&given.connection),
-            place: Some((format!("{}/{}", given.computer_id, given.partition_id), timestamp)),
+            place: Some((place_told(&given.computer_id, &given.partition_id), timestamp)),
             report: None,
+            is_shared: given.own.is_none(),
+            own: None,
         }
     }
 
@@ -329,14 +381,19 @@ impl Standing {
             let word = if status.no_data { "" } else { partition_word(&status.text) };
             (word.to_owned(), Some(status.no_data || status.up_to_date))
         });
+        // Of a shared one it is its host's, or its own: that depends on which of them came last.
+        let report = report.filter(|_| !service.shared);
+        let kind = service.software_type.clone().unwrap_or_default();
         Standing {
-            release: service.software_release.clone(),
-            kind: service.software_type.clone().unwrap_or_default(),
+            release: String::new(),
+            kind: String::new(),
             state: service.requested_state.clone(),
             parameters: canonical(&service.parameters_xml),
             connection: canonical(&service.connection_xml),
             place: None,
             report,
+            is_shared: service.shared,
+            own: Some((service.software_release.clone(), kind)),
         }
     }
 
@@ -347,7 +404,7 @@ impl Standing {
             let members = told[key].as_object().into_iter().flatten();
             document(&members.map(|(key, value)| (key.clone(), value.as_str().map(str::to_owned))).collect())
         };
-        let place = format!("{}/{}", text("computer_guid"), text("compute_partition_id"));
+        let place = place_told(&text("computer_guid"), &text("compute_partition_id"));
         let seconds = told["processing_timestamp"].as_i64().unwrap_or_default();
         let report = partition_word(told["access_status_message"].as_str().unwrap_or_default());
         Standing {
@@ -358,26 +415,47 @@ impl Standing {
             connection: values("connection_parameters"),
             place: Some((place, seconds * 1_000_000)),
             report: has_report.then(|| (report.to_owned(), None)),
+            is_shared: told["shared"] == true,
+            own: None,
         }
     }
 
     /// Whether what was told is what is so; an answer does not tell all.
     pub(super) fn is_told_by(&self, told: &Standing) -> bool {
         // JSON-RPC tells whole seconds, and of a report only its text.
+        let is_timeless = told.is_shared && told.place.as_ref().is_some_and(|(_, at)| *at == 0);
         let is_whole = told.place.as_ref().is_some_and(|(_, at)| at % 1_000_000 == 0);
         let place = self
             .place
             .clone()
-            .map(|(place, at)| (place, if is_whole { at.div_euclid(1_000_000) * 1_000_000 } else { at }));
+            .map(|(place, at)| (place, if is_whole { at.div_euclid(1_000_000) * 1_000_000 } else { at }))
+            // The answer to a request for a shared one has no timestamp.
+            .map(|(place, at)| (place, if is_timeless { 0 } else { at }));
+        let (release, kind) = match told.own {
+            Some(_) => (String::new(), String::new()),
+            None => (self.release.clone(), self.kind.clone()),
+        };
         let report = |(_, told): &(String, Option<bool>)| {
             self.report.clone().map(|(word, is_new)| (word, is_new.filter(|_| told.is_some())))
         };
         let of_it = Standing {
+            release,
+            kind,
+            own: told.own.as_ref().and(self.own.clone()),
             place: told.place.as_ref().and(place),
             report: told.report.as_ref().and_then(report),
             ..self.clone()
         };
         of_it == *told
+    }
+}
+
+/// A shared instance without a host is nowhere.
+fn place_told(computer: &str, partition: &str) -> String {
+    if computer.is_empty() && partition.is_empty() {
+        String::new()
+    } else {
+        format!("{computer}/{partition}")
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can happen in a run.
 
+use super::trees::Act;
 use serde::{Deserialize, Serialize};
 
 /// Something that happens at a time.
@@ -30,6 +31,8 @@ pub(crate) enum Event {
     ReadList { user: u32 },
     /// A user reads what a node shall do; with `again`, only if that changed since the same user read it.
     ReadComputer { user: u32, node: u32, again: bool },
+    /// A user does something with a shared instance or a child.
+    Tree { user: u32, act: Act },
     /// A program is killed. What started it starts it again.
     Kill { program: Program },
     /// A service is killed.
@@ -95,14 +98,19 @@ impl Event {
             | Event::Rename { user, .. }
             | Event::ReadInstance { user, .. }
             | Event::ReadList { user }
-            | Event::ReadComputer { user, .. } => Some(*user),
+            | Event::ReadComputer { user, .. }
+            | Event::Tree { user, .. } => Some(*user),
             _ => None,
         }
     }
 
     /// Whether it changes nothing.
     pub(crate) fn is_read(&self) -> bool {
-        matches!(self, Event::ReadInstance { .. } | Event::ReadList { .. } | Event::ReadComputer { .. })
+        match self {
+            Event::ReadInstance { .. } | Event::ReadList { .. } | Event::ReadComputer { .. } => true,
+            Event::Tree { act, .. } => act.is_read(),
+            _ => false,
+        }
     }
 }
 

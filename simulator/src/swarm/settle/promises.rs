@@ -1,7 +1,7 @@
 //! Promises of a cloud in which nothing goes wrong: each has a good result, none is left of one that is gone, and what begins to fail
 //! is told.
 
-use super::{Finding, first_line, settle};
+use super::{Finding, first_line, settle, trees};
 use crate::{
     swarm::{
         act,
@@ -102,13 +102,16 @@ pub(in crate::swarm) async fn prove(
 
 /// The first instance that runs on a machine whose promises nobody else reports.
 async fn started(cloud: &Cloud, client: &SlapClient) -> Option<(u32, PartitionId)> {
+    let overview = trees::overview(cloud, client).await;
     for node in cloud.nodes().filter(|node| !cloud.twins().contains_key(node)) {
         if let Ok(Poll::Changed { computer, .. }) =
             client.full_computer_information(&computer(node), None, None).await
         {
             let mut partitions = computer.partitions.into_iter();
             let found = partitions.find(|partition| {
-                partition.instance.is_some() && partition.requested_state == RequestedState::Started
+                partition.instance.is_some()
+                    && partition.requested_state == RequestedState::Started
+                    && !overview.waits_for_room(node, &partition.partition_id)
             });
             if let Some(found) = found {
                 return Some((node, found.partition_id));

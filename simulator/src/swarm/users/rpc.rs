@@ -18,8 +18,11 @@ pub(super) async fn ask(cloud: &Cloud, env: &Env, event: &Event) -> Option<Outco
     Some(match call(cloud, env, method, &document).await {
         Ok(answer) => told(event, answer),
         // What is not there cannot be read.
-        Err(Outcome::Refused { status: 403, .. }) if matches!(event, Event::ReadInstance { .. }) => {
+        Err(Outcome::Refused { status: 403, .. }) if is_by_title(event) => {
             Outcome::Answer(Answer::Instance(None))
+        }
+        Err(Outcome::Refused { status: 403, .. }) if matches!(event, Event::ReadInstance { .. }) => {
+            Outcome::Answer(Answer::NoSuch)
         }
         Err(outcome) => outcome,
     })
@@ -51,8 +54,7 @@ fn question(cloud: &Cloud, event: &Event) -> Option<(&'static str, Json)> {
             "slapos.put.v0.software_instance_title",
             json!({ "instance_guid": guid(&title(*from)), "title": title(*to) }),
         ),
-        // By its title, which only a root has, or by its name.
-        Event::ReadInstance { title: number, .. } if number % 2 == 0 => {
+        Event::ReadInstance { title: number, .. } if is_by_title(event) => {
             ("slapos.get.v0.instance_tree", json!({ "title": title(*number) }))
         }
         Event::ReadInstance { title: number, .. } => {
@@ -68,6 +70,11 @@ fn question(cloud: &Cloud, event: &Event) -> Option<(&'static str, Json)> {
         }
         _ => return None,
     })
+}
+
+/// Whether an instance is read by its title, which only a root has, shared or not; or by its name, which says whether it is shared.
+fn is_by_title(event: &Event) -> bool {
+    matches!(event, Event::ReadInstance { title, .. } if title % 2 == 0)
 }
 
 /// What is read of a computer: there is no method for all of it, and none for what changed.

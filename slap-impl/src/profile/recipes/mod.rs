@@ -15,6 +15,7 @@ mod password_scheme;
 mod pretty;
 mod promise_plugin;
 mod publish;
+mod request;
 mod simple_http_server;
 mod slap_configuration;
 mod switch_software_type;
@@ -34,6 +35,8 @@ pub const REGISTRY: Registry = Registry(&[
     ("slapos.cookbook:mkdirectory", mkdirectory::construct),
     ("slapos.cookbook:promise.plugin", promise_plugin::construct),
     ("slapos.cookbook:publish", publish::construct),
+    ("slapos.cookbook:request", request::construct),
+    ("slapos.cookbook:requestoptional", request::construct_optional),
     ("slapos.cookbook:simplehttpserver", simple_http_server::construct),
     ("slapos.cookbook:slapconfiguration", slap_configuration::construct),
     ("slapos.cookbook:switch-softwaretype", switch_software_type::construct),

@@ -1,4 +1,4 @@
-//! slapconfiguration, switch-softwaretype and publish, with a master on loopback that tells of one partition and notes what is
+//! slapconfiguration, switch-softwaretype, publish and request, with a master on loopback that tells of one partition and notes what is
 //! published.
 
 use super::REGISTRY;
@@ -9,7 +9,7 @@ use crate::{
     wire::{
         http::server::{Handler, Limits, Request, Response, serve},
         marshal::{Value, decode, encode},
-        objects::{ComputerPartition, Instance, SharedInstance, SoftwareRelease},
+        objects::{ComputerPartition, Instance, SharedInstance, SoftwareInstance, SoftwareRelease},
     },
 };
 use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc};
@@ -75,6 +75,22 @@ impl Handler for Master {
                     let items = items.map(|(key, value)| format!("{key}={}", value.as_text().unwrap_or("?")));
                     self.published.borrow_mut().push((reference, items.collect::<Vec<_>>().join(" ")));
                     Response::text(200, "")
+                }
+                "/requestComputerPartition" => {
+                    let form: BTreeMap<String, String> =
+                        form_urlencoded::parse(&request.body).into_owned().collect();
+                    let given = SoftwareInstance {
+                        computer_id: "COMP-1".to_owned(),
+                        partition_id: "slappart1".to_owned(),
+                        parameters: BTreeMap::new(),
+                        connection: BTreeMap::from([("url".to_owned(), Some("http://child".to_owned()))]),
+                        requested_state: Some(RequestedState::Started),
+                        ..SoftwareInstance::default()
+                    };
+                    match form["partition_reference"].as_str() {
+                        "child" => Response::text(200, encode(&given.to_value())),
+                        _ => Response::text(404, "no room"),
+                    }
                 }
                 other => Response::text(404, other),
             }
@@ -206,5 +222,35 @@ fn a_type_without_a_profile_is_an_error() {
         }
         let error = world.run(switch).await.unwrap_err();
         assert!(error.contains("must be named [slap-configuration]"), "{error}");
+    });
+}
+
+#[test]
+fn who_asks_for_another_waits_for_what_it_publishes() {
+    let profile = |recipe: &str, name: &str, names: &str| {
+        format!(
+            "[buildout]\nparts = out\n[other]\n<= slap-connection\nrecipe = slapos.cookbook:{recipe}\n\
+             software-url = ${{:software-release-url}}\nname = {name}\nreturn = {names}\n\
+             [out]\nrecipe = slapos.recipe.template\noutput = out\ninline = <${{other:connection-url}}>\n"
+        )
+    };
+    with_master("default", |world| async move {
+        world.run(&profile("request", "child", "url")).await.unwrap();
+        assert_eq!(world.read("out"), "<http://child>");
+        let check = |answer: Result<(), String>, expected: &str| {
+            let error = answer.unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        };
+        check(
+            world.run(&profile("request", "child", "url more")).await,
+            "Connection parameter more not found",
+        );
+        check(
+            world.run(&profile("request", "lost", "url")).await,
+            "the request for \"lost\" failed: not found: no room",
+        );
+        // Optional ones are of use without.
+        world.run(&profile("requestoptional", "lost", "url")).await.unwrap();
+        assert_eq!(world.read("out"), "<>");
     });
 }

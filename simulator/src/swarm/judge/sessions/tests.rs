@@ -1,5 +1,7 @@
 //! Histories made by hand, on a journal of the real master: each bad one breaks its rule, and the good one beside it none.
 
+mod trees;
+
 use super::*;
 use crate::swarm::{
     judge::{names::Names, replay::Replay},
@@ -11,7 +13,7 @@ use slap_impl::{
     store::journal_after,
     wire::{
         hateoas::{Row, Service},
-        objects::{Computer, ComputerPartition, Instance, SoftwareInstance, SoftwareRelease},
+        objects::{Computer, ComputerPartition, Instance, OwnPartition, SoftwareInstance, SoftwareRelease},
     },
 };
 
@@ -87,6 +89,7 @@ fn given(note: u32, entry: i64) -> Outcome {
         parameters: BTreeMap::from([("note".to_owned(), Some(note.to_string()))]),
         timestamp: Some(format!("0.{entry:06}")),
         requested_state: Some(requested(State::Started)),
+        own: Some(OwnPartition { instance_guid: "COMP-1-slappart0".to_owned(), connection_xml: None }),
         ..SoftwareInstance::default()
     })))
 }
@@ -144,7 +147,7 @@ fn node(note: u32, entry: i64, releases: &[(&str, bool)]) -> Answer {
 /// The rule that a history breaks, with so many requests that the network repeated; none when it breaks none.
 fn broken(repeated: u64, entries: usize, operations: Vec<Operation>) -> Option<String> {
     let mut sessions = sessions();
-    let mut replay = Replay::new(Names::new([computer(1)]), true);
+    let mut replay = Replay::new(Names::new([computer(1)]), true, false);
     for entry in &journal()[..entries] {
         sessions.note(entry);
         replay.step(entry).expect("the master does as the model");
