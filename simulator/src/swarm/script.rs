@@ -4,14 +4,18 @@
 //! begins it ends, too, so any of them can be left out.
 
 mod event;
+mod look;
 mod plugins;
 mod readers;
+mod strangers;
 
 use super::knobs::{FaultKind, Knobs, Profile};
 use crate::world::Random;
 pub(crate) use event::{
     Event, Failure, Moment, Operation, Part, Pass, Place, Program, Release, Role, State, Step,
 };
+pub(crate) use look::{Goal, Look, Tell, Typed};
+pub(crate) use strangers::STRANGER;
 
 /// The script of a seed.
 pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
@@ -27,6 +31,8 @@ pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
         });
     }
     readers::draw(&root, knobs, &mut steps);
+    look::draw(&root, knobs, &mut steps);
+    strangers::draw(&root, knobs, &mut steps);
     for kind in &knobs.faults {
         let draw = Draw { random: root.child(&format!("fault {kind:?}")), knobs };
         let counted = knobs.faults.iter().filter(|other| kind.is_later() || !other.is_later()).count();

@@ -156,7 +156,11 @@ fn place_of(event: &Event) -> (Option<Place>, u64) {
         | Event::Rename { .. }
         | Event::ReadInstance { .. }
         | Event::ReadList { .. }
-        | Event::ReadComputer { .. } => (None, 0),
+        | Event::ReadComputer { .. }
+        | Event::Look { .. }
+        | Event::Tell { .. }
+        | Event::Type { .. }
+        | Event::Stranger { .. } => (None, 0),
         Event::Kill { program } => (
             Some(match program {
                 Program::Master => Place::Master,

@@ -200,6 +200,15 @@ impl Replay {
                 shared: None,
                 title: self.names.title(title.as_str())?,
             },
+            Command::OnInstance { guid, action: InstanceAction::Report { report } } => {
+                let place = self.place_of(guid)?;
+                self.report(place, report, None)
+            }
+            Command::OnInstance { guid, action: InstanceAction::Publish { document } } => Event::Publish {
+                place: self.place_of(guid)?,
+                shared: None,
+                connection: self.names.connection(document)?,
+            },
             Command::BangComputer { computer, .. } => {
                 Event::BangComputer(self.names.computer(computer.as_str())?)
             }

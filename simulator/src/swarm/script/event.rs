@@ -1,5 +1,6 @@
 //! What can happen in a run.
 
+use super::look::{Look, Tell, Typed};
 use serde::{Deserialize, Serialize};
 
 /// Something that happens at a time.
@@ -30,6 +31,14 @@ pub(crate) enum Event {
     ReadList { user: u32 },
     /// A user reads what a node shall do; with `again`, only if that changed since the same user read it.
     ReadComputer { user: u32, node: u32, again: bool },
+    /// A user looks at something else.
+    Look { user: u32, look: Look },
+    /// A user tells the master what others might tell it.
+    Tell { user: u32, tell: Tell },
+    /// A user types a command at a terminal.
+    Type { user: u32, typed: Typed },
+    /// A stranger sends the master what is no good request (`users/strangers.rs`), and no more after it, or more that never comes.
+    Stranger { text: String, status: u16, is_half: bool },
     /// A program is killed. What started it starts it again.
     Kill { program: Program },
     /// A service is killed.
@@ -95,14 +104,23 @@ impl Event {
             | Event::Rename { user, .. }
             | Event::ReadInstance { user, .. }
             | Event::ReadList { user }
-            | Event::ReadComputer { user, .. } => Some(*user),
+            | Event::ReadComputer { user, .. }
+            | Event::Look { user, .. }
+            | Event::Tell { user, .. }
+            | Event::Type { user, .. } => Some(*user),
             _ => None,
         }
     }
 
     /// Whether it changes nothing.
     pub(crate) fn is_read(&self) -> bool {
-        matches!(self, Event::ReadInstance { .. } | Event::ReadList { .. } | Event::ReadComputer { .. })
+        matches!(
+            self,
+            Event::ReadInstance { .. }
+                | Event::ReadList { .. }
+                | Event::ReadComputer { .. }
+                | Event::Look { .. }
+        )
     }
 }
 
