@@ -7,7 +7,7 @@ use super::{
     history::History,
     operator,
     script::{Event, Failure, Moment, Operation, Place, Role},
-    users::operate,
+    users::{operate, strangers},
 };
 use crate::world::{
     Link, Machine, Mishap,
@@ -28,6 +28,7 @@ pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
     }
     match event {
         _ if event.user().is_some() => operate(cloud, history, event),
+        Event::Stranger { text, status, is_half } => strangers::send(cloud, text, *status, *is_half),
         Event::Kill { program } => {
             if let Some((place, identity)) = cloud.process(*program) {
                 cloud.machine(place).kill(identity);
@@ -106,6 +107,15 @@ pub(super) fn heal(cloud: &Rc<Cloud>) {
 fn is_possible(cloud: &Cloud, event: &Event) -> bool {
     if let Event::Tree { act, .. } = event {
         return act.node().is_none_or(|node| cloud.has(Place::Node(node)));
+    }
+    let named = match event {
+        Event::Look { look, .. } => look.node(),
+        Event::Tell { tell, .. } => tell.node(),
+        Event::Type { typed, .. } => typed.node(),
+        _ => None,
+    };
+    if named.is_some_and(|node| !cloud.has(Place::Node(node))) {
+        return false;
     }
     let machines: &[Place] = match event {
         Event::Supply { node, .. }

@@ -31,6 +31,8 @@ pub(super) const SOFTWARE_ROOT: &str = "/srv/slapgrid/software";
 pub(super) const INSTANCE_ROOT: &str = "/srv/slapgrid/instance";
 /// The master's database.
 pub(super) const DATABASE: &str = "/srv/master/proxy.db";
+/// The network interface of all partitions.
+pub(super) const INTERFACE: &str = "lo";
 /// How long an init waits before it starts again what ended, as systemd's RestartSec.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 
@@ -217,7 +219,10 @@ impl Cloud {
                     }
                 }
             }
-            Place::Users => directory("/root"),
+            Place::Users => {
+                let settings = format!("[slapos]\nmaster_url = {}\n", self.master_url());
+                write("/root/.slapos/slapos-client.cfg".into(), &settings);
+            }
             Place::Node(number) => {
                 directory(SOFTWARE_ROOT);
                 directory(INSTANCE_ROOT);
@@ -293,9 +298,12 @@ impl Cloud {
     }
 
     fn master_settings(&self) -> String {
+        let line = |release| format!("  {} {}\n", product(release), self.release_url(release));
         format!(
-            "[slapos]\n[slapproxy]\nhost = {}\nport = 5000\ndatabase_uri = {DATABASE}\n",
-            self.machine(Place::Master).address()
+            "[slapos]\n[slapproxy]\nhost = {}\nport = 5000\ndatabase_uri = {DATABASE}\nsoftware_product_list =\n{}{}",
+            self.machine(Place::Master).address(),
+            line(Release::A),
+            line(Release::B),
         )
     }
 
@@ -306,7 +314,7 @@ impl Cloud {
              instance_root = {INSTANCE_ROOT}\nroot_check = false\n\
              [slapformat]\ncomputer_xml = /etc/opt/slapos/slapos.xml\npartition_amount = {}\n\
              partition_base_name = slappart\ninput_definition_file = /etc/opt/slapos/definition.cfg\n\
-             interface_name = lo\nalter_user = false\nalter_network = false\ncreate_tap = false\n\
+             interface_name = {INTERFACE}\nalter_user = false\nalter_network = false\ncreate_tap = false\n\
              [slap]\npoll_seconds = 60\nwait_seconds = {wait}\n",
             self.master_url(),
             self.knobs.all_partitions()
@@ -318,12 +326,17 @@ impl Cloud {
         for number in 0..self.knobs.all_partitions() {
             let _ = write!(
                 text,
-                "[partition_{number}]\npathname = slappart{number}\nnetwork_interface = lo\naddress = {}/255.255.255.255\n",
+                "[partition_{number}]\npathname = slappart{number}\nnetwork_interface = {INTERFACE}\naddress = {}/255.255.255.255\n",
                 partition_address(number)
             );
         }
         text
     }
+}
+
+/// The product that a release is of.
+pub(super) fn product(release: Release) -> String {
+    format!("product-{}", release::directory(release))
 }
 
 /// The address of a partition, on whichever node: each has it for itself.

@@ -3,6 +3,7 @@
 use super::{
     cloud::{Cloud, DATABASE},
     script::{Event, Place},
+    told::Told,
 };
 use serde_json::Value as Json;
 use slap_impl::{
@@ -28,6 +29,8 @@ pub(super) struct History {
     newest: Cell<i64>,
     /// The last document of each computer that each user read, with its entity tag.
     tags: RefCell<BTreeMap<(u32, u32), (String, usize)>>,
+    /// The last entry of the journal that each user read.
+    cursors: RefCell<BTreeMap<u32, i64>>,
 }
 
 /// Something that a user did. Users do not wait for what they asked before.
@@ -89,6 +92,8 @@ pub(super) enum Answer {
     Hosted(Vec<Json>),
     /// A part of what a node shall do, as JSON-RPC tells it.
     Rows { part: Part, rows: Vec<Json> },
+    /// What users look at and type.
+    Told(Told),
 }
 
 /// A part of what a node shall do.
@@ -124,6 +129,11 @@ impl History {
         {
             self.tags.borrow_mut().insert((*user, *node), (tag.clone(), number));
         }
+        if let Outcome::Answer(Answer::Told(Told::Events(page))) = &outcome
+            && let Some(last) = page.last()
+        {
+            self.cursors.borrow_mut().insert(operation.user, last);
+        }
         operation.ended = Some(Ended { at, last, outcome });
         self.ended.borrow_mut().push(number);
     }
@@ -131,6 +141,11 @@ impl History {
     /// The entity tag of the last document of a node that a user read, and which operation that was.
     pub(super) fn tag(&self, user: u32, node: u32) -> Option<(String, usize)> {
         self.tags.borrow().get(&(user, node)).cloned()
+    }
+
+    /// The last entry of the journal that a user read; 0 before the first.
+    pub(super) fn cursor(&self, user: u32) -> i64 {
+        self.cursors.borrow().get(&user).copied().unwrap_or_default()
     }
 
     pub(super) fn operations(&self) -> Vec<Operation> {
@@ -221,6 +236,7 @@ impl fmt::Display for Outcome {
                 Answer::Titles(rows) => write!(formatter, "{} titles", rows.len()),
                 Answer::Rows { part: Part::Releases, rows } => write!(formatter, "{} releases", rows.len()),
                 Answer::Rows { part: Part::Instances, rows } => write!(formatter, "{} instances", rows.len()),
+                Answer::Told(told) => told.fmt(formatter),
             },
         }
     }

@@ -63,6 +63,15 @@ pub struct Knobs {
     /// Whether instances request others, and users shared ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trees: Option<Trees>,
+    /// The mean time between two things that users look at or tell beside those, in seconds; 0 for never.
+    #[serde(default)]
+    pub look_seconds: u64,
+    /// The mean time between two commands that users type, in seconds; 0 for never.
+    #[serde(default)]
+    pub type_seconds: u64,
+    /// The mean time between two strangers, in seconds; 0 for never.
+    #[serde(default)]
+    pub stranger_seconds: u64,
 }
 
 /// A promise that slap runs itself (docs/node.md, 6).
@@ -211,6 +220,9 @@ impl Knobs {
             pass_seconds: 0,
             rpc_users: 0,
             trees: None,
+            look_seconds: 0,
+            type_seconds: 0,
+            stranger_seconds: 0,
         };
         // A stream of its own: the other knobs of a seed stay what they were before there were readers.
         let readers = Random::new(seed).child("knobs of readers");
@@ -218,6 +230,7 @@ impl Knobs {
         let wires = Random::new(seed).child("knobs of wires");
         let rpc_users = wires.below(u64::from(calm.users) + 1) as u32;
         let calm = Knobs { trees: Trees::draw(seed, profile, calm.partitions), ..calm };
+        let calm = if profile == Profile::Scale { calm } else { calm.with_talk(seed) };
         match profile {
             Profile::Calm => {
                 let (read_seconds, rename_seconds) = (20 * read_seconds, 20 * rename_seconds);
@@ -254,6 +267,18 @@ impl Knobs {
     /// Partitions of each node, with those that users do not reckon with.
     pub fn all_partitions(&self) -> u32 {
         self.partitions + self.trees.map_or(0, |trees| trees.spare)
+    }
+
+    /// With what users look at and type, and with strangers: each in half of the seeds.
+    fn with_talk(self, seed: u64) -> Knobs {
+        let talk = Random::new(seed).child("knobs of talk");
+        let rarely = if self.profile == Profile::Calm { 20 } else { 1 };
+        let mean = |least: u64, more: u64| {
+            let seconds = least + talk.below(more);
+            if talk.below(2) == 0 { 0 } else { rarely * seconds }
+        };
+        let (look_seconds, type_seconds) = (mean(10, 90), mean(30, 150));
+        Knobs { look_seconds, type_seconds, stranger_seconds: mean(20, 120), ..self }
     }
 
     /// What the machines are made for.
@@ -307,6 +332,15 @@ impl fmt::Display for Knobs {
         }
         if let Some(Trees { spare, seconds }) = self.trees {
             write!(formatter, ", trees in {spare} more partitions, a shared one each {seconds} s")?;
+        }
+        for (what, seconds) in [
+            ("a look", self.look_seconds),
+            ("a command", self.type_seconds),
+            ("a stranger", self.stranger_seconds),
+        ] {
+            if seconds > 0 {
+                write!(formatter, ", {what} each {seconds} s")?;
+            }
         }
         if self.pass_seconds > 0 {
             write!(formatter, ", a pass by hand each {} s", self.pass_seconds)?;

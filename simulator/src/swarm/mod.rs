@@ -2,8 +2,8 @@
 //! time, and everything that can go wrong, from a seed.
 //!
 //! * [`knobs`]: what is decided before a run; [`script`]: the list of what users do and what goes wrong
-//! * `cloud.rs`: the machines and what is started on them; `release.rs`: what is installed there; `act.rs`: does what the script says; `users.rs`: what users ask,
-//!   and `history.rs`: what they were told; `operator.rs`: passes of `slap node` by hand
+//! * `cloud.rs`: the machines and what is started on them; `release.rs`: what is installed there; `act.rs`: does what the script says; `users.rs`: what users ask
+//!   and strangers send, and `history.rs` with `told.rs`: what they were told; `operator.rs`: passes of `slap node` by hand
 //! * [`judge`]: the master's journal and database, held against the model
 //! * `settle.rs`: what all must come to once nothing goes wrong any more
 //! * [`mod@report`]: what was found, in words and in a folder; `timeline.rs`: as a picture; [`mod@shrink`]: with fewer steps; [`mod@file`]: a plan as a file
@@ -27,6 +27,7 @@ pub(crate) mod script;
 mod settle;
 pub mod shrink;
 mod timeline;
+mod told;
 mod users;
 
 use crate::world::{Random, Tier, Trace, World, now_instant, pause, spawn};
@@ -41,6 +42,7 @@ use std::{rc::Rc, time::Duration};
 /// Whether a run may break a rule of that name.
 pub fn is_rule(name: &str) -> bool {
     ["liveness", "service-runs-once", RESTLESS, settle::promises::RULE, operator::RULE].contains(&name)
+        || [users::asker::RULE, users::strangers::RULE, users::typed::RULE].contains(&name)
         || judge::is_rule(name)
 }
 

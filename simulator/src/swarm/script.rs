@@ -4,9 +4,11 @@
 //! begins it ends, too, so any of them can be left out.
 
 mod event;
+mod look;
 mod plugins;
 mod readers;
 mod trees;
+mod strangers;
 
 use super::knobs::{FaultKind, Knobs, Profile};
 use crate::world::Random;
@@ -14,6 +16,8 @@ pub(crate) use event::{
     Event, Failure, Moment, Operation, Part, Pass, Place, Program, Release, Role, State, Step,
 };
 pub(crate) use trees::Act;
+pub(crate) use look::{Goal, Look, Tell, Typed};
+pub(crate) use strangers::STRANGER;
 
 /// The script of a seed.
 pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
@@ -30,6 +34,8 @@ pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
     }
     readers::draw(&root, knobs, &mut steps);
     trees::draw(&root, knobs, &mut steps);
+    look::draw(&root, knobs, &mut steps);
+    strangers::draw(&root, knobs, &mut steps);
     for kind in &knobs.faults {
         let draw = Draw { random: root.child(&format!("fault {kind:?}")), knobs };
         let counted = knobs.faults.iter().filter(|other| kind.is_later() || !other.is_later()).count();

@@ -157,7 +157,11 @@ fn place_of(event: &Event) -> (Option<Place>, u64) {
         | Event::ReadInstance { .. }
         | Event::ReadList { .. }
         | Event::ReadComputer { .. }
-        | Event::Tree { .. } => (None, 0),
+        | Event::Tree { .. }
+        | Event::Look { .. }
+        | Event::Tell { .. }
+        | Event::Type { .. }
+        | Event::Stranger { .. } => (None, 0),
         Event::Kill { program } => (
             Some(match program {
                 Program::Master => Place::Master,

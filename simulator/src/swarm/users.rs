@@ -1,13 +1,23 @@
 //! What users do: each has a process of its own on the users' machine, and does not wait for what it asked before.
+//!
+//! * here: what they want and follow; `rpc.rs`: the same by JSON-RPC
+//! * `look.rs`, `tell.rs`: what else they ask and tell, with `asker.rs`; `typed.rs`: at a terminal
+//! * `strangers.rs`: who sends what is wrong
 
+pub(super) mod asker;
+mod look;
 mod rpc;
 pub(super) mod trees;
+pub(super) mod strangers;
+mod tell;
+pub(super) mod typed;
 
 use super::{
     cloud::Cloud,
     history::{Answer, History, Outcome},
     script::{Event, Place, State},
 };
+use asker::Asker;
 use slap_impl::{
     client::{ClientError, InstanceRequest, Poll, SlapClient},
     env::Env,
@@ -27,7 +37,12 @@ pub(super) fn operate(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
         return;
     }
     let env = cloud.user(user);
-    let number = history.began(cloud, env.clock().elapsed(), user, event);
+    // What is typed is judged as what it means.
+    let meaning = match event {
+        Event::Type { typed, .. } => typed.meaning(user),
+        other => other.clone(),
+    };
+    let number = history.began(cloud, env.clock().elapsed(), user, &meaning);
     let (cloud, history, event) = (cloud.clone(), history.clone(), event.clone());
     env.clone().spawn(async move {
         let outcome = ask(&cloud, &env, &history, &event).await;
@@ -100,6 +115,13 @@ async fn read_instance(client: &SlapClient, title: &str) -> Result<Answer, Clien
 }
 
 async fn ask(cloud: &Cloud, env: &Env, history: &History, event: &Event) -> Outcome {
+    let asker = Asker { cloud, env, history, user: event.user().unwrap_or_default() };
+    match *event {
+        Event::Look { look, .. } => return look::look(&asker, look).await,
+        Event::Tell { tell, .. } => return tell::tell(&asker, tell).await,
+        Event::Type { user, typed } => return typed::enter(cloud, history, user, typed).await,
+        _ => {}
+    }
     // In XML only who knows an instance's partition can rename it.
     let is_rpc = event.user().is_some_and(|user| (1..=cloud.knobs.rpc_users).contains(&user));
     if let Event::Tree { act, .. } = event {

@@ -2,12 +2,14 @@
 //!
 //! * `replay.rs`: each entry of the journal is an event of the model; its answer and the model's rules
 //! * `names.rs`: a run's texts as the model's names, and what is kept as lines that can be compared; `clocks.rs`: ranks as timestamps
-//! * `versions.rs`: what was so after which entry; `sessions.rs`: what users were told, held against that
+//! * `versions.rs`: what was so after which entry; `sessions.rs`: what users were told, held against that, with
+//!   `looks.rs`: what they looked at, typed, and told others
 //! * this file: looks, and what must still be there of what was seen
 //!
 //! docs/simulation.md says what is judged and what is not.
 
 mod clocks;
+mod looks;
 mod names;
 mod replay;
 mod sessions;
@@ -47,6 +49,7 @@ const ENTRIES_TOLD: usize = 20;
 pub(super) fn is_rule(name: &str) -> bool {
     [replay::RULE, WENT_BACK].contains(&name)
         || sessions::RULES.contains(&name)
+        || looks::RULES.contains(&name)
         || slap_model::rules::Rule::ALL.iter().any(|rule| rule.name() == name)
 }
 
@@ -188,6 +191,7 @@ impl Book {
             self.seen.push((entry.sequence, name_of(entry)));
             self.note(entry);
             self.sessions.note(entry);
+            looks::is_nobodys(entry)?;
             self.replay.step(entry)?;
         }
         match rows {

@@ -6,6 +6,7 @@ mod refusals;
 mod trees;
 
 use super::{
+    looks::{self, Looks},
     replay::Broken,
     versions::{Standing, Versions, part_of, part_told, view_told, within},
 };
@@ -53,6 +54,8 @@ pub(super) struct Sessions {
     views: BTreeMap<usize, String>,
     /// The greatest revision of each node that anybody was told of, and since when.
     revisions: BTreeMap<u32, Vec<(Duration, i64)>>,
+    /// The journal, and what users were told of it and of the master's lives.
+    looks: Looks,
     /// Answers that were judged, by kind.
     pub(super) answers: BTreeMap<&'static str, u64>,
 }
@@ -76,7 +79,7 @@ struct Asker {
 }
 
 /// What an operation asks the versions: the least entry of these, after which what was told was so.
-type IsSo<'a> = dyn Fn(i64, i64) -> Option<i64> + 'a;
+pub(super) type IsSo<'a> = dyn Fn(i64, i64) -> Option<i64> + 'a;
 
 impl Sessions {
     pub(super) fn new(releases: [String; 2]) -> Sessions {
@@ -90,21 +93,20 @@ impl Sessions {
             surplus: BTreeSet::new(),
             views: BTreeMap::new(),
             revisions: BTreeMap::new(),
+            looks: Looks::default(),
             answers: BTreeMap::new(),
         }
     }
 
     /// Notes an entry, if a user must have asked for it.
     pub(super) fn note(&mut self, entry: &JournalEntry) {
-        let Ok(command) = serde_json::from_str::<Command>(&entry.command) else { return };
+        let command = serde_json::from_str::<Command>(&entry.command).ok();
+        self.looks.note(entry, command.as_ref());
+        let Some(command) = command else { return };
         let is_of_user = match &command {
             Command::Request { requester, .. } => requester.is_none(),
-            // Nodes report by XML.
-            Command::Supply { .. }
-            | Command::OnInstance {
-                action: InstanceAction::Rename { .. } | InstanceAction::Report { .. },
-                ..
-            } => true,
+            // Nodes name partitions, not instances.
+            Command::Supply { .. } | Command::OnInstance { .. } | Command::BangComputer { .. } => true,
             Command::ReportInstance { report: InstanceReport::Bang { message }, .. } => message == COMPLAINT,
             _ => false,
         };
@@ -191,6 +193,11 @@ impl Sessions {
         }
         if let Some(before) = revision_before {
             return Err(broken(STALE, format!("somebody was told of revision {before} before")));
+        }
+        if let Answer::Told(told) = answer
+            && let Err((rule, why)) = self.looks.judge(operation, told, last)
+        {
+            return Err(broken(rule, why));
         }
         let is_read = operation.what.is_read();
         let floor = self.floor(operation.user, operation.began);
@@ -326,6 +333,12 @@ impl Sessions {
             (Event::ReadComputer { node, .. }, Answer::Unchanged { since }) => {
                 view(versions, *node, self.views.get(since).cloned().unwrap_or_default())
             }
+            (Event::Tell { .. }, Answer::Done) => match looks::published(what) {
+                Some((title, document)) => looks::publishes(versions, &title, document),
+                None if self.command(what).is_some() => Box::new(move |from, to| self.entry(what, from, to)),
+                None => Box::new(|from, _| Some(from)),
+            },
+            (_, Answer::Told(told)) => self.looks.question(what, told, versions, &self.releases),
             _ => Box::new(|_, _| None),
         }
     }
@@ -397,6 +410,7 @@ impl Sessions {
                 guid: guid(&title(*from)).parse().ok()?,
                 action: InstanceAction::Rename { title: title(*to).parse().ok()? },
             },
+            Event::Tell { tell, .. } => looks::command(*tell)?,
             _ => return None,
         })
     }
@@ -435,7 +449,7 @@ fn view(versions: &Versions, node: u32, told: String) -> Box<IsSo<'_>> {
     Box::new(move |from, to| first(within(line, from, to), |view| view == Some(&told)))
 }
 
-fn first<T>(versions: Vec<(i64, Option<&T>)>, is_it: impl Fn(Option<&T>) -> bool) -> Option<i64> {
+pub(super) fn first<T>(versions: Vec<(i64, Option<&T>)>, is_it: impl Fn(Option<&T>) -> bool) -> Option<i64> {
     versions.into_iter().find(|(_, what)| is_it(*what)).map(|(at, _)| at)
 }
 
@@ -452,11 +466,11 @@ fn is_other_than_wished(what: &Event, answer: &Answer, releases: &[String; 2]) -
     (!is_it).then(|| format!("it asked for {wished:?}"))
 }
 
-fn document(note: u32) -> String {
+pub(super) fn document(note: u32) -> String {
     instance_xml::encode(&parameters(note).into_iter().map(|(key, value)| (key, Some(value))).collect())
 }
 
-fn url(releases: &[String; 2], release: Release) -> &str {
+pub(super) fn url(releases: &[String; 2], release: Release) -> &str {
     match release {
         Release::A => &releases[0],
         Release::B => &releases[1],
@@ -475,6 +489,8 @@ fn describe(what: &Event, releases: &[String; 2]) -> (&'static str, String) {
         Event::Rename { title: number, .. } => ("rename", title(*number)),
         Event::ReadInstance { title: number, .. } => ("read instance", title(*number)),
         Event::ReadComputer { node, .. } => ("read computer", computer(*node).to_string()),
+        Event::Look { look, .. } => looks::describe_look(*look),
+        Event::Tell { tell, .. } => looks::describe_tell(*tell),
         _ => ("read list", "master".to_owned()),
     }
 }

@@ -1,6 +1,7 @@
 //! What can happen in a run.
 
 use super::trees::Act;
+use super::look::{Look, Tell, Typed};
 use serde::{Deserialize, Serialize};
 
 /// Something that happens at a time.
@@ -33,6 +34,14 @@ pub(crate) enum Event {
     ReadComputer { user: u32, node: u32, again: bool },
     /// A user does something with a shared instance or a child.
     Tree { user: u32, act: Act },
+    /// A user looks at something else.
+    Look { user: u32, look: Look },
+    /// A user tells the master what others might tell it.
+    Tell { user: u32, tell: Tell },
+    /// A user types a command at a terminal.
+    Type { user: u32, typed: Typed },
+    /// A stranger sends the master what is no good request (`users/strangers.rs`), and no more after it, or more that never comes.
+    Stranger { text: String, status: u16, is_half: bool },
     /// A program is killed. What started it starts it again.
     Kill { program: Program },
     /// A service is killed.
@@ -99,7 +108,10 @@ impl Event {
             | Event::ReadInstance { user, .. }
             | Event::ReadList { user }
             | Event::ReadComputer { user, .. }
-            | Event::Tree { user, .. } => Some(*user),
+            | Event::Tree { user, .. }
+            | Event::Look { user, .. }
+            | Event::Tell { user, .. }
+            | Event::Type { user, .. } => Some(*user),
             _ => None,
         }
     }
@@ -107,7 +119,10 @@ impl Event {
     /// Whether it changes nothing.
     pub(crate) fn is_read(&self) -> bool {
         match self {
-            Event::ReadInstance { .. } | Event::ReadList { .. } | Event::ReadComputer { .. } => true,
+            Event::ReadInstance { .. }
+            | Event::ReadList { .. }
+            | Event::ReadComputer { .. }
+            | Event::Look { .. } => true,
             Event::Tree { act, .. } => act.is_read(),
             _ => false,
         }

@@ -274,6 +274,12 @@ async fn receive(
 ) -> Result<Request, Response> {
     let limits = &seat.connections.limits;
     let (head, body) = request.into_parts();
+    // hyper looks at its buffer only, which may have taken more at once.
+    if bytes_of(&head) > limits.header_bytes_max {
+        let reason =
+            format!("the request's line and headers have more than {} bytes", limits.header_bytes_max);
+        return Err(refuse(431, reason));
+    }
     // What is announced is believed: nothing of it is read.
     if body.size_hint().lower() > limits.body_bytes_max as u64 {
         return Err(too_large(limits));
@@ -308,6 +314,13 @@ async fn receive(
         body,
         peer,
     })
+}
+
+/// How long a request's line and headers were, without what stands between them.
+fn bytes_of(head: &hyper::http::request::Parts) -> usize {
+    let line = head.uri.path_and_query().map_or(0, |it| it.as_str().len());
+    let headers = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    line + headers.sum::<usize>()
 }
 
 /// A body, in one piece: many small pieces of it would each keep the buffer that it came in.
