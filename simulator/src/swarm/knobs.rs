@@ -1,8 +1,18 @@
 //! The knobs of a run: all that is decided before it begins, drawn from its seed.
 
+mod formats;
+mod local;
+mod places;
+mod second;
+
 use crate::world::{Random, Tier};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
+
+pub use formats::Formats;
+pub use local::Local;
+pub use places::Places;
+pub use second::Second;
 
 /// What kind of run it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,6 +67,18 @@ pub struct Knobs {
     /// So many of the users ask by JSON-RPC where they can; the others by XML, and read the pages.
     #[serde(default)]
     pub rpc_users: u32,
+    /// How nodes are formatted, and whether that changes.
+    #[serde(default)]
+    pub formats: Formats,
+    /// What somebody does to directories, logs and the master's disk.
+    #[serde(default)]
+    pub places: Places,
+    /// Whether a release is a path, and moves.
+    #[serde(default)]
+    pub local: Local,
+    /// Whether there is a second master.
+    #[serde(default)]
+    pub second: Second,
 }
 
 /// A promise that slap runs itself (docs/node.md, 6).
@@ -204,6 +226,10 @@ impl Knobs {
             plugins: Vec::new(),
             pass_seconds: 0,
             rpc_users: 0,
+            formats: Formats::default(),
+            places: Places::default(),
+            local: Local::default(),
+            second: Second::default(),
         };
         // A stream of its own: the other knobs of a seed stay what they were before there were readers.
         let readers = Random::new(seed).child("knobs of readers");
@@ -214,7 +240,9 @@ impl Knobs {
             Profile::Calm => {
                 let (read_seconds, rename_seconds) = (20 * read_seconds, 20 * rename_seconds);
                 let nodes = among(3, 10) as u32;
-                let calm = Knobs { read_seconds, rename_seconds, rpc_users, ..calm };
+                let formats = Formats::draw(seed, profile, nodes);
+                let calm = Knobs { read_seconds, rename_seconds, rpc_users, formats, ..calm };
+                let calm = Knobs { second: Second::draw(seed, profile), ..calm };
                 Knobs { nodes, turmoil_seconds: 86_400, user_seconds: 1800, ..calm }
             }
             // Nobody reads in a large one: to follow what all users might see there would take longer than the run.
@@ -237,7 +265,11 @@ impl Knobs {
                 let plugins = PLUGINS.into_iter().filter(|_| plugins.below(2) == 0).collect();
                 let operators = Random::new(seed).child("knobs of operators");
                 let pass_seconds = if operators.below(2) == 0 { 0 } else { 60 + operators.below(900) };
+                let formats = Formats::draw(seed, profile, calm.nodes);
                 let calm = Knobs { read_seconds, rename_seconds, plugins, pass_seconds, rpc_users, ..calm };
+                let (places, local) = (Places::draw(seed, profile), Local::draw(seed, profile));
+                let second = Second::draw(seed, profile);
+                let calm = Knobs { formats, places, local, second, ..calm };
                 Knobs { fault_seconds: among(10, 300), faults, skew_seconds, ..calm }
             }
         }
@@ -295,6 +327,7 @@ impl fmt::Display for Knobs {
         if self.pass_seconds > 0 {
             write!(formatter, ", a pass by hand each {} s", self.pass_seconds)?;
         }
+        write!(formatter, "{}{}{}{}", self.formats, self.places, self.local, self.second)?;
         if !self.plugins.is_empty() {
             write!(formatter, ", plugins: {}", words(&self.plugins))?;
         }

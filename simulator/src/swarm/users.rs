@@ -1,6 +1,7 @@
 //! What users do: each has a process of its own on the users' machine, and does not wait for what it asked before.
 
 mod rpc;
+pub(super) mod second;
 
 use super::{
     cloud::Cloud,
@@ -15,7 +16,7 @@ use slap_impl::{
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 /// How long a user waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// What a user says of a partition in which something is wrong.
 pub(super) const COMPLAINT: &str = "a user thinks so";
 
