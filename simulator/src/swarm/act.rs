@@ -1,13 +1,16 @@
-//! Does what a script says; `act/node.rs`: what happens on a node, beside its programs.
+//! Does what a script says; `act/node.rs`: what happens on a node, beside its programs; `act/places.rs`: to its directories, locks and links.
 
 mod node;
+mod places;
 
 use super::{
     cloud::{Cloud, name},
+    format,
     history::History,
-    operator,
-    script::{Event, Failure, Moment, Operation, Place, Role},
-    users::{operate, strangers},
+    knobs::Formats,
+    local, operator,
+    script::{Event, Failure, Moment, Operation, Place, Program, Role, Tell},
+    users::{self, operate, strangers},
 };
 use crate::world::{
     Link, Machine, Mishap,
@@ -62,6 +65,12 @@ pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
         Event::Clone { node, milliseconds } => node::clone(cloud, *node, *milliseconds),
         Event::Remove { node, part } => node::remove_part(cloud, *node, *part),
         Event::Pass { node, pass } => operator::pass_beside(cloud, *node, *pass),
+        Event::Elsewhere { .. } => users::second::operate(cloud, event),
+        Event::MoveReleases { milliseconds } => local::move_releases(cloud, *milliseconds),
+        Event::Touch { node, touch, milliseconds } => places::touch(cloud, *node, *touch, *milliseconds),
+        Event::Reformat { node, change, restarts, milliseconds } => {
+            format::change(cloud, *node, *change, *restarts, *milliseconds);
+        }
         Event::StrayPlugin { node, partition, text, milliseconds } => {
             node::add_plugin(cloud, *node, *partition, text, *milliseconds);
         }
@@ -93,6 +102,9 @@ pub(super) fn heal(cloud: &Rc<Cloud>) {
         cloud.power_on(place);
     }
     node::heal(cloud);
+    places::heal(cloud);
+    format::heal(cloud);
+    local::heal(cloud);
     // Last: what loses its power might have it back.
     for place in cloud.places() {
         let machine = cloud.machine(place);
@@ -107,6 +119,11 @@ pub(super) fn heal(cloud: &Rc<Cloud>) {
 fn is_possible(cloud: &Cloud, event: &Event) -> bool {
     if let Event::Tree { act, .. } = event {
         return act.node().is_none_or(|node| cloud.has(Place::Node(node)));
+    }
+    // Where operators change formats, or addresses come from a network, nobody else knows what a node's own format is.
+    let is_format = matches!(event, Event::Tell { tell: Tell::Format { .. }, .. });
+    if is_format && cloud.knobs.formats != Formats::default() {
+        return false;
     }
     let named = match event {
         Event::Look { look, .. } => look.node(),
@@ -131,6 +148,8 @@ fn is_possible(cloud: &Cloud, event: &Event) -> bool {
         | Event::StrayPlugin { node, .. }
         | Event::Remove { node, .. }
         | Event::Pass { node, .. }
+        | Event::Reformat { node, .. }
+        | Event::Touch { node, .. }
         | Event::OldView { node, .. }
         | Event::SkipView { node, .. } => &[Place::Node(*node)],
         Event::Power { machine, .. }
@@ -139,6 +158,8 @@ fn is_possible(cloud: &Cloud, event: &Event) -> bool {
         | Event::Drift { machine, .. }
         | Event::Disk { machine, .. }
         | Event::Crash { machine, .. } => &[*machine],
+        Event::Kill { program: Program::Agent(node) | Program::Supervisor(node) } => &[Place::Node(*node)],
+        Event::Kill { program: Program::Other } => &[Place::Other],
         Event::Partition { from, to, .. }
         | Event::Refuse { from, to, .. }
         | Event::Reset { from, to }

@@ -2,17 +2,18 @@
 //! would start there, and an init that starts them again when they end.
 
 use super::{
+    format::Formats,
     knobs::Knobs,
     release,
     script::{Place, Program, Release},
+    second::{self, Second},
 };
 use crate::world::{Machine, Random, SLAP, Tier, World, foreign::STRAY, pause, spawn};
 use jiff::SignedDuration;
 use slap_impl::env::{Command, Env, Identity, Output};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
-    fmt::Write,
     net::Ipv4Addr,
     path::PathBuf,
     rc::Rc,
@@ -51,6 +52,12 @@ pub(super) struct Cloud {
     halted: RefCell<BTreeSet<Place>>,
     /// Machines that have, or had, the identity of a node.
     twins: RefCell<BTreeMap<u32, Machine>>,
+    /// How nodes shall be formatted.
+    pub(super) formats: Formats,
+    /// Which name the directory of releases has that are paths.
+    pub(super) root: Cell<usize>,
+    /// What is known of a second master.
+    pub(super) second: Second,
 }
 
 impl Cloud {
@@ -58,7 +65,9 @@ impl Cloud {
     pub(super) fn new(world: World, knobs: Knobs, random: &Random) -> Rc<Cloud> {
         let mut machines = BTreeMap::new();
         let places = [Place::Master, Place::Web, Place::Users].into_iter();
-        for place in places.chain((1..=knobs.nodes).map(Place::Node)) {
+        let far = (knobs.second.request_seconds > 0).then_some([Place::Other, Place::Node(knobs.nodes + 1)]);
+        // The last are those of a second master: the others have the addresses that they had without.
+        for place in places.chain((1..=knobs.nodes).map(Place::Node)).chain(far.into_iter().flatten()) {
             machines.insert(place, world.add_machine_in(knobs.tier(), &name(place)));
         }
         let cloud = Cloud {
@@ -69,6 +78,9 @@ impl Cloud {
             squatters: RefCell::default(),
             halted: RefCell::default(),
             twins: RefCell::default(),
+            formats: Formats::default(),
+            root: Cell::new(0),
+            second: Second::default(),
             knobs,
         };
         for (place, machine) in &cloud.machines {
@@ -110,11 +122,23 @@ impl Cloud {
 
     /// The URL of a release.
     pub(super) fn release_url(&self, release: Release) -> String {
+        if self.is_local(release) {
+            return Cloud::local_url(release);
+        }
         format!(
             "http://{}:8000/{}/software.cfg",
             self.machine(Place::Web).address(),
             release::directory(release)
         )
+    }
+
+    /// The files of a release.
+    pub(super) fn release_files(&self, release: Release) -> Vec<(&'static str, String)> {
+        let has_networks = self.knobs.formats.network_nodes > 0;
+        let files = release::files(release, &self.knobs.plugins, self.knobs.trees.is_some()).into_iter();
+        let named =
+            |text: String| if has_networks { release::named_by_address(&text, release) } else { text };
+        files.map(|(name, text)| (name, named(text))).collect()
     }
 
     /// A user's process. It is another one after the users' machine was down.
@@ -141,6 +165,7 @@ impl Cloud {
         let program = match place {
             Place::Master => Program::Master,
             Place::Node(node) => Program::Agent(node),
+            Place::Other => Program::Other,
             Place::Web | Place::Users => return,
         };
         if let Some((_, identity)) = self.process(program) {
@@ -212,12 +237,19 @@ impl Cloud {
             }
             Place::Web => {
                 for release in [Release::A, Release::B] {
-                    for (name, content) in
-                        release::files(release, &self.knobs.plugins, self.knobs.trees.is_some())
-                    {
+                    for (name, content) in self.release_files(release) {
                         write(PathBuf::from(RELEASES).join(release::directory(release)).join(name), &content);
                     }
                 }
+                for (name, content) in
+                    self.release_files(Release::B).into_iter().filter(|_| self.has_second())
+                {
+                    write(PathBuf::from(RELEASES).join(second::LISTED).join(name), &content);
+                }
+            }
+            Place::Other => {
+                directory("/srv/master");
+                write(SETTINGS.into(), &self.other_settings());
             }
             Place::Users => {
                 let settings = format!("[slapos]\nmaster_url = {}\n", self.master_url());
@@ -226,8 +258,11 @@ impl Cloud {
             Place::Node(number) => {
                 directory(SOFTWARE_ROOT);
                 directory(INSTANCE_ROOT);
-                write(SETTINGS.into(), &self.node_settings(number));
-                write("/etc/opt/slapos/definition.cfg".into(), &self.definition());
+                self.node_files(number)
+                    .into_iter()
+                    .chain(self.local_files())
+                    .for_each(|(path, text)| write(path, &text));
+                self.has_lost_partitions(number);
             }
         }
         self.machine(place).sync();
@@ -237,6 +272,7 @@ impl Cloud {
     pub(super) fn process(&self, program: Program) -> Option<(Place, Identity)> {
         let (place, words) = match program {
             Program::Master => (Place::Master, "proxy start"),
+            Program::Other => (Place::Other, "proxy start"),
             Program::Web => (Place::Web, "http-server"),
             Program::Agent(node) => (Place::Node(node), "node run"),
             Program::Supervisor(node) => (Place::Node(node), "supervisor --directory"),
@@ -265,7 +301,9 @@ impl Cloud {
 
     fn program(&self, place: Place) -> Option<Command> {
         let words: &[&str] = match place {
-            Place::Master => &["proxy", "start", "--cfg", SETTINGS, "--log-file", "/srv/master/log"],
+            Place::Master | Place::Other => {
+                &["proxy", "start", "--cfg", SETTINGS, "--log-file", "/srv/master/log"]
+            }
             Place::Web => &["http-server", "--host", "0.0.0.0", "--port", "8000", "--directory", RELEASES],
             Place::Users => return None,
             Place::Node(_) => &["node", "run", "--cfg", SETTINGS],
@@ -296,42 +334,6 @@ impl Cloud {
             pause(RESTART_AFTER).await;
         }
     }
-
-    fn master_settings(&self) -> String {
-        let line = |release| format!("  {} {}\n", product(release), self.release_url(release));
-        format!(
-            "[slapos]\n[slapproxy]\nhost = {}\nport = 5000\ndatabase_uri = {DATABASE}\nsoftware_product_list =\n{}{}",
-            self.machine(Place::Master).address(),
-            line(Release::A),
-            line(Release::B),
-        )
-    }
-
-    fn node_settings(&self, number: u32) -> String {
-        let wait = if self.knobs.agents_wait { 50 } else { 0 };
-        format!(
-            "[slapos]\ncomputer_id = COMP-{number}\nmaster_url = {}\nsoftware_root = {SOFTWARE_ROOT}\n\
-             instance_root = {INSTANCE_ROOT}\nroot_check = false\n\
-             [slapformat]\ncomputer_xml = /etc/opt/slapos/slapos.xml\npartition_amount = {}\n\
-             partition_base_name = slappart\ninput_definition_file = /etc/opt/slapos/definition.cfg\n\
-             interface_name = {INTERFACE}\nalter_user = false\nalter_network = false\ncreate_tap = false\n\
-             [slap]\npoll_seconds = 60\nwait_seconds = {wait}\n",
-            self.master_url(),
-            self.knobs.all_partitions()
-        )
-    }
-
-    fn definition(&self) -> String {
-        let mut text = "[computer]\naddress = 127.0.0.1/255.0.0.0\n".to_owned();
-        for number in 0..self.knobs.all_partitions() {
-            let _ = write!(
-                text,
-                "[partition_{number}]\npathname = slappart{number}\nnetwork_interface = {INTERFACE}\naddress = {}/255.255.255.255\n",
-                partition_address(number)
-            );
-        }
-        text
-    }
 }
 
 /// The product that a release is of.
@@ -339,7 +341,7 @@ pub(super) fn product(release: Release) -> String {
     format!("product-{}", release::directory(release))
 }
 
-/// The address of a partition, on whichever node: each has it for itself.
+/// The address of a partition that a definition file names, on whichever node: each has it for itself.
 pub(super) fn partition_address(partition: u32) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 1, partition as u8)
 }
@@ -350,6 +352,7 @@ pub(super) fn name(place: Place) -> String {
         Place::Master => "master".to_owned(),
         Place::Users => "users".to_owned(),
         Place::Web => "web".to_owned(),
+        Place::Other => "other".to_owned(),
         Place::Node(number) => format!("node-{number}"),
     }
 }

@@ -22,6 +22,8 @@ pub(super) const OPERATOR: u32 = 0;
 /// All operations of a run, in the order in which they began.
 #[derive(Default)]
 pub(super) struct History {
+    /// Which master's they are; the first one's if none is named.
+    master: Option<Place>,
     operations: RefCell<Vec<Operation>>,
     /// Those that ended, in the order in which they did.
     ended: RefCell<Vec<usize>>,
@@ -106,6 +108,11 @@ pub(super) enum Part {
 }
 
 impl History {
+    /// What users did at that master.
+    pub(super) fn at(master: Place) -> History {
+        History { master: Some(master), ..History::default() }
+    }
+
     /// Notes that a user begins something; its number.
     pub(super) fn began(&self, cloud: &Cloud, at: Duration, user: u32, what: &Event) -> usize {
         self.see(cloud);
@@ -182,7 +189,7 @@ impl History {
             Ok(())
         };
         // Before the first start there is no journal; and what cannot be read says nothing.
-        cloud.machine(Place::Master).look(Path::new(DATABASE), &mut query).ok()?;
+        cloud.machine(self.master.unwrap_or(Place::Master)).look(Path::new(DATABASE), &mut query).ok()?;
         self.newest.set(self.newest.get().max(newest?));
         newest
     }

@@ -2,10 +2,20 @@
 
 mod trees;
 
+mod formats;
+mod local;
+mod places;
+mod second;
+
 use crate::world::{Random, Tier};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 pub use trees::Trees;
+
+pub use formats::Formats;
+pub use local::Local;
+pub use places::Places;
+pub use second::Second;
 
 /// What kind of run it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -72,6 +82,18 @@ pub struct Knobs {
     /// The mean time between two strangers, in seconds; 0 for never.
     #[serde(default)]
     pub stranger_seconds: u64,
+    /// How nodes are formatted, and whether that changes.
+    #[serde(default)]
+    pub formats: Formats,
+    /// What somebody does to directories, logs and the master's disk.
+    #[serde(default)]
+    pub places: Places,
+    /// Whether a release is a path, and moves.
+    #[serde(default)]
+    pub local: Local,
+    /// Whether there is a second master.
+    #[serde(default)]
+    pub second: Second,
 }
 
 /// A promise that slap runs itself (docs/node.md, 6).
@@ -223,6 +245,10 @@ impl Knobs {
             look_seconds: 0,
             type_seconds: 0,
             stranger_seconds: 0,
+            formats: Formats::default(),
+            places: Places::default(),
+            local: Local::default(),
+            second: Second::default(),
         };
         // A stream of its own: the other knobs of a seed stay what they were before there were readers.
         let readers = Random::new(seed).child("knobs of readers");
@@ -235,7 +261,9 @@ impl Knobs {
             Profile::Calm => {
                 let (read_seconds, rename_seconds) = (20 * read_seconds, 20 * rename_seconds);
                 let nodes = among(3, 10) as u32;
-                let calm = Knobs { read_seconds, rename_seconds, rpc_users, ..calm };
+                let formats = Formats::draw(seed, profile, nodes);
+                let calm = Knobs { read_seconds, rename_seconds, rpc_users, formats, ..calm };
+                let calm = Knobs { second: Second::draw(seed, profile), ..calm };
                 Knobs { nodes, turmoil_seconds: 86_400, user_seconds: 1800, ..calm }
             }
             // Nobody reads in a large one: to follow what all users might see there would take longer than the run.
@@ -258,7 +286,11 @@ impl Knobs {
                 let plugins = PLUGINS.into_iter().filter(|_| plugins.below(2) == 0).collect();
                 let operators = Random::new(seed).child("knobs of operators");
                 let pass_seconds = if operators.below(2) == 0 { 0 } else { 60 + operators.below(900) };
+                let formats = Formats::draw(seed, profile, calm.nodes);
                 let calm = Knobs { read_seconds, rename_seconds, plugins, pass_seconds, rpc_users, ..calm };
+                let (places, local) = (Places::draw(seed, profile), Local::draw(seed, profile));
+                let second = Second::draw(seed, profile);
+                let calm = Knobs { formats, places, local, second, ..calm };
                 Knobs { fault_seconds: among(10, 300), faults, skew_seconds, ..calm }
             }
         }
@@ -345,6 +377,7 @@ impl fmt::Display for Knobs {
         if self.pass_seconds > 0 {
             write!(formatter, ", a pass by hand each {} s", self.pass_seconds)?;
         }
+        write!(formatter, "{}{}{}{}", self.formats, self.places, self.local, self.second)?;
         if !self.plugins.is_empty() {
             write!(formatter, ", plugins: {}", words(&self.plugins))?;
         }

@@ -3,7 +3,8 @@
 //!
 //! * [`knobs`]: what is decided before a run; [`script`]: the list of what users do and what goes wrong
 //! * `cloud.rs`: the machines and what is started on them; `release.rs`: what is installed there; `act.rs`: does what the script says; `users.rs`: what users ask
-//!   and strangers send, and `history.rs` with `told.rs`: what they were told; `operator.rs`: passes of `slap node` by hand
+//!   and strangers send, and `history.rs` with `told.rs`: what they were told; `operator.rs`: passes of `slap node` by hand; `format.rs`: how nodes are formatted; `local.rs`: releases
+//!   that are paths; `second.rs`: a second master
 //! * [`judge`]: the master's journal and database, held against the model
 //! * `settle.rs`: what all must come to once nothing goes wrong any more
 //! * [`mod@report`]: what was found, in words and in a folder; `timeline.rs`: as a picture; [`mod@shrink`]: with fewer steps; [`mod@file`]: a plan as a file
@@ -17,13 +18,16 @@ mod cloud;
 pub mod command;
 mod debug;
 pub mod file;
+mod format;
 mod history;
 pub mod judge;
 pub mod knobs;
+mod local;
 mod operator;
 mod release;
 pub mod report;
 pub(crate) mod script;
+mod second;
 mod settle;
 pub mod shrink;
 mod timeline;

@@ -17,7 +17,7 @@ use std::{rc::Rc, time::Duration};
 /// The rule that a pass breaks which does not end as it should.
 pub(super) const RULE: &str = "pass-ends-as-documented";
 /// What a program ends with that is killed, or asked to end: 128 and the signal.
-const KILLED: [u8; 2] = [128 + 9, 128 + 15];
+pub(super) const KILLED: [u8; 2] = [128 + 9, 128 + 15];
 /// How long a promise is made to fail: longer than a pass over all promises takes.
 const FAILS: Duration = Duration::from_secs(60);
 /// A machine without a running program is left alone so long: what the program was at is over then.
@@ -62,7 +62,7 @@ fn code_without_master(pass: Pass) -> u8 {
 }
 
 /// Runs a pass to its end.
-async fn run(cloud: &Cloud, node: u32, pass: Pass) -> (Exit, String) {
+pub(super) async fn run(cloud: &Cloud, node: u32, pass: Pass) -> (Exit, String) {
     let machine = cloud.machine(Place::Node(node));
     let user = machine.user("/", [("HOME".to_owned(), "/root".to_owned())].into());
     let mut arguments = vec!["node"];
@@ -122,7 +122,7 @@ impl Operator<'_> {
 
     /// How many services run in each partition.
     fn services(&self) -> Vec<usize> {
-        let partitions = 0..self.cloud.knobs.all_partitions();
+        let partitions = 0..self.cloud.partitions_ever(self.node);
         partitions.map(|number| self.cloud.services(self.node, &format!("slappart{number}")).len()).collect()
     }
 
@@ -135,7 +135,7 @@ impl Operator<'_> {
     }
 
     fn kill_services(&self) {
-        for number in 0..self.cloud.knobs.all_partitions() {
+        for number in 0..self.cloud.partitions_ever(self.node) {
             for service in self.cloud.services(self.node, &format!("slappart{number}")) {
                 self.cloud.machine(Place::Node(self.node)).kill(service);
             }
@@ -213,7 +213,7 @@ pub(super) async fn prove(cloud: &Rc<Cloud>, history: &History, judge: &Judge) -
     let mut overview = settle::trees::Overview::default();
     if cloud.knobs.trees.is_some() {
         let user = cloud.machine(Place::Users).user("/root", Default::default());
-        overview = settle::trees::overview(cloud, &users::client(cloud, &user)).await;
+        overview = settle::trees::overview(cloud, &users::client(cloud, &user), cloud.nodes()).await;
     }
     let mut nodes = cloud.nodes();
     let node = nodes.find(|node| !cloud.twins().contains_key(node) && !overview.has_waiting(*node));

@@ -76,6 +76,13 @@ fn names(plugins: &[Plugin]) -> String {
     plugins.iter().map(|plugin| format!(" {}", name(*plugin))).collect()
 }
 
+/// A release whose service has its address in its name: it is another one when the partition gets other addresses. What is only
+/// written anew, under the same name, is not started again (docs/node.md, 5).
+pub(super) fn named_by_address(text: &str, release: Release) -> String {
+    let name = format!("wrapper-path = $${{directory:service}}/worker-{}", directory(release));
+    text.replace(&name, &format!("{name}-$${{slap-configuration:ipv4-random}}"))
+}
+
 /// What a plugin's part and promise are called.
 fn name(plugin: Plugin) -> &'static str {
     match plugin {

@@ -4,20 +4,25 @@
 //! begins it ends, too, so any of them can be left out.
 
 mod event;
+mod formats;
 mod look;
+mod places;
 mod plugins;
 mod readers;
-mod trees;
+mod second;
 mod strangers;
+mod trees;
 
 use super::knobs::{FaultKind, Knobs, Profile};
 use crate::world::Random;
 pub(crate) use event::{
     Event, Failure, Moment, Operation, Part, Pass, Place, Program, Release, Role, State, Step,
 };
-pub(crate) use trees::Act;
+pub(crate) use formats::{Change, Typo};
 pub(crate) use look::{Goal, Look, Tell, Typed};
+pub(crate) use places::Touch;
 pub(crate) use strangers::STRANGER;
+pub(crate) use trees::Act;
 
 /// The script of a seed.
 pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
@@ -47,6 +52,15 @@ pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
         draw.times(knobs.pass_seconds * 1000, end, |at| {
             let event = Event::Pass { node: draw.node(), pass: draw.pass() };
             steps.push(Step { at, event });
+        });
+    }
+    formats::draw(&root, knobs, &mut steps);
+    places::draw(&root, knobs, &mut steps);
+    second::draw(&root, knobs, &mut steps);
+    if knobs.local.move_seconds > 0 {
+        let draw = Draw { random: root.child("local releases"), knobs };
+        draw.times(knobs.local.move_seconds * 1000, end, |at| {
+            steps.push(Step { at, event: Event::MoveReleases { milliseconds: draw.length() } });
         });
     }
     steps.sort_by_key(|step| step.at);

@@ -10,6 +10,7 @@ use super::{
     knobs::FaultKind,
     report::Finding,
     script::{Event, Place, Release},
+    second,
     users::{self, computer},
 };
 use crate::world::pause;
@@ -52,10 +53,11 @@ pub(super) async fn settle(cloud: &Rc<Cloud>, history: &History, judge: &Judge) 
     for _ in 0..=PERIODS_MAX {
         judge.look(cloud, history, false)?;
         if !is_supplied {
-            is_supplied = supply(cloud, history, &operator).await;
+            is_supplied = supply(cloud, history, &operator).await && second::supply(cloud, &operator).await;
         }
         if is_supplied {
             waits = unsettled(cloud, &client).await;
+            second::unsettled(cloud, &operator, &mut waits).await;
             if waits.is_empty() {
                 return Ok(operator.clock().elapsed() - start);
             }
@@ -94,7 +96,7 @@ async fn supply(cloud: &Rc<Cloud>, history: &History, operator: &Env) -> bool {
 /// All that is not as it is wanted.
 async fn unsettled(cloud: &Cloud, client: &SlapClient) -> Vec<Waits> {
     let mut waits = Vec::new();
-    let overview = trees::overview(cloud, client).await;
+    let overview = trees::overview(cloud, client, cloud.nodes()).await;
     for node in cloud.nodes() {
         let reference = computer(node);
         match client.full_computer_information(&reference, None, None).await {
@@ -111,7 +113,7 @@ async fn unsettled(cloud: &Cloud, client: &SlapClient) -> Vec<Waits> {
     waits
 }
 
-async fn node_waits(
+pub(super) async fn node_waits(
     (cloud, overview): (&Cloud, &trees::Overview),
     client: &SlapClient,
     node: u32,
@@ -139,11 +141,33 @@ async fn node_waits(
             (None, Ok(_)) => {}
         }
     }
+    whole_waits(cloud, node, computer, waits);
     for partition in &computer.partitions {
         let what = partition_waits((cloud, overview), client, node, partition).await;
         if let Some(what) = what {
             waits.push(Waits { object: format!("COMP-{node}/{}", partition.partition_id), what });
         }
+    }
+}
+
+/// A node has the partitions that it shall have, and nothing runs or stands in those that it had.
+fn whole_waits(cloud: &Cloud, node: u32, computer: &Computer, waits: &mut Vec<Waits>) {
+    for number in 0..cloud.partitions_ever(node) {
+        let name = format!("slappart{number}");
+        if computer.partitions.iter().any(|partition| partition.partition_id.as_str() == name) {
+            continue;
+        }
+        let running = cloud.services(node, &name).len();
+        let what = if number < cloud.partitions(node) {
+            Some("is formatted, and the master does not know it".to_owned())
+        } else if cloud.twins().contains_key(&node) {
+            None
+        } else if running > 0 {
+            Some(format!("is no partition any more, and {running} services run in it"))
+        } else {
+            left_behind(cloud, node, &name)
+        };
+        waits.extend(what.map(|what| Waits { object: format!("COMP-{node}/{name}"), what }));
     }
 }
 

@@ -47,7 +47,9 @@ pub(super) fn html(plan: &Plan, outcome: &Outcome) -> String {
 fn picture(plan: &Plan, outcome: &Outcome) -> String {
     let places =
         [Place::Master, Place::Web, Place::Users].into_iter().chain((1..=plan.knobs.nodes).map(Place::Node));
-    let places: Vec<Place> = places.collect();
+    let far =
+        (plan.knobs.second.request_seconds > 0).then_some([Place::Other, Place::Node(plan.knobs.nodes + 1)]);
+    let places: Vec<Place> = places.chain(far.into_iter().flatten()).collect();
     let lanes = places.len() + plan.knobs.users as usize;
     let end = outcome.simulated.as_millis().max(1) as f64;
     // The script's times count from the beginning of the turmoil, which is the end without all that came after it.
@@ -161,10 +163,12 @@ fn place_of(event: &Event) -> (Option<Place>, u64) {
         | Event::Look { .. }
         | Event::Tell { .. }
         | Event::Type { .. }
-        | Event::Stranger { .. } => (None, 0),
+        | Event::Stranger { .. }
+        | Event::Elsewhere { .. } => (None, 0),
         Event::Kill { program } => (
             Some(match program {
                 Program::Master => Place::Master,
+                Program::Other => Place::Other,
                 Program::Web => Place::Web,
                 Program::Agent(node) | Program::Supervisor(node) => Place::Node(*node),
             }),
@@ -180,6 +184,8 @@ fn place_of(event: &Event) -> (Option<Place>, u64) {
         | Event::Quota { node, milliseconds, .. }
         | Event::StrayPlugin { node, milliseconds, .. }
         | Event::Clone { node, milliseconds }
+        | Event::Reformat { node, milliseconds, .. }
+        | Event::Touch { node, milliseconds, .. }
         | Event::OldView { node, age: milliseconds, .. } => (Some(Place::Node(*node)), *milliseconds),
         Event::Power { machine, milliseconds } | Event::Drift { machine, milliseconds, .. } => {
             (Some(*machine), *milliseconds)
@@ -195,6 +201,7 @@ fn place_of(event: &Event) -> (Option<Place>, u64) {
         }
         Event::Disk { machine, milliseconds, .. } => (Some(*machine), *milliseconds),
         Event::Crash { machine, .. } => (Some(*machine), 0),
+        Event::MoveReleases { milliseconds } => (Some(Place::Master), *milliseconds),
     }
 }
 

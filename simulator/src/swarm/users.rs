@@ -7,9 +7,10 @@
 pub(super) mod asker;
 mod look;
 mod rpc;
-pub(super) mod trees;
+pub(super) mod second;
 pub(super) mod strangers;
 mod tell;
+pub(super) mod trees;
 pub(super) mod typed;
 
 use super::{
@@ -26,7 +27,7 @@ use slap_impl::{
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 /// How long a user waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// What a user says of a partition in which something is wrong.
 pub(super) const COMPLAINT: &str = "a user thinks so";
 

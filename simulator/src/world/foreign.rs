@@ -5,9 +5,9 @@
 //!
 //! | when | then |
 //! |---|---|
-//! | `start` | `run` for ever (what a good one does), or end: `exit CODE`; or `leave` a process in a session of its own, and run |
+//! | `start` | `run` for ever (what a good one does), or end: `exit CODE`; or `leave` a process in a session of its own, or `shout LINES` of 1000 bytes, and run |
 //! | `term`: it is asked to end | `exit CODE`, or `ignore` |
-//! | `check`: it is run as a promise | `pass`, `fail` or `hang`; without a line it passes if the service of its partition runs |
+//! | `check`: it is run as a promise | `pass`, `fail` or `hang`, or `shout LINES` and fail; without a line it passes if the service of its partition runs |
 //! | `ask`: somebody asks it by HTTP | `answer STATUS`; without a line 200 |
 //!
 //! A service holds a lock as long as it runs. Where somebody else holds it, one service runs twice, which is an alarm. One that has an
@@ -55,6 +55,7 @@ enum When {
 enum Then {
     Run,
     Leave,
+    Shout(u8),
     Exit(u8),
     Ignore,
     Pass,
@@ -153,6 +154,13 @@ fn leave(env: &Env, place: &str) {
     }
 }
 
+/// Writes much.
+fn shout(env: &Env, lines: u8) {
+    for number in 0..lines {
+        env.print(format_args!("{number:03} {}", "la ".repeat(332)));
+    }
+}
+
 /// What a service answers by HTTP.
 struct Page {
     env: Env,
@@ -199,6 +207,10 @@ async fn serve(
                         leave(env, place);
                         std::future::pending().await
                     }
+                    Then::Shout(lines) => {
+                        shout(env, lines);
+                        std::future::pending().await
+                    }
                     _ => std::future::pending().await,
                 }
             }
@@ -227,6 +239,10 @@ async fn judge(env: &Env, lines: &[Line], random: &Random, place: &str) -> Exit 
             Then::Pass => return Exit::DONE,
             Then::Fail => {
                 env.tell("it does not work");
+                return Exit::FAILED;
+            }
+            Then::Shout(lines) => {
+                shout(env, lines);
                 return Exit::FAILED;
             }
             Then::Hang => return std::future::pending().await,
@@ -262,6 +278,8 @@ impl FromStr for Line {
         let (when, then) = match (*when, then) {
             ("start", ["run"]) => (When::Start, Then::Run),
             ("start", ["leave"]) => (When::Start, Then::Leave),
+            ("start", ["shout", lines]) => (When::Start, Then::Shout(lines.parse().map_err(|_| expected())?)),
+            ("check", ["shout", lines]) => (When::Check, Then::Shout(lines.parse().map_err(|_| expected())?)),
             ("start", ["exit", code]) => (When::Start, Then::Exit(code.parse().map_err(|_| expected())?)),
             ("term", ["exit", code]) => (When::Term, Then::Exit(code.parse().map_err(|_| expected())?)),
             ("term", ["ignore"]) => (When::Term, Then::Ignore),
@@ -290,6 +308,8 @@ mod tests {
             "term 0 0 ignore",
             "term 9 1 exit 0",
             "check 0 0 hang",
+            "check 0 0 shout 5",
+            "start 0 0 shout 255",
             "ask 0 9 answer 503",
         ] {
             assert_eq!(check(line), Ok(()), "{line}");
@@ -301,6 +321,7 @@ mod tests {
             "check 0 0 exit 1",
             "term a 0 ignore",
             "start 0 0 exit 300",
+            "start 0 0 shout 256",
             "ask 0 0 answer 99",
         ] {
             assert!(check(line).unwrap_err().contains("expected WHEN"), "{line}");

@@ -9,6 +9,7 @@ use super::{
     site::{Site, release_hash},
 };
 use crate::{
+    client::ClientError,
     env::FileKind,
     vocabulary::{RequestedState, SoftwareUrl, SupplyState},
     wire::objects::{Computer, SoftwareRelease},
@@ -95,6 +96,27 @@ pub async fn build(site: &Site, url: &SoftwareUrl) -> Result<(), NodeError> {
     })?;
     site.env.tell(format!("Built {url}"));
     Ok(())
+}
+
+/// Tells the master that a release is available which is built already, if it shows something else: the release was built for another
+/// database of the master, or under this name before its directory moved away and back. Another master than ours does not say what it shows,
+/// and is not told.
+///
+/// # Errors
+/// When the master could not be asked or told.
+pub async fn show(site: &Site, url: &SoftwareUrl) -> Result<(), NodeError> {
+    let computer = &site.settings.computer_id;
+    match site.master.release_status(computer, url).await {
+        Ok(status) if status.text.starts_with("#access") => Ok(()),
+        Ok(_) => {
+            site.env.tell(format!("{url} is built already"));
+            site.master.available_release(computer, url).await.map(drop).map_err(NodeError::from)
+        }
+        Err(error @ (ClientError::Offline { .. } | ClientError::Refused { status: 500.., .. })) => {
+            Err(NodeError::from(error))
+        }
+        Err(_) => Ok(()),
+    }
 }
 
 /// Makes the directory and the profile that names the release's own.

@@ -1,7 +1,7 @@
 //! What happens on a node, beside its programs.
 
 use super::{
-    super::cloud::{Cloud, INSTANCE_ROOT, SLAPGRID, SOFTWARE_ROOT, partition_address},
+    super::cloud::{Cloud, INSTANCE_ROOT, SLAPGRID, SOFTWARE_ROOT},
     act, after, name,
 };
 use crate::{
@@ -40,9 +40,10 @@ pub(super) fn take_port(cloud: &Rc<Cloud>, node: u32, partition: u32, millisecon
     for service in cloud.services(node, &format!("slappart{partition}")) {
         machine.kill(service);
     }
+    let Some(address) = cloud.address(node, partition) else { return };
     let env = machine.user("/", BTreeMap::new());
     let squatter = env.context().identity;
-    let address = Address::Tcp((partition_address(partition), PORT).into());
+    let address = Address::Tcp((address, PORT).into());
     let listener = match env.network().listen(&address) {
         Ok(listener) => listener,
         // Another one has it already.

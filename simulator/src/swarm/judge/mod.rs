@@ -4,6 +4,7 @@
 //! * `names.rs`: a run's texts as the model's names, and what is kept as lines that can be compared; `clocks.rs`: ranks as timestamps
 //! * `versions.rs`: what was so after which entry; `sessions.rs`: what users were told, held against that, with
 //!   `looks.rs`: what they looked at, typed, and told others
+//! * `second.rs`: a second master, judged as if users had asked it themselves
 //! * this file: looks, and what must still be there of what was seen
 //!
 //! docs/simulation.md says what is judged and what is not.
@@ -12,6 +13,7 @@ mod clocks;
 mod looks;
 mod names;
 mod replay;
+mod second;
 mod sessions;
 mod versions;
 
@@ -47,7 +49,7 @@ const ENTRIES_TOLD: usize = 20;
 
 /// Whether the judge looks at a rule of that name.
 pub(super) fn is_rule(name: &str) -> bool {
-    [replay::RULE, WENT_BACK].contains(&name)
+    [replay::RULE, WENT_BACK, second::RULE].contains(&name)
         || sessions::RULES.contains(&name)
         || looks::RULES.contains(&name)
         || slap_model::rules::Rule::ALL.iter().any(|rule| rule.name() == name)
@@ -64,6 +66,8 @@ pub struct Judged {
     pub entries: BTreeMap<&'static str, u64>,
     /// Answers to users, by the kinds of what they asked.
     pub answers: BTreeMap<&'static str, u64>,
+    /// The same of a second master.
+    pub second: Option<Box<Judged>>,
 }
 
 /// Judges one run.
@@ -71,6 +75,16 @@ pub(super) struct Judge {
     start: Instant,
     is_large: bool,
     book: RefCell<Book>,
+    /// That of a second master.
+    other: Option<RefCell<Book>>,
+}
+
+/// A master that is looked at.
+struct Seat<'a> {
+    place: Place,
+    history: &'a History,
+    /// How many requests of users may have been delivered twice.
+    repeated: u64,
 }
 
 struct Book {
@@ -95,20 +109,44 @@ impl Judge {
         let replay = Replay::new(names, !is_large, cloud.knobs.trees.is_some());
         let sessions = Sessions::new([Release::A, Release::B].map(|release| cloud.release_url(release)));
         let book = RefCell::new(Book::new(replay, sessions, JOURNAL_ENTRIES_MAX));
-        Judge { start: now_instant(), is_large, book }
+        let other = cloud.far_node().map(|node| {
+            let replay = Replay::new(Names::new([computer(node)]), true, cloud.knobs.trees.is_some());
+            RefCell::new(Book::new(replay, Sessions::new(cloud.far_releases()), JOURNAL_ENTRIES_MAX))
+        });
+        Judge { start: now_instant(), is_large, book, other }
     }
 
     /// What was judged, and the difference of the states if one was found.
     pub(super) fn outcome(&self) -> (Judged, Option<String>) {
-        let book = self.book.borrow();
-        let (entries, answers) = (book.replay.kinds.clone(), book.sessions.answers.clone());
-        let judged = Judged { entries, answers, ..book.judged.clone() };
-        (judged, book.difference.clone())
+        let (judged, difference) = self.book.borrow().outcome();
+        let Some(other) = &self.other else { return (judged, difference) };
+        let (second, of_second) = other.borrow().outcome();
+        (Judged { second: Some(Box::new(second)), ..judged }, difference.or(of_second))
     }
 
     /// Reads what is new, if somebody has the database open. `is_last`: all that was ever seen is looked for.
     pub(super) fn look(&self, cloud: &Cloud, history: &History, is_last: bool) -> Result<(), Finding> {
+        let between = |from, to| cloud.world.link(cloud.machine(from), cloud.machine(to)).repeated();
+        let users = between(Place::Users, Place::Master);
         let book = &mut *self.book.borrow_mut();
+        self.look_at(cloud, book, &Seat { place: Place::Master, history, repeated: users }, is_last)?;
+        let Some(other) = &self.other else { return Ok(()) };
+        let repeated = users + between(Place::Master, Place::Other);
+        let seat = Seat { place: Place::Other, history: &cloud.second.history, repeated };
+        self.look_at(cloud, &mut other.borrow_mut(), &seat, is_last)?;
+        if !is_last || repeated > 0 {
+            return Ok(());
+        }
+        let remembered = second::check_remembered(seat.history, |title| book.replay.is_passed_on(title));
+        remembered.map_err(|broken| self.finding(broken, book))
+    }
+
+    fn finding(&self, (rule, object, what): Broken, book: &Book) -> Finding {
+        let at = now_instant().duration_since(self.start);
+        Finding { more: book.last.get(&object).cloned().unwrap_or_default(), at, rule, object, what }
+    }
+
+    fn look_at(&self, cloud: &Cloud, book: &mut Book, seat: &Seat<'_>, is_last: bool) -> Result<(), Finding> {
         let kept = if is_last { book.seen.len() } else { book.seen.len().min(ENTRIES_SEEN) };
         let from = book.seen.get(book.seen.len() - kept).map_or(0, |(sequence, _)| sequence - 1);
         let last = book.seen.last().map_or(0, |(sequence, _)| *sequence);
@@ -129,19 +167,15 @@ impl Judge {
             }
             Ok(())
         };
-        let finding = |(rule, object, what): Broken, last: &BTreeMap<String, Vec<String>>| Finding {
-            more: last.get(&object).cloned().unwrap_or_default(),
-            at: now_instant().duration_since(self.start),
-            rule,
-            object,
-            what,
-        };
-        if let Err(error) = cloud.machine(Place::Master).look(Path::new(DATABASE), &mut query) {
-            let broken =
-                (replay::RULE.to_owned(), "master".to_owned(), format!("unreadable: {}", error.message));
-            return Err(finding(broken, &book.last));
+        if let Err(error) = cloud.machine(seat.place).look(Path::new(DATABASE), &mut query) {
+            let what = format!("unreadable: {}", error.message);
+            return Err(self.finding((replay::RULE.to_owned(), super::cloud::name(seat.place), what), book));
         }
-        let Some((entries, rows)) = read else { return Ok(()) };
+        let Some((mut entries, mut rows)) = read else { return Ok(()) };
+        if seat.place == Place::Other {
+            entries = entries.iter().map(second::entry_as_asked).collect();
+            rows = rows.map(second::rows_as_asked);
+        }
         book.judged.looks += 1;
         let now = now_instant();
         let is_time = self.is_large && (is_last || now >= book.rules_at);
@@ -152,11 +186,9 @@ impl Judge {
             }
             _ => Ok(()),
         });
-        let told = journal.and_then(|()| {
-            let users = cloud.world.link(cloud.machine(Place::Users), cloud.machine(Place::Master));
-            book.sessions.look(history, &book.replay.versions, users.repeated())
-        });
-        told.map_err(|broken| finding(broken, &book.last))
+        let told =
+            journal.and_then(|()| book.sessions.look(seat.history, &book.replay.versions, seat.repeated));
+        told.map_err(|broken| self.finding(broken, book))
     }
 }
 
@@ -165,6 +197,11 @@ impl Book {
         let (seen, last, judged) = (Vec::new(), BTreeMap::new(), Judged::default());
         let rules_at = now_instant();
         Book { replay, sessions, seen, last, judged, difference: None, entries_max, rules_at }
+    }
+
+    fn outcome(&self) -> (Judged, Option<String>) {
+        let (entries, answers) = (self.replay.kinds.clone(), self.sessions.answers.clone());
+        (Judged { entries, answers, ..self.judged.clone() }, self.difference.clone())
     }
 
     fn judge(&mut self, kept: usize, entries: &[JournalEntry], rows: Option<&Rows>) -> Result<(), Broken> {

@@ -1,17 +1,21 @@
 //! The texts of a run as names of the model, and what the master keeps as lines, from either side.
 
 use super::clocks::Clocks;
-use crate::differential::rows::{InstanceRow, Rows, StatusRow};
+use crate::{
+    differential::rows::{InstanceRow, Rows, StatusRow},
+    swarm::local::ROOTS,
+};
 use slap_impl::{vocabulary::ComputerId, wire::instance_xml};
 use slap_model::{
     State,
     event::{ReleaseReport, Wanted, Word},
     names::{
-        Address, Computer, Connection, Kind, Number, Parameters, Partition, Place, Reference, Release, Title,
+        Address, Computer, Connection, Kind, Number, Parameters, Partition, Place, Reference, Release, Root,
+        Title,
     },
     state::Instance,
 };
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// The first releases of the model mean something that no release of a run does: local ones, another master's, a frontend.
 const RELEASE_MIN: u16 = 12;
@@ -57,6 +61,8 @@ pub(super) struct Names {
     partitions: Table,
     titles: Table,
     releases: Table,
+    /// Releases that are paths, without the directory in which they stand.
+    locals: Table,
     kinds: Table,
     documents: Table,
     addresses: Table,
@@ -72,6 +78,7 @@ impl Names {
             partitions: Table::default(),
             titles: Table::default(),
             releases: Table::default(),
+            locals: Table::default(),
             // The default type and empty documents have the number 0.
             kinds: Table::of(["default".to_owned()]),
             documents: Table::of([instance_xml::encode(&BTreeMap::new())]),
@@ -110,7 +117,21 @@ impl Names {
     }
 
     pub(super) fn release(&mut self, text: &str) -> Result<Release, String> {
+        for (root, directory) in ROOTS.iter().enumerate() {
+            if let Some(rest) = text.strip_prefix(directory).and_then(|rest| rest.strip_prefix('/')) {
+                let number = self.locals.number(rest, 0)?;
+                let all = (0..RELEASE_MIN).map(Release);
+                let found = all.into_iter().find(|it| it.local() == Some((Root(root as u16), number)));
+                return found.ok_or_else(|| format!("{text:?} is one path too many for the model"));
+            }
+        }
         self.releases.number(text, RELEASE_MIN).map(Release)
+    }
+
+    /// A directory of releases that are paths.
+    pub(super) fn root(&self, text: &str) -> Result<Root, String> {
+        let index = ROOTS.iter().position(|root| *root == text);
+        index.map(|index| Root(index as u16)).ok_or_else(|| format!("{text:?} is no directory of this run"))
     }
 
     pub(super) fn kind(&mut self, text: &str) -> Result<Kind, String> {
@@ -150,8 +171,14 @@ impl Names {
         self.titles.text(title.0, 0)
     }
 
-    pub(super) fn release_text(&self, release: Release) -> &str {
-        self.releases.text(release.0, RELEASE_MIN)
+    pub(super) fn release_text(&self, release: Release) -> Cow<'_, str> {
+        match release.local() {
+            Some((root, number)) => {
+                let root = ROOTS.get(usize::from(root.0)).copied().unwrap_or("?");
+                Cow::Owned(format!("{root}/{}", self.locals.text(number, 0)))
+            }
+            None => Cow::Borrowed(self.releases.text(release.0, RELEASE_MIN)),
+        }
     }
 
     pub(super) fn kind_text(&self, kind: Kind) -> &str {
@@ -172,7 +199,7 @@ impl Names {
             lines.insert(name.to_owned(), format!("floor {}, banged {banged}", clocks.floor(*computer)));
             for (release, supply) in &registered.supplies {
                 let wanted = if supply.wanted { "available" } else { "destroyed" };
-                let url = self.releases.text(release.0, RELEASE_MIN);
+                let url = self.release_text(*release);
                 let status = supply.status.map_or("", release_word);
                 lines.insert(format!("{url} on {name}"), format!("{wanted}, told {status:?}"));
             }
@@ -201,13 +228,17 @@ impl Names {
             let line = instance_line(Told {
                 place: self.seat(instance, path),
                 requester: instance.requester.as_ref().map(path),
-                release: self.releases.text(instance.release.0, RELEASE_MIN),
+                release: &self.release_text(instance.release),
                 kind: self.kinds.text(instance.kind.0, 0),
                 state: wanted(instance.state),
                 parameters: self.documents.text(instance.parameters.0, 0),
                 connection: self.documents.text(instance.connection.0, 0),
             });
             insert_instance(&mut lines, path(number), line);
+        }
+        for (title, requester) in &state.forwarded {
+            let of = requester.map(|place| self.place_text(place));
+            lines.insert(self.title_text(*title).to_owned(), format!("is passed on for {of:?}"));
         }
         lines
     }
@@ -284,6 +315,10 @@ pub(super) fn lines_of_rows(rows: &Rows) -> Lines {
             connection: &canonical(&row.connection).unwrap_or_else(|error| error),
         });
         insert_instance(&mut lines, path(row.number), line);
+    }
+    for row in &rows.forwarded {
+        let of = row.computer.as_ref().zip(row.partition.as_ref()).map(|(it, of)| format!("{it}/{of}"));
+        lines.insert(format!("{} at {}", row.title, row.master), format!("is passed on for {of:?}"));
     }
     lines
 }

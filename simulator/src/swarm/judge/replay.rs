@@ -59,13 +59,26 @@ impl Replay {
         let command: Command =
             serde_json::from_str(&entry.command).map_err(|error| wrong(error.to_string()))?;
         let answer: Value = serde_json::from_str(&entry.answer).map_err(|error| wrong(error.to_string()))?;
+        if let Command::Forwarded { master, title, requester: None, gone } = &command {
+            let text = format!("{title} at {master}");
+            self.forwarded(&text, *gone).map_err(wrong)?;
+            let now = (&self.state, &self.names, &self.clocks);
+            self.versions.note(entry.sequence, now, &command, &Touched::Release);
+            return Ok(());
+        }
         let event = self.event(&command).map_err(wrong)?;
         *self.kinds.entry(event.kind()).or_default() += 1;
         let before = self.is_thorough.then(|| self.state.clone());
         let now = self.state.now;
         let reply = self.state.step(&event);
-        if self.state.now != now || matches!(event, Event::Format { .. }) {
+        // Partitions are dropped by a format, or when the instance is gone of one that was left out of it.
+        let may_drop =
+            matches!(event, Event::Format { .. } | Event::Report(Report { word: Word::Destroyed, .. }));
+        if self.state.now != now || may_drop {
             self.clocks.follow(&self.state, entry.at);
+        }
+        if matches!(reply, Reply::Kept(_)) {
+            *self.kinds.entry("format that keeps").or_default() += 1;
         }
         let touched = Touched::by(&command, || match event {
             Event::Report(Report { place, .. }) | Event::Publish { place, .. } => Some(place),
@@ -78,6 +91,25 @@ impl Replay {
         let Some(before) = before else { return Ok(()) };
         let transition = Transition { before: &before, event: &event, reply: &reply, after: &self.state };
         self.violation(Some(transition), entry)
+    }
+
+    /// The master remembers what it passed on, or forgets it. Only what changes something has an entry.
+    fn forwarded(&mut self, text: &str, gone: bool) -> Result<(), String> {
+        *self.kinds.entry(if gone { "forgotten" } else { "passed on" }).or_default() += 1;
+        let title = self.names.title(text)?;
+        let was_there = self.state.forwarded.contains_key(&title);
+        if gone {
+            self.state.forwarded.remove(&title);
+        } else {
+            self.state.forwarded.insert(title, None);
+        }
+        if was_there == gone { Ok(()) } else { Err("that was so already".to_owned()) }
+    }
+
+    /// Whether it is remembered that something of that title was passed on.
+    pub(super) fn is_passed_on(&self, title: &str) -> bool {
+        let begin = format!("{title} at ");
+        self.state.forwarded.keys().any(|it| self.names.title_text(*it).starts_with(&begin))
     }
 
     /// The first rule of the model that its state breaks, or a step to it.
@@ -213,6 +245,7 @@ impl Replay {
             Command::BangComputer { computer, .. } => {
                 Event::BangComputer(self.names.computer(computer.as_str())?)
             }
+            Command::Rebase { root, .. } => Event::Rebase(Some(self.names.root(root)?)),
             _ => return Err("nobody in a swarm asks for that, and the judge has no event for it".to_owned()),
         })
     }

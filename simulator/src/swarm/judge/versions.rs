@@ -11,6 +11,7 @@ use crate::swarm::history::Part;
 use serde_json::Value as Json;
 use slap_impl::{
     master::decisions::{Command, InstanceReport},
+    vocabulary::SoftwareUrl,
     wire::{
         hateoas::Service,
         instance_xml::{self, Parameters},
@@ -173,10 +174,30 @@ impl Versions {
             push(&mut self.supplies, key, at, supply.map(|(_, supply)| supply.wanted));
             computers.extend(found.map(|(it, _)| *it));
         }
+        if let Command::Rebase { moved, .. } = command {
+            self.note_moved(at, (state, names), moved);
+        }
         if self.has_views {
             for computer in computers {
                 let name = names.computer_text(computer).to_owned();
                 push(&mut self.computers, name, at, Some(view(computer, (state, names, clocks))));
+            }
+        }
+    }
+
+    /// Supplies of releases that are under another name now.
+    fn note_moved(
+        &mut self,
+        at: i64,
+        (state, names): (&State, &Names),
+        moved: &BTreeMap<SoftwareUrl, SoftwareUrl>,
+    ) {
+        for (computer, registered) in &state.computers {
+            for url in moved.iter().flat_map(|(from, to)| [from, to]) {
+                let mut supplies = registered.supplies.iter();
+                let supply = supplies.find(|(it, _)| names.release_text(**it) == url.as_str());
+                let key = (names.computer_text(*computer).to_owned(), url.to_string());
+                push(&mut self.supplies, key, at, supply.map(|(_, supply)| supply.wanted));
             }
         }
     }
@@ -239,7 +260,7 @@ fn standing(number: Number, (state, names, clocks): (&State, &Names, &Clocks)) -
     let served = seat.unwrap_or(instance);
     let place = slot.map(|(place, slot)| (names.place_text(place), clocks.microseconds(place, slot.rank)));
     Standing {
-        release: names.release_text(served.release).to_owned(),
+        release: names.release_text(served.release).into_owned(),
         kind: names.kind_text(served.kind).to_owned(),
         state: wanted(instance.state).to_owned(),
         parameters: names.document_text(instance.parameters.0).to_owned(),
@@ -248,7 +269,7 @@ fn standing(number: Number, (state, names, clocks): (&State, &Names, &Clocks)) -
         report,
         is_shared: instance.shared.is_some(),
         own: Some((
-            names.release_text(instance.release).to_owned(),
+            names.release_text(instance.release).into_owned(),
             names.kind_text(instance.kind).to_owned(),
         )),
     }
@@ -314,7 +335,7 @@ pub(super) fn view_told(told: &Told) -> String {
 /// A part of what a node is told, as lines; titles and URLs of swarms have no spaces.
 pub(super) fn part_of(view: &str, part: Part) -> String {
     let line = |line: &str| match part {
-        Part::Releases => line.starts_with("http://").then(|| line.to_owned()),
+        Part::Releases => (line.starts_with("http://") || line.starts_with('/')).then(|| line.to_owned()),
         Part::Instances if line.starts_with("slappart") && !line.ends_with(": free") => {
             let words: Vec<&str> = line.split(' ').collect();
             Some(format!("{} {} {} {}", words[0], words[1], words[2], words[4]))
@@ -413,7 +434,8 @@ impl Standing {
             state: text("state"),
             parameters: values("parameters"),
             connection: values("connection_parameters"),
-            place: Some((place, seconds * 1_000_000)),
+            // What another master answered has no timestamp here.
+            place: (seconds > 0).then_some((place, seconds * 1_000_000)),
             report: has_report.then(|| (report.to_owned(), None)),
             is_shared: told["shared"] == true,
             own: None,

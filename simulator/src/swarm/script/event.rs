@@ -1,7 +1,11 @@
 //! What can happen in a run.
 
-use super::trees::Act;
-use super::look::{Look, Tell, Typed};
+use super::{
+    formats::Change,
+    look::{Look, Tell, Typed},
+    places::Touch,
+    trees::Act,
+};
 use serde::{Deserialize, Serialize};
 
 /// Something that happens at a time.
@@ -95,6 +99,14 @@ pub(crate) enum Event {
     Remove { node: u32, part: Part },
     /// An operator runs a pass on a node, beside its agent.
     Pass { node: u32, pass: Pass },
+    /// An operator changes how a node is formatted, for so long, and formats; with `restarts` the agent is started again, too.
+    Reformat { node: u32, change: Change, restarts: bool, milliseconds: u64 },
+    /// Somebody does something to directories, locks or links of a running node, for so long.
+    Touch { node: u32, touch: Touch, milliseconds: u64 },
+    /// The master is started with another name of the directory in which releases are that are paths, for so long.
+    MoveReleases { milliseconds: u64 },
+    /// A user asks the first master for an instance of the second one: of a release that its settings list, or by the second one's URL.
+    Elsewhere { user: u32, title: u32, listed: bool, note: u32, state: State },
 }
 
 impl Event {
@@ -141,6 +153,8 @@ pub(crate) enum Place {
     Web,
     /// A node's.
     Node(u32),
+    /// The second master's.
+    Other,
 }
 
 /// A program of the cloud.
@@ -155,6 +169,8 @@ pub(crate) enum Program {
     Agent(u32),
     /// A node's supervisor.
     Supervisor(u32),
+    /// The second master.
+    Other,
 }
 
 /// A part of a node that it makes again when it is gone (docs/node.md, 5 and 8).

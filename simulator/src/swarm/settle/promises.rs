@@ -102,7 +102,7 @@ pub(in crate::swarm) async fn prove(
 
 /// The first instance that runs on a machine whose promises nobody else reports.
 async fn started(cloud: &Cloud, client: &SlapClient) -> Option<(u32, PartitionId)> {
-    let overview = trees::overview(cloud, client).await;
+    let overview = trees::overview(cloud, client, cloud.nodes()).await;
     for node in cloud.nodes().filter(|node| !cloud.twins().contains_key(node)) {
         if let Ok(Poll::Changed { computer, .. }) =
             client.full_computer_information(&computer(node), None, None).await

@@ -36,14 +36,18 @@ pub(in crate::swarm) struct Overview {
     waiting: BTreeSet<(u32, PartitionId)>,
 }
 
-/// Looks at the whole cloud, if there are trees in it.
-pub(in crate::swarm) async fn overview(cloud: &Cloud, client: &SlapClient) -> Overview {
+/// Looks at all those nodes of a master, if there are trees in the cloud.
+pub(in crate::swarm) async fn overview(
+    cloud: &Cloud,
+    client: &SlapClient,
+    nodes: impl Iterator<Item = u32>,
+) -> Overview {
     let mut overview = Overview::default();
     if cloud.knobs.trees.is_none() {
         return overview;
     }
     let mut parents = Vec::new();
-    for node in cloud.nodes() {
+    for node in nodes {
         let read = client.full_computer_information(&computer(node), None, None).await;
         let Ok(Poll::Changed { computer, .. }) = read else { continue };
         for partition in computer.partitions {

@@ -94,7 +94,7 @@ impl Asker<'_> {
                 }],
             })
         };
-        let partitions: Vec<Json> = (0..self.cloud.knobs.partitions).map(partition).collect();
+        let partitions: Vec<Json> = (0..self.cloud.knobs.all_partitions()).map(partition).collect();
         json!({ "computer_guid": computer(node), "compute_partition_list": partitions })
     }
 }

@@ -59,7 +59,10 @@ impl Agent {
                 self.with(subject, |work| work.stamp = stamp);
                 self.end_release(subject, SupplyState::Available, &result);
                 match &result {
-                    Ok(()) if self.site.is_built(url) => self.try_users_again(computer, url),
+                    Ok(()) if self.site.is_built(url) => {
+                        self.with(subject, |work| work.is_shown = true);
+                        self.try_users_again(computer, url);
+                    }
                     // It is not supplied any more, and the view by which it was built is old.
                     Ok(()) => _ = self.look_again().await,
                     Err(_) => {}
@@ -68,6 +71,14 @@ impl Agent {
             Job::Remove(url) => {
                 let result = self.remove(computer, url).await;
                 self.end_release(subject, SupplyState::Destroyed, &result);
+            }
+            Job::Show(url) => {
+                let result = software::show(&self.site, url).await;
+                let now = self.now();
+                self.with(subject, |work| {
+                    work.end(result.is_ok(), Some(SupplyState::Available.as_str().to_owned()), now);
+                    work.is_shown = result.is_ok();
+                });
             }
             Job::Process(id) => match partition(id) {
                 Some(partition) => self.process(subject, partition).await,

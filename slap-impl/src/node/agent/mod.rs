@@ -201,6 +201,11 @@ impl Agent {
         self.views.set(self.views.get() + 1);
         let is_new = self.computer.borrow().as_deref() != Some(&computer);
         if is_new {
+            // What is supplied again is another supply.
+            for (subject, work) in self.memory.borrow_mut().iter_mut() {
+                let Subject::Release(url) = subject else { continue };
+                work.is_shown &= computer.software_releases.iter().any(|release| release.url == *url);
+            }
             *self.computer.borrow_mut() = Some(Rc::new(computer));
             self.changed.notify_one();
         }
@@ -336,7 +341,7 @@ impl Agent {
 
     /// Begins a job in a task of its own, unless too many run or somebody else has the lock.
     fn begin(self: &Rc<Self>, job: Job, computer: &Rc<Computer>) -> bool {
-        let is_release = matches!(job, Job::Build(_) | Job::Remove(_));
+        let is_release = matches!(job, Job::Build(_) | Job::Remove(_) | Job::Show(_));
         let running = self.running(is_release);
         let limit = if is_release { BUILDS_MAX } else { self.site.settings.parallel_instances };
         if running >= limit {

@@ -19,6 +19,8 @@ pub(super) enum Job {
     Build(SoftwareUrl),
     /// Remove a release.
     Remove(SoftwareUrl),
+    /// Look whether the master shows a release as available that is built already.
+    Show(SoftwareUrl),
     /// Make a partition what the master wants.
     Process(PartitionId),
     /// Destroy an instance.
@@ -45,7 +47,7 @@ pub(super) enum Subject {
 impl Job {
     pub(super) fn subject(&self) -> Subject {
         match self {
-            Job::Build(url) | Job::Remove(url) => Subject::Release(url.clone()),
+            Job::Build(url) | Job::Remove(url) | Job::Show(url) => Subject::Release(url.clone()),
             Job::Process(id)
             | Job::Destroy(id)
             | Job::Recheck(id)
@@ -80,6 +82,8 @@ pub(super) struct Work {
     pub(super) rechecks: u32,
     /// What a release's profile was like when it was last tried: its change and its length.
     pub(super) stamp: Option<(i64, u64)>,
+    /// The master was told that the release is available, or showed it, since it is supplied and the agent began.
+    pub(super) is_shown: bool,
     /// When it was last processed with success; long ago before.
     pub(super) processed_at: f64,
     /// Whether its promises were good when that was last told to the master.
@@ -103,6 +107,7 @@ impl Default for Work {
             recheck_at: None,
             rechecks: 0,
             stamp: None,
+            is_shown: false,
             processed_at: f64::NEG_INFINITY,
             is_healthy: None,
             is_checked: false,
@@ -192,6 +197,7 @@ pub(super) fn plan(computer: &Computer, facts: &Facts, memory: &BTreeMap<Subject
             SupplyState::Available if !facts.built.contains(&release.url) => {
                 plan.at(at, now, Job::Build(release.url.clone()));
             }
+            SupplyState::Available if !work.is_shown => plan.at(at, now, Job::Show(release.url.clone())),
             SupplyState::Destroyed if user_of(computer, &release.url).is_none() => {
                 plan.at(at, now, Job::Remove(release.url.clone()));
             }
@@ -309,6 +315,14 @@ mod tests {
         }
     }
 
+    /// With a release that the master shows, once it is built.
+    fn built() -> (Computer, Facts, BTreeMap<Subject, Work>) {
+        let (computer, mut facts, mut memory) = world();
+        facts.built.insert(url());
+        memory.entry(Subject::Release(url())).or_default().is_shown = true;
+        (computer, facts, memory)
+    }
+
     fn world() -> (Computer, Facts, BTreeMap<Subject, Work>) {
         let computer = Computer {
             computer_id: "COMP-1".parse().unwrap(),
@@ -338,13 +352,27 @@ mod tests {
         let failed = plan(&computer, &facts, &memory, 10.0);
         assert_eq!((failed.jobs, failed.wake_at), (vec![Job::Process(id())], Some(11.0)));
         facts.built.insert(url());
+        memory.entry(Subject::Release(url())).or_default().is_shown = true;
         assert_eq!(plan(&computer, &facts, &memory, 10.0).jobs, [Job::Process(id())]);
     }
 
     #[test]
-    fn what_the_master_shows_of_a_stopped_instance_is_looked_at_while_reports_may_be_late() {
+    fn what_is_built_already_is_shown_once() {
         let (mut computer, mut facts, mut memory) = world();
-        facts = Facts { built: [url()].into(), ..facts };
+        facts.built.insert(url());
+        facts.due.clear();
+        computer.partitions.clear();
+        assert_eq!(plan(&computer, &facts, &memory, 0.0).jobs, [Job::Show(url())]);
+        memory.entry(Subject::Release(url())).or_default().end(false, Some("available".to_owned()), 10.0);
+        let failed = plan(&computer, &facts, &memory, 10.0);
+        assert_eq!((failed.jobs, failed.wake_at), (vec![], Some(11.0)));
+        memory.entry(Subject::Release(url())).or_default().is_shown = true;
+        assert_eq!(plan(&computer, &facts, &memory, 11.0), Plan::default());
+    }
+
+    #[test]
+    fn what_the_master_shows_of_a_stopped_instance_is_looked_at_while_reports_may_be_late() {
+        let (mut computer, mut facts, mut memory) = built();
         facts.due.clear();
         computer.partitions[0].requested_state = RequestedState::Stopped;
         memory.entry(Subject::Partition(id())).or_default().promises_at = 7.0;
@@ -360,8 +388,7 @@ mod tests {
 
     #[test]
     fn what_failed_is_tried_again_later_or_when_something_else_is_wanted() {
-        let (mut computer, mut facts, mut memory) = world();
-        facts.built.insert(url());
+        let (mut computer, facts, mut memory) = built();
         let work = memory.entry(Subject::Partition(id())).or_default();
         work.end(false, Some(wanted(&computer.partitions[0])), 10.0);
         work.end(false, Some(wanted(&computer.partitions[0])), 10.0);
@@ -396,8 +423,7 @@ mod tests {
 
     #[test]
     fn a_partition_that_is_up_to_date_is_watched() {
-        let (computer, mut facts, mut memory) = world();
-        facts.built.insert(url());
+        let (computer, mut facts, mut memory) = built();
         facts.due.clear();
         memory.entry(Subject::Partition(id())).or_default().promises_at = 60.0;
         let calm = plan(&computer, &facts, &memory, 0.0);
@@ -414,8 +440,7 @@ mod tests {
 
     #[test]
     fn promises_that_made_a_try_fail_are_looked_at_before_the_next_one() {
-        let (computer, mut facts, mut memory) = world();
-        facts.built.insert(url());
+        let (computer, facts, mut memory) = built();
         let work = memory.entry(Subject::Partition(id())).or_default();
         for _ in 0..7 {
             work.end(false, Some(wanted(&computer.partitions[0])), 100.0);

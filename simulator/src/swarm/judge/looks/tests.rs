@@ -56,7 +56,7 @@ fn done(what: Event, first: i64, last: i64, answer: Answer) -> Operation {
 /// The rule that a history breaks; none when it breaks none.
 fn broken(operations: Vec<Operation>) -> Option<String> {
     let mut sessions = Sessions::new([A.to_owned(), "http://web/b/software.cfg".to_owned()]);
-    let mut replay = Replay::new(Names::new([computer(1)]), true);
+    let mut replay = Replay::new(Names::new([computer(1)]), true, false);
     for entry in journal() {
         sessions.note(&entry);
         is_nobodys(&entry).expect("nobody strange asked for it");

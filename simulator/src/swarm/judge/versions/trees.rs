@@ -152,7 +152,7 @@ fn room(state: &State, names: &Names) -> Room {
         match (instance.place, instance.shared) {
             (Some(place), _) if instance.state != Wanted::Destroyed => {
                 let (release, kind) = (names.release_text(instance.release), names.kind_text(instance.kind));
-                room.hosts.insert((text(place.computer), release.to_owned(), kind.to_owned()));
+                room.hosts.insert((text(place.computer), release.into_owned(), kind.to_owned()));
             }
             (_, Some(shared)) => {
                 // What another instance requested has no title among roots.
