@@ -97,15 +97,7 @@ fn runs_are_clean_and_judged() {
     for kind in of_all.into_iter().chain(of_trees) {
         assert!(entries.get(kind).is_some_and(|count| *count > 0), "{kind}: {entries:?}");
     }
-    let of_trees = [
-        "request shared",
-        "rename shared",
-        "report shared",
-        "read shared",
-        "read hosted",
-        "read requested",
-        "refusal",
-    ];
+    let of_trees = ["request shared", "read shared", "read hosted", "read requested", "refusal"];
     let of_all = ["supply", "request", "rename", "bang", "read instance", "read list", "read computer"];
     for kind in of_all.into_iter().chain(of_trees) {
         assert!(answers.get(kind).is_some_and(|count| *count > 0), "{kind}: {answers:?}");

@@ -152,7 +152,7 @@ pub(super) async fn shared_waits(
         let read = |text: &Option<String>| {
             instance_xml::decode(text.as_deref().unwrap_or_default()).unwrap_or_default()
         };
-        let has_host = !service.news.iter().flatten().any(|news| is_without_host(news));
+        let has_host = !service.news.iter().flatten().any(is_without_host);
         let is_served =
             service.shared && has_host && service.requested_state == RequestedState::Started.as_str();
         let (wanted, found) = (read(&service.parameters_xml), read(&service.connection_xml));

@@ -18,7 +18,7 @@ const COMMANDS: [&str; 9] = [
         "document":"<?xml version='1.0' encoding='utf-8'?><instance><parameter id=\"note\">1</parameter></instance>"}"#,
     r#"{"command":"publish","computer":"COMP-1","partition":"slappart1","slave_reference":"one_own",
         "document":"<?xml version='1.0' encoding='utf-8'?><instance><parameter id=\"note\">2</parameter></instance>"}"#,
-    r#"{"command":"on-instance","guid":"guest______1","action":{"action":"report","report":{"report":"error","log":"it broke"}}}"#,
+    r#"{"command":"on-instance","guid":"guest______1","action":{"action":"report","report":"error","log":"it broke"}}"#,
     r#"{"command":"on-instance","guid":"guest______1","action":{"action":"rename","title":"visitor"}}"#,
 ];
 
@@ -55,7 +55,8 @@ fn what_is_planted_into_a_tree_is_found() {
     check("UPDATE instance SET reference = '_visitor' WHERE title = 'visitor'", found);
     check("UPDATE instance SET connection = '' WHERE title = 'own'", found);
     check("UPDATE instance SET connection = '' WHERE title = 'child'", found);
-    check("UPDATE instance SET requester = NULL WHERE title = 'child'", found);
+    let child = "(SELECT number FROM instance WHERE title = 'child')";
+    check(&format!("UPDATE instance SET requester = {child} WHERE title = 'own'"), found);
     check("UPDATE instance SET state = 'stopped' WHERE title = 'own'", found);
     check("DELETE FROM access_status WHERE kind = 'shared'", found);
     // The root was woken when its child published.
