@@ -1,13 +1,14 @@
 //! What users do: each has a process of its own on the users' machine, and does not wait for what it asked before.
 //!
 //! * here: what they want and follow; `rpc.rs`: the same by JSON-RPC
-//! * `look.rs`, `tell.rs`: what else they ask and tell, with `asker.rs`; `typed.rs`: at a terminal
+//! * `look.rs`, `stand_in.rs`, `tell.rs`: what else they ask and tell, with `asker.rs`; `typed.rs`: at a terminal
 //! * `strangers.rs`: who sends what is wrong
 
 pub(super) mod asker;
 mod look;
 mod rpc;
 pub(super) mod second;
+mod stand_in;
 pub(super) mod strangers;
 mod tell;
 pub(super) mod trees;

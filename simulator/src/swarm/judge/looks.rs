@@ -9,20 +9,18 @@ use super::{
 use crate::swarm::{
     cloud::INTERFACE,
     history::Operation,
-    script::{Event, Goal, Look, STRANGER, Tell},
+    script::{Event, Goal, Look, STRANGER},
     told::{Page, Report, Told},
-    users::{COMPLAINT, computer, guid, parameters, requested, strangers, title},
+    users::{COMPLAINT, computer, requested, strangers, title},
 };
 use serde_json::Value as Json;
-use slap_impl::{
-    env::Identity,
-    master::decisions::{Command, InstanceAction, InstanceReport},
-    store::JournalEntry,
-    wire::instance_xml,
-};
+use slap_impl::{env::Identity, master::decisions::Command, store::JournalEntry};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod tells;
 mod told;
+
+pub(super) use tells::{command, describe_look, describe_tell, published, publishes};
 use told::{Tenant, reported, tenants};
 
 /// The journal is told as it is: no gap, and nothing that is not there.
@@ -180,7 +178,9 @@ impl Looks {
                 Box::new(move |from, to| {
                     first(within(line, from, to), |standing| match (told, standing) {
                         (Told::Found(release), Some(standing)) => standing.release == *release,
-                        (told, standing) => (*told == Told::Something) == standing.is_some(),
+                        (Told::Something, standing) => standing.is_some(),
+                        (Told::Nothing, standing) => standing.is_none(),
+                        _ => false,
                     })
                 })
             }
@@ -355,63 +355,6 @@ fn cannot_come(goal: Goal, standing: Option<&Standing>) -> bool {
         Goal::Started | Goal::Green => state != Some("started"),
         Goal::Stopped => state != Some("stopped"),
     }
-}
-
-/// What stands in the journal when a user tells something that no node does.
-pub(super) fn command(tell: Tell) -> Option<Command> {
-    let on =
-        |number: u32, action| Some(Command::OnInstance { guid: guid(&title(number)).parse().ok()?, action });
-    let message = COMPLAINT.to_owned();
-    match tell {
-        Tell::BangComputer { node, .. } => Some(Command::BangComputer { computer: computer(node), message }),
-        Tell::Bang { title: number } => {
-            on(number, InstanceAction::Report { report: InstanceReport::Bang { message } })
-        }
-        Tell::Publish { title: number, note } => {
-            let document = sessions::document(note);
-            on(number, InstanceAction::Publish { document })
-        }
-        Tell::Format { .. } | Tell::Available { .. } | Tell::Usage { .. } | Tell::Certificate { .. } => None,
-    }
-}
-
-/// What a user publishes, and for which title.
-pub(super) fn published(what: &Event) -> Option<(String, String)> {
-    let Event::Tell { tell: Tell::Publish { title: number, note }, .. } = *what else { return None };
-    let values = parameters(note).into_iter().map(|(key, value)| (key, Some(value)));
-    Some((title(number), instance_xml::encode(&values.collect())))
-}
-
-/// Whether an instance publishes that.
-pub(super) fn publishes<'a>(versions: &'a Versions, title: &str, document: String) -> Box<IsSo<'a>> {
-    let line = versions.instances.get(title);
-    Box::new(move |from, to| {
-        first(within(line, from, to), |it| it.is_some_and(|it| it.connection == document))
-    })
-}
-
-/// What kind of thing a user looks at, and what.
-pub(super) fn describe_look(look: Look) -> (&'static str, String) {
-    let object = look.node().map_or_else(|| "master".to_owned(), |node| computer(node).to_string());
-    match look {
-        Look::Certificate { title: number }
-        | Look::Hosted { title: number }
-        | Look::Shared { title: number }
-        | Look::Search { title: number } => ("look", title(number)),
-        Look::Wait { title: number, .. } => ("wait", title(number)),
-        Look::Events { .. } => ("events", object),
-        Look::RunId => ("run", object),
-        _ => ("look", object),
-    }
-}
-
-/// What kind of thing a user tells, and of what.
-pub(super) fn describe_tell(tell: Tell) -> (&'static str, String) {
-    let object = match tell {
-        Tell::Bang { title: number } | Tell::Publish { title: number, .. } => title(number),
-        _ => tell.node().map_or_else(|| "master".to_owned(), |node| computer(node).to_string()),
-    };
-    ("tell", object)
 }
 
 #[cfg(test)]

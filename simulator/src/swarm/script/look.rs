@@ -40,6 +40,8 @@ pub(crate) enum Look {
     RunId,
     /// What was committed since the same user read that last, or since ever; an answer that would be empty may be held so many seconds.
     Events { again: bool, wait: u64 },
+    /// A frontend of the past, of a virtual machine's screen or a web site, for which the master stands in.
+    StandIn { screen: bool, rpc: bool },
     /// Whether the instance of a title comes to something within so many seconds. Only at a terminal.
     Wait { title: u32, goal: Goal, seconds: u64 },
 }
@@ -198,7 +200,7 @@ impl Draw<'_> {
 
     fn look(&self) -> Look {
         let (node, partition, title) = (self.node(), self.partition(), self.title());
-        match self.random.below(20) {
+        match self.random.below(22) {
             0 => Look::Computers,
             1 => Look::Computer { node },
             2 => Look::ComputerStatus { node, rpc: self.coin() },
@@ -214,6 +216,7 @@ impl Draw<'_> {
             14 => Look::HateoasUrl { rpc: self.coin() },
             15 => Look::FirstPage,
             16 => Look::RunId,
+            17 => Look::StandIn { screen: self.coin(), rpc: self.coin() },
             _ => {
                 let wait = if self.coin() { 0 } else { 1 + self.random.below(300) };
                 Look::Events { again: self.random.below(4) > 0, wait }
@@ -263,5 +266,32 @@ impl Draw<'_> {
             }
             _ => Typed::Wait { title, goal: self.goal(), seconds: self.random.below(300) },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::draw as script;
+    use crate::swarm::knobs::{Knobs, Profile};
+
+    #[test]
+    fn looks_and_strangers_leave_all_other_steps_as_they_are() {
+        let (mut looks, mut commands, mut strangers) = (0, 0, 0);
+        for seed in 0..40 {
+            let knobs = Knobs::draw(seed, Profile::Swarm);
+            looks += u32::from(knobs.look_seconds > 0);
+            commands += u32::from(knobs.type_seconds > 0);
+            strangers += u32::from(knobs.stranger_seconds > 0);
+            let without = Knobs { look_seconds: 0, type_seconds: 0, stranger_seconds: 0, ..knobs.clone() };
+            let is_new = |event: &super::Event| {
+                use super::Event::{Look, Stranger, Tell, Type};
+                matches!(event, Look { .. } | Tell { .. } | Type { .. } | Stranger { .. })
+            };
+            let old: Vec<_> = script(seed, &knobs).into_iter().filter(|step| !is_new(&step.event)).collect();
+            assert_eq!(old, script(seed, &without), "seed {seed}");
+        }
+        assert!([looks, commands, strangers].iter().all(|seeds| (10..=30).contains(seeds)), "about half of them");
+        let large = Knobs::draw(1, Profile::Scale);
+        assert_eq!((large.look_seconds, large.type_seconds, large.stranger_seconds), (0, 0, 0));
     }
 }

@@ -66,7 +66,7 @@ const QUESTIONS: [(&str, u16); 19] = [
     ("/hateoas/partitions/%ff", 400),
 ];
 /// Forms, and how each is refused.
-const FORMS: [(&str, &str, u16); 23] = [
+const FORMS: [(&str, &str, u16); 24] = [
     ("/supplySupply", "", 400),
     ("/supplySupply", "url=http://stranger/&computer_id=stranger-1&state=available", 404),
     ("/supplySupply", "url=http://stranger/&computer_id=COMP-1&state=stranger", 400),
@@ -122,6 +122,11 @@ const FORMS: [(&str, &str, u16); 23] = [
     (
         "/requestComputerPartition",
         "partition_reference=stranger&software_release=http://stranger/&software_type=x&filter_xml=<marshal><dictionary id=\"i2\"><string>computer_guid</string><string>stranger-1</string></dictionary></marshal>",
+        404,
+    ),
+    (
+        "/requestComputerPartition",
+        "partition_reference=stranger&software_release=http://stranger/&software_type=x&filter_xml=<marshal><dictionary id=\"i2\"><string>master_url</string><string>http://stranger/</string></dictionary></marshal>",
         404,
     ),
     ("/loadComputerConfigurationFromXML", "xml=stranger", 400),
@@ -315,4 +320,20 @@ fn post(path: &str, media_type: &str, body: &str) -> String {
         "POST {path} HTTP/1.1\r\nhost: {{host}}\r\ncontent-type: {media_type}\r\nconnection: close\r\n\
          content-length: {{length}}\r\n\r\n{body}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_might_be_done_names_a_stranger() {
+        let is_named = |body: &str| body.contains(STRANGER) || body.contains('\u{ff}') || body.contains("%ff");
+        for (path, body, _) in FORMS {
+            assert!(body.is_empty() || body.starts_with("xml=") || is_named(body), "{path} {body}");
+        }
+        for (method, document, _) in DOCUMENTS {
+            assert!(method.starts_with("get.") || is_named(document), "{method} {document}");
+        }
+    }
 }

@@ -72,6 +72,7 @@ impl Asker<'_> {
                 }))
             }
             Look::Search { title: number } => self.search(&title(number)).await,
+            Look::StandIn { screen, rpc } => self.stand_in(screen, rpc).await,
             Look::Events { again, wait } => self.events(again, wait).await,
             Look::Wait { .. } => Err(Outcome::Unknown("only commands wait".to_owned())),
             Look::PartitionCertificate { node, partition } => {
