@@ -172,7 +172,8 @@ fn run_observed(plan: &Plan, mut observer: Observer) -> Outcome {
 /// A program that does the same again and again, without a pause, shows in no other rule: it may even succeed.
 fn restless(trace: &Trace, knobs: &Knobs) -> Option<Finding> {
     let (minute, lines) = trace.busiest_minute();
-    let most = LINES_A_MINUTE * (u64::from(knobs.nodes) + 1);
+    let second = if knobs.second.request_seconds > 0 { 2 } else { 0 };
+    let most = LINES_A_MINUTE * (u64::from(knobs.nodes) + 1 + second);
     (lines > most).then(|| Finding {
         rule: RESTLESS.to_owned(),
         object: "cloud".to_owned(),

@@ -21,14 +21,12 @@ pub(super) const RULE: &str = "passed-on-is-remembered";
 pub(super) fn entry_as_asked(entry: &JournalEntry) -> JournalEntry {
     let mut command: Json = serde_json::from_str(&entry.command).unwrap_or_default();
     if command["command"] == "request" {
-        let title = command["title"].as_str().map(as_asked).unwrap_or_default();
+        let title = command["title"].clone();
         let filter = command["filter"].as_object_mut();
         let source = filter.and_then(|filter| filter.remove("source_instance_id"));
         // Whoever asked otherwise did not come through the first master.
-        if source
-            .is_some_and(|source| title == as_asked(&format!("user_{}", source.as_str().unwrap_or_default())))
-        {
-            command["title"] = title.into();
+        if source.as_ref() == Some(&title) {
+            command["title"] = title.as_str().map(as_asked).unwrap_or_default().into();
         }
     }
     JournalEntry { command: command.to_string(), ..entry.clone() }
@@ -69,4 +67,68 @@ pub(super) fn check_remembered(
         return Err((RULE.to_owned(), name, what));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm::{
+        history::{Answer, Ended, Outcome},
+        script::Release,
+    };
+    use std::time::Duration;
+
+    fn asked(title: u32, state: State, seconds: (u64, u64), outcome: Outcome) -> Operation {
+        let what = Event::Request { user: 1, title, release: Release::A, node: None, note: 0, state };
+        let (began, at) = (Duration::from_secs(seconds.0), Duration::from_secs(seconds.1));
+        Operation { user: 1, began, what, first: 0, ended: Some(Ended { at, last: None, outcome }) }
+    }
+
+    #[test]
+    fn what_was_answered_last_is_remembered_unless_it_is_gone() {
+        let yes = || Outcome::Answer(Answer::Done);
+        let lost = || Outcome::Unknown("reset".to_owned());
+        let no = || Outcome::Refused { status: 404, message: "no".to_owned() };
+        let started = |seconds, outcome| asked(1, State::Started, seconds, outcome);
+        let destroyed = |seconds, outcome| asked(1, State::Destroyed, seconds, outcome);
+        for (operations, if_remembered, if_forgotten) in [
+            (vec![started((1, 2), yes())], true, false),
+            (vec![started((1, 2), yes()), destroyed((3, 4), yes())], false, true),
+            (vec![destroyed((1, 2), yes()), started((3, 4), yes()), destroyed((5, 6), no())], true, false),
+            // Nobody knows which of them came last, or whether what was not answered happened.
+            (vec![started((1, 4), yes()), destroyed((3, 5), yes())], true, true),
+            (vec![started((1, 2), yes()), destroyed((3, 4), lost())], true, true),
+            (vec![started((1, 2), no())], true, true),
+        ] {
+            let history = History::of(operations.clone());
+            let is_well = |is_remembered: bool| {
+                let asked = |name: &str| name == "user_far-1" && is_remembered;
+                check_remembered(&history, asked).map_err(|(rule, ..)| assert_eq!(rule, RULE)).is_ok()
+            };
+            assert_eq!((is_well(true), is_well(false)), (if_remembered, if_forgotten), "{operations:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_first_master_asked_is_read_as_a_users() {
+        let entry = |command: &str| JournalEntry {
+            sequence: 1,
+            at: 1,
+            command: command.to_owned(),
+            answer: String::new(),
+        };
+        let check = |command: &str, expected: &str| {
+            let found: Json = serde_json::from_str(&entry_as_asked(&entry(command)).command).unwrap();
+            assert_eq!(found, serde_json::from_str::<Json>(expected).unwrap(), "{command}");
+        };
+        check(
+            r#"{"command":"request","title":"user_far-3","filter":{"source_instance_id":"user_far-3"}}"#,
+            r#"{"command":"request","title":"instance-3","filter":{}}"#,
+        );
+        // That is none of the first master's, and nobody in a swarm has such a title.
+        let other = r#"{"command":"request","title":"user_far-3","filter":{}}"#;
+        check(other, other);
+        let format = r#"{"command":"format","computer":"COMP-2"}"#;
+        check(format, format);
+    }
 }
