@@ -3,11 +3,13 @@
 //! * `replay.rs`: each entry of the journal is an event of the model; its answer and the model's rules
 //! * `names.rs`: a run's texts as the model's names, and what is kept as lines that can be compared; `clocks.rs`: ranks as timestamps
 //! * `versions.rs`: what was so after which entry; `sessions.rs`: what users were told, held against that
+//! * `inspect.rs`: what who looks on at a run is shown
 //! * this file: looks, and what must still be there of what was seen
 //!
 //! docs/simulation.md says what is judged and what is not.
 
 mod clocks;
+mod inspect;
 mod names;
 mod replay;
 mod sessions;
@@ -213,13 +215,9 @@ impl Book {
         if expected == *found {
             return Ok(());
         }
-        let objects: std::collections::BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
         let mut text = String::new();
         let mut first = None;
-        for object in objects.into_iter().filter(|object| expected.get(*object) != found.get(*object)) {
-            let side =
-                |lines: &Lines| lines.get(object).cloned().unwrap_or_else(|| "is not there".to_owned());
-            let (model, master) = (side(&expected), side(found));
+        for (object, model, master) in inspect::differences(&expected, found) {
             let difference = format!("{object}\n  model:  {model}\n  master: {master}\n");
             first.get_or_insert((object.clone(), format!("the model: {model}; the master: {master}")));
             text.push_str(&difference);
