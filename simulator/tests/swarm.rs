@@ -86,7 +86,9 @@ fn a_run_can_be_looked_at_step_by_step() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it was built");
-    let commands = b"help\nlist 2\nfly\nstep 3\ndifference\nshow node-1\nstop *\nquit\n";
+    let commands =
+        b"help\nlist 2\nfly\nstep 3\nchanges\ndifference\nshow COMP-1/slappart0\nprocesses master\n\
+        back 2\nrun 100000000\nback\nlist 1\nquit\n";
     child.stdin.take().unwrap().write_all(commands).unwrap();
     let output = child.wait_with_output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -97,10 +99,21 @@ fn a_run_can_be_looked_at_step_by_step() {
         "before step 3 at",
         "\"fly\" is not understood",
         "+ node-1 ",
+        "the master holds what the model says",
+        "COMP-1/slappart0\n  model:  listed true, ",
+        "\n  master: listed true, ",
+        "runs: node-1 ",
+        "proxy start --cfg",
         "the turmoil is over",
+        "ended before the end of the run",
     ] {
         assert!(printed.contains(expected), "{expected}: {printed}");
     }
+    // Back from the third step, and back from the end.
+    let third = printed.find("before step 3 at").expect("it was looked for above");
+    let first = printed[third..].find("before step 1 at").expect("two steps before the third") + third;
+    let over = printed.find("the turmoil is over").expect("it was looked for above");
+    assert!(first < over && printed[over..].contains("before step "), "{printed}");
 }
 
 /// The ledger: what was done by this program is not done again.

@@ -1,28 +1,45 @@
-//! A run, step by step: it stands still before each step of the script, and its state can be looked at.
+//! A run, step by step: it stands still before each step of the script and when a rule is broken, and its state can be looked at.
+//!
+//! Nobody can undo what happened in a world; to go back is to run it again from its beginning, which is the same each time.
 
-use super::{Plan, cloud::Cloud, command::unbroken, report, run_observed, script::Step};
+use super::{
+    Moment, Plan,
+    cloud::Cloud,
+    command::unbroken,
+    judge::Judge,
+    report::{self, Finding},
+    run_observed,
+};
 use slap_impl::env::{Env, Exit};
 use std::{
-    cell::RefCell,
     io::{BufRead, Write},
+    ops::ControlFlow,
     rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 const HELP: &str = "\
-step [N]      goes on for N steps of the script (1)
-run [SECONDS] goes on until that time of the turmoil, or to the end
-stop RULE     goes on until something breaks that rule (any: *)
-show WORD     the last lines of the trace in which WORD stands, such as slappart0 or node-1
-difference    the processes that came and went since the last stop
-list [N]      the next N steps (10)
-quit          ends here";
+step [N]         goes on for N steps of the script (1)
+back [N]         goes back to N steps before this one (1): runs again from the beginning
+run [SECONDS]    goes on until that time of the turmoil, or to the end
+stop RULE        goes on until something breaks that rule (any: *)
+show OBJECT      what the model and the master hold of it, its versions, its processes, and the last lines of the trace
+                 about it, such as COMP-1/slappart0, instance-3, COMP-1 or any word
+difference       in what the master's database differs from the model
+changes          the processes that came and went since the last stop
+processes [WORD] the processes that run now
+list [N]         the next N steps (10)
+quit             ends here";
+
+/// Lines of the trace that `show` ends with.
+const LINES_SHOWN: usize = 30;
 
 /// Where a run goes on to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Until {
     Step(usize),
     Time(u64),
-    Alarm(String),
+    Broken(String),
     End,
 }
 
@@ -30,125 +47,194 @@ enum Until {
 struct Session {
     plan: Plan,
     until: Until,
+    /// Where it stands, or stood last.
+    number: usize,
     processes: Vec<String>,
     has_quit: bool,
+    /// It shall be run again, to stop where `until` says.
+    runs_again: bool,
+}
+
+/// What a command leads to.
+enum Next {
+    Ask,
+    GoOn,
+    Leave,
 }
 
 /// Runs a plan under a person's hands. Commands come from standard input, so a file of them can be given.
 pub(super) fn debug(env: &Env, plan: &Plan) -> Result<Exit, String> {
     env.tell(report::banner(plan, "at hand"));
     env.tell("standing before the first step; `help` tells what can be done");
-    let outcome = unbroken(|| {
-        let session = RefCell::new(Session {
-            plan: plan.clone(),
-            until: Until::Step(0),
-            processes: Vec::new(),
-            has_quit: false,
-        });
-        run_observed(
-            plan,
-            Box::new(move |cloud, number, step| stand(&mut session.borrow_mut(), cloud, number, step)),
-        )
-    })?;
-    env.print(report::describe(plan, &outcome, "the same commands").trim_end());
-    Ok(if outcome.finding.is_none() { Exit::DONE } else { Exit::FAILED })
-}
-
-/// Before a step: whether to stand still, and what to do then.
-fn stand(session: &mut Session, cloud: &Rc<Cloud>, number: usize, step: Option<&Step>) {
-    let alarms = cloud.world.trace().alarms();
-    let is_there = match &session.until {
-        Until::Step(wanted) => number >= *wanted,
-        Until::Time(wanted) => step.is_none_or(|step| step.at >= *wanted),
-        Until::Alarm(rule) => alarms.iter().any(|alarm| rule == "*" || alarm.rule == rule),
-        Until::End => false,
-    };
-    if session.has_quit || !(is_there || step.is_none()) {
-        return;
-    }
-    let what = step.map_or("the turmoil is over".to_owned(), |step| {
-        format!(
-            "before step {number} at {} ms: {}",
-            step.at,
-            serde_json::to_string(&step.event).unwrap_or_default()
-        )
-    });
-    say(&what);
-    for alarm in &alarms {
-        say(&format!("{:.3} s {}: {}: {}", alarm.at.as_secs_f64(), alarm.rule, alarm.object, alarm.what));
-    }
-    let mut lines = std::io::stdin().lock().lines();
+    let session = Arc::new(Mutex::new(Session {
+        plan: plan.clone(),
+        until: Until::Step(0),
+        number: 0,
+        processes: Vec::new(),
+        has_quit: false,
+        runs_again: false,
+    }));
     loop {
-        let _ = write!(std::io::stderr(), "> ");
-        let Some(Ok(line)) = lines.next() else {
-            session.has_quit = true;
-            return;
+        let outcome = unbroken(|| {
+            let session = session.clone();
+            let observer = move |cloud: &Rc<Cloud>, judge: &Judge, moment: Moment<'_>| {
+                session.lock().unwrap_or_else(PoisonError::into_inner).stand(cloud, judge, moment)
+            };
+            run_observed(plan, Box::new(observer))
+        })?;
+        let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut session.runs_again) {
+            continue;
+        }
+        if session.has_quit {
+            env.print("ended before the end of the run");
+            return Ok(Exit::DONE);
+        }
+        env.print(report::describe(plan, &outcome, "the same commands").trim_end());
+        return Ok(if outcome.finding.is_none() { Exit::DONE } else { Exit::FAILED });
+    }
+}
+
+impl Session {
+    /// At a moment of the run: whether to stand still, and what to do then.
+    fn stand(&mut self, cloud: &Rc<Cloud>, judge: &Judge, moment: Moment<'_>) -> ControlFlow<()> {
+        let is_there = match (&moment, &self.until) {
+            (Moment::Step(number, _), Until::Step(wanted)) => number >= wanted,
+            (Moment::Step(_, step), Until::Time(wanted)) => step.at >= *wanted,
+            (Moment::Step(..), _) => false,
+            (Moment::Over, until) => !matches!(until, Until::Broken(_)),
+            (Moment::Broken(finding), Until::Broken(rule)) => rule == "*" || finding.rule == *rule,
+            (Moment::Broken(_), _) => true,
         };
-        if obey(session, cloud, number, &line) {
-            session.processes = processes(cloud);
-            return;
+        match moment {
+            Moment::Step(number, _) => self.number = number,
+            Moment::Over => self.number = self.plan.script.len(),
+            Moment::Broken(_) => {}
+        }
+        if !is_there {
+            return ControlFlow::Continue(());
+        }
+        match moment {
+            Moment::Step(number, step) => {
+                let event = serde_json::to_string(&step.event).unwrap_or_default();
+                say(&format!("before step {number} at {} ms: {event}", step.at));
+            }
+            Moment::Over => say("the turmoil is over"),
+            Moment::Broken(finding) => tell_finding(finding),
+        }
+        let next = self.ask(cloud, judge);
+        self.processes = processes(cloud);
+        next
+    }
+
+    fn ask(&mut self, cloud: &Rc<Cloud>, judge: &Judge) -> ControlFlow<()> {
+        let mut lines = std::io::stdin().lock().lines();
+        loop {
+            let _ = write!(std::io::stderr(), "> ");
+            let next = match lines.next() {
+                Some(Ok(line)) => self.obey(cloud, judge, &line),
+                _ => {
+                    self.has_quit = true;
+                    Next::Leave
+                }
+            };
+            match next {
+                Next::Ask => {}
+                Next::GoOn => return ControlFlow::Continue(()),
+                Next::Leave => return ControlFlow::Break(()),
+            }
+        }
+    }
+
+    fn obey(&mut self, cloud: &Rc<Cloud>, judge: &Judge, line: &str) -> Next {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let count = |word: &str| word.parse::<usize>().ok();
+        let goes_on = match words.as_slice() {
+            ["step"] => Some(Until::Step(self.number + 1)),
+            ["step", steps] => count(steps).map(|steps| Until::Step(self.number + steps.max(1))),
+            ["run"] => Some(Until::End),
+            ["run", seconds] => count(seconds).map(|seconds| Until::Time(seconds as u64 * 1000)),
+            ["stop", rule] => Some(Until::Broken((*rule).to_owned())),
+            _ => None,
+        };
+        if let Some(until) = goes_on {
+            self.until = until;
+            return Next::GoOn;
+        }
+        let back = match words.as_slice() {
+            ["back"] => Some(1),
+            ["back", steps] => count(steps),
+            _ => None,
+        };
+        if let Some(steps) = back {
+            self.until = Until::Step(self.number.saturating_sub(steps));
+            self.runs_again = true;
+            return Next::Leave;
+        }
+        if words.as_slice() == ["quit"] {
+            self.has_quit = true;
+            return Next::Leave;
+        }
+        self.tell(cloud, judge, line, &words).iter().for_each(|line| say(line));
+        Next::Ask
+    }
+
+    /// What a command shows that does not go on.
+    fn tell(&self, cloud: &Rc<Cloud>, judge: &Judge, line: &str, words: &[&str]) -> Vec<String> {
+        match words {
+            [] => Vec::new(),
+            ["help"] => vec![HELP.to_owned()],
+            ["show", object] => show(cloud, judge, object),
+            ["difference"] => judge.difference(cloud),
+            ["changes"] => {
+                let now = processes(cloud);
+                let came = now.iter().filter(|line| !self.processes.contains(line));
+                let went = self.processes.iter().filter(|line| !now.contains(line));
+                came.map(|line| format!("+ {line}")).chain(went.map(|line| format!("- {line}"))).collect()
+            }
+            ["processes"] => processes(cloud),
+            ["processes", word] => processes_of(cloud, word),
+            ["list", ..] => {
+                let steps = words.get(1).and_then(|word| word.parse().ok()).unwrap_or(10);
+                let next = self.plan.script.iter().enumerate().skip(self.number).take(steps);
+                let line = |(index, step): (usize, &super::script::Step)| {
+                    let event = serde_json::to_string(&step.event).unwrap_or_default();
+                    format!("{index} at {} ms: {event}", step.at)
+                };
+                next.map(line).collect()
+            }
+            _ => vec![format!("{line:?} is not understood: help tells what is")],
         }
     }
 }
 
-/// Whether the run goes on.
-fn obey(session: &mut Session, cloud: &Rc<Cloud>, number: usize, line: &str) -> bool {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let count = |word: &str| word.parse::<usize>().ok();
-    match words.as_slice() {
-        ["step"] => session.until = Until::Step(number + 1),
-        ["step", steps] if count(steps).is_some() => {
-            session.until = Until::Step(number + count(steps).unwrap_or(1).max(1));
-        }
-        ["run"] => session.until = Until::End,
-        ["run", seconds] if count(seconds).is_some() => {
-            session.until = Until::Time(count(seconds).unwrap_or_default() as u64 * 1000);
-        }
-        ["stop", rule] => session.until = Until::Alarm((*rule).to_owned()),
-        ["quit"] => {
-            session.has_quit = true;
-            return true;
-        }
-        ["show", word] => {
-            let lines = cloud.world.trace().lines();
-            let found: Vec<&String> = lines.iter().filter(|line| line.contains(word)).collect();
-            found[found.len().saturating_sub(30)..].iter().for_each(|line| say(line));
-            return false;
-        }
-        ["difference"] => {
-            let now = processes(cloud);
-            now.iter()
-                .filter(|line| !session.processes.contains(line))
-                .for_each(|line| say(&format!("+ {line}")));
-            session
-                .processes
-                .iter()
-                .filter(|line| !now.contains(line))
-                .for_each(|line| say(&format!("- {line}")));
-            return false;
-        }
-        ["list", ..] => {
-            let steps = words.get(1).and_then(|word| count(word)).unwrap_or(10);
-            for (index, step) in session.plan.script.iter().enumerate().skip(number).take(steps) {
-                say(&format!(
-                    "{index} at {} ms: {}",
-                    step.at,
-                    serde_json::to_string(&step.event).unwrap_or_default()
-                ));
-            }
-            return false;
-        }
-        [] => return false,
-        ["help"] => {
-            say(HELP);
-            return false;
-        }
-        _ => {
-            say(&format!("{line:?} is not understood: help tells what is"));
-            return false;
-        }
-    }
-    true
+fn tell_finding(finding: &Finding) {
+    say(&format!("broken: {finding}"));
+    finding.more.iter().for_each(|more| say(&format!("  also: {more}")));
+}
+
+/// All that is known of an object.
+fn show(cloud: &Cloud, judge: &Judge, object: &str) -> Vec<String> {
+    let mut shown = judge.object(cloud, object);
+    shown.extend(processes_of(cloud, object).into_iter().map(|line| format!("runs: {line}")));
+    let lines = cloud.world.trace().lines();
+    let found: Vec<&String> = lines.iter().filter(|line| is_about(line, object)).collect();
+    shown.extend(found[found.len().saturating_sub(LINES_SHOWN)..].iter().map(|line| (*line).clone()));
+    if shown.is_empty() { vec![format!("nothing is known of {object:?}")] } else { shown }
+}
+
+/// Whether a line of the trace or a process, which begins with its machine, is about an object: a node's machine has another name than its
+/// computer.
+fn is_about(line: &str, object: &str) -> bool {
+    let Some(rest) = object.strip_prefix("COMP-") else { return line.contains(object) };
+    let (number, partition) = rest.split_once('/').map_or((rest, ""), |(number, rest)| (number, rest));
+    let machine = format!("node-{number}");
+    let is_on = line.split([' ', '/']).any(|word| word == machine) || line.contains(object);
+    is_on && line.contains(partition)
+}
+
+fn processes_of(cloud: &Cloud, object: &str) -> Vec<String> {
+    processes(cloud).into_iter().filter(|line| is_about(line, object)).collect()
 }
 
 fn processes(cloud: &Cloud) -> Vec<String> {
@@ -162,4 +248,26 @@ fn processes(cloud: &Cloud) -> Vec<String> {
 
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_about;
+
+    #[test]
+    fn a_partition_is_known_by_its_machine() {
+        let line =
+            "   12.000000 node-1/process 7 starts /srv/slapgrid/instance/slappart0/etc/service/worker-a";
+        for (object, expected) in [
+            ("COMP-1", true),
+            ("COMP-1/slappart0", true),
+            ("COMP-1/slappart1", false),
+            ("COMP-11/slappart0", false),
+            ("worker-a", true),
+            ("instance-1", false),
+        ] {
+            assert_eq!(is_about(line, object), expected, "{object}");
+        }
+        assert!(is_about("node-3 12 /usr/bin/slap node run", "COMP-3"));
+    }
 }

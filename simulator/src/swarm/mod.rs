@@ -41,7 +41,7 @@ use judge::{Judge, Judged};
 use knobs::Knobs;
 use report::Finding;
 use script::Step;
-use std::{rc::Rc, time::Duration};
+use std::{ops::ControlFlow, rc::Rc, time::Duration};
 
 /// Whether a run may break a rule of that name.
 pub fn is_rule(name: &str) -> bool {
@@ -123,12 +123,22 @@ impl Plan {
     }
 }
 
-/// Who looks on at a run: called before each step of the script (none before the end of the turmoil), and told where it is.
-type Observer = Box<dyn FnMut(&Rc<Cloud>, usize, Option<&Step>) + Send>;
+/// Where a run is, for who looks on.
+enum Moment<'a> {
+    /// Before that step of the script.
+    Step(usize, &'a Step),
+    /// The turmoil is over, and nothing is healed yet.
+    Over,
+    /// A rule was broken.
+    Broken(&'a Finding),
+}
+
+/// Who looks on at a run, and may end it.
+type Observer = Box<dyn FnMut(&Rc<Cloud>, &Judge, Moment<'_>) -> ControlFlow<()> + Send>;
 
 /// Does what a plan says.
 pub fn run(plan: &Plan) -> Outcome {
-    run_observed(plan, Box::new(|_, _, _| {}))
+    run_observed(plan, Box::new(|_, _, _| ControlFlow::Continue(())))
 }
 
 fn run_observed(plan: &Plan, mut observer: Observer) -> Outcome {
@@ -143,20 +153,16 @@ fn run_observed(plan: &Plan, mut observer: Observer) -> Outcome {
         let result = live(&cloud, &plan, &history, &judge, &mut observer).await;
         let (judged, difference) = judge.outcome();
         let trace = world.trace();
-        let alarm = trace.alarms().into_iter().next().map(|alarm| Finding {
-            rule: alarm.rule.to_owned(),
-            object: alarm.object,
-            what: alarm.what,
-            at: alarm.at,
-            more: Vec::new(),
-        });
+        if let Err(finding) = &result {
+            let _ = observer(&cloud, &judge, Moment::Broken(finding));
+        }
         let told = history.operations();
         let is_answered = |ended: &history::Ended| ended.outcome.is_answer();
         let done = told.iter().filter(|operation| operation.ended.as_ref().is_some_and(is_answered));
         let operations = (told.len(), done.count());
         Outcome {
-            settled_after: result.as_ref().ok().copied(),
-            finding: alarm.or_else(|| result.err()).or_else(|| restless(trace, &plan.knobs)),
+            settled_after: result.as_ref().ok().copied().flatten(),
+            finding: alarm(trace).or_else(|| result.err()).or_else(|| restless(trace, &plan.knobs)),
             digest: trace.digest(),
             lines: trace.count(),
             trace: trace.lines(),
@@ -166,6 +172,17 @@ fn run_observed(plan: &Plan, mut observer: Observer) -> Outcome {
             judged,
             difference,
         }
+    })
+}
+
+/// The first thing that must never happen and did, seen by the world itself.
+fn alarm(trace: &Trace) -> Option<Finding> {
+    trace.alarms().into_iter().next().map(|alarm| Finding {
+        rule: alarm.rule.to_owned(),
+        object: alarm.object,
+        what: alarm.what,
+        at: alarm.at,
+        more: Vec::new(),
     })
 }
 
@@ -183,13 +200,14 @@ fn restless(trace: &Trace, knobs: &Knobs) -> Option<Finding> {
     })
 }
 
+/// How long it took to settle at last; none when who looks on ended it before.
 async fn live(
     cloud: &Rc<Cloud>,
     plan: &Plan,
     history: &Rc<History>,
     judge: &Judge,
     observer: &mut Observer,
-) -> Result<Duration, Finding> {
+) -> Result<Option<Duration>, Finding> {
     let world = &cloud.world;
     cloud.start();
     if plan.knobs.tier() == Tier::Crash {
@@ -200,23 +218,30 @@ async fn live(
     for (number, step) in plan.script.iter().enumerate() {
         let at = begin + Duration::from_millis(step.at);
         pause(at.saturating_duration_since(now_instant())).await;
-        if world.trace().is_alarmed() {
+        if let Some(finding) = alarm(world.trace()) {
+            if observer(cloud, judge, Moment::Broken(&finding)).is_break() {
+                return Ok(None);
+            }
             break;
         }
         judge.look(cloud, history, false)?;
-        observer(cloud, number, Some(step));
+        if observer(cloud, judge, Moment::Step(number, step)).is_break() {
+            return Ok(None);
+        }
         world.trace().event("script", serde_json::to_string(&step.event).unwrap_or_default());
         act::act(cloud, history, &step.event);
     }
     let end = begin + Duration::from_secs(plan.knobs.turmoil_seconds);
     pause(end.saturating_duration_since(now_instant())).await;
     judge.look(cloud, history, false)?;
-    observer(cloud, plan.script.len(), None);
+    if observer(cloud, judge, Moment::Over).is_break() {
+        return Ok(None);
+    }
     world.trace().event("script", "everything is healed");
     act::heal(cloud);
     let settled = settle::settle(cloud, history, judge).await?;
     settle::promises::prove(cloud, history, judge).await?;
     operator::prove(cloud, history, judge).await?;
     judge.look(cloud, history, true)?;
-    Ok(settled)
+    Ok(Some(settled))
 }

@@ -264,7 +264,10 @@ impl Now<'_> {
                 match (own, &found[..]) {
                     (None, found) => found.is_empty(),
                     (Some(own), found) => {
-                        found.iter().any(|(interface, address)| interface == INTERFACE && address == own)
+                        // An address from a network is any, on the partition's own interface.
+                        found.iter().any(|(interface, address)| {
+                            interface == name || (interface == INTERFACE && address == own)
+                        })
                     }
                 }
             }

@@ -5,11 +5,13 @@
 //! * `versions.rs`: what was so after which entry; `sessions.rs`: what users were told, held against that, with
 //!   `looks.rs`: what they looked at, typed, and told others
 //! * `second.rs`: a second master, judged as if users had asked it themselves
+//! * `inspect.rs`: what who looks on at a run is shown
 //! * this file: looks, and what must still be there of what was seen
 //!
 //! docs/simulation.md says what is judged and what is not.
 
 mod clocks;
+mod inspect;
 mod looks;
 mod names;
 mod replay;
@@ -254,13 +256,9 @@ impl Book {
         if expected == *found {
             return Ok(());
         }
-        let objects: std::collections::BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
         let mut text = String::new();
         let mut first = None;
-        for object in objects.into_iter().filter(|object| expected.get(*object) != found.get(*object)) {
-            let side =
-                |lines: &Lines| lines.get(object).cloned().unwrap_or_else(|| "is not there".to_owned());
-            let (model, master) = (side(&expected), side(found));
+        for (object, model, master) in inspect::differences(&expected, found) {
             let difference = format!("{object}\n  model:  {model}\n  master: {master}\n");
             first.get_or_insert((object.clone(), format!("the model: {model}; the master: {master}")));
             text.push_str(&difference);

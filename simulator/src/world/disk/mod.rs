@@ -1,13 +1,14 @@
 //! The disk of a world: what survives when its machine loses power, and what goes wrong with it on the way.
 //!
 //! * `bytes.rs`: the bytes of a file: what programs see, what was synced, and the changes between
-//! * `names.rs`: the same of directories; `tree.rs`: a map by path
+//! * `names.rs`: the same of directories; `tree.rs`: a map by path; `hash.rs`: a quick hash of paths
 //! * this file: faults, and who is gone because of one
 //!
 //! Files and the databases of the crash tier stand on the same disk, so that a fault meets whatever comes: each read, write, sync and
 //! lock asks [`Disk::perform`] how it ends.
 
 pub(crate) mod bytes;
+mod hash;
 pub(crate) mod names;
 mod tree;
 

@@ -5,6 +5,7 @@
 
 use super::{
     bytes::{Bytes, Luck, WRITE_BACK},
+    hash::Quick,
     tree::Tree,
 };
 use crate::world::{pipe::MemoryPipe, random::Random, sqlite::Share};
@@ -13,7 +14,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
     ffi::OsString,
-    hash::{BuildHasherDefault, DefaultHasher},
     path::{Path, PathBuf},
     rc::{Rc, Weak},
 };
@@ -41,7 +41,7 @@ type Map = Tree<Rc<Inode>>;
 pub(crate) struct Names {
     seen: Map,
     /// Directories of which it is known that neither they nor what leads to them is a symbolic link.
-    plain: RefCell<IndexSet<OsString, BuildHasherDefault<DefaultHasher>>>,
+    plain: RefCell<IndexSet<OsString, Quick>>,
     /// None where everything is durable at once.
     kept: Option<Kept>,
 }
@@ -281,7 +281,10 @@ fn apply(names: &mut Map, change: &Change) {
                 return;
             }
             let Some(inode) = names.remove(from) else { return };
-            let moved: Vec<PathBuf> = names.below(from).map(Path::to_owned).collect();
+            let moved: Vec<PathBuf> = match inode.is_directory() {
+                true => names.below(from).map(Path::to_owned).collect(),
+                false => Vec::new(),
+            };
             names.insert(to.clone(), inode);
             for name in moved {
                 if let (Ok(rest), Some(inode)) = (name.strip_prefix(from), names.remove(&name)) {

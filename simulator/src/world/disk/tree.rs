@@ -1,13 +1,13 @@
 //! A map by absolute path, in the order of paths: what is below a directory follows it.
 //!
 //! Its keys are bytes with a zero for each slash, because to compare paths by their components takes most of a world's time. What is looked up by
-//! its name is found by a hash, whose keys are always the same: a world of a thousand machines spends its time in look-ups.
+//! its name is found by a hash of the path as it is written.
 
+use super::hash::Quick;
 use indexmap::IndexMap;
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
-    hash::{BuildHasherDefault, DefaultHasher},
+    ffi::OsStr,
     ops::Bound,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -17,48 +17,42 @@ use std::{
 /// Values by absolute path without `.`, `..` and doubled slashes.
 #[derive(Clone)]
 pub(crate) struct Tree<T> {
-    entries: BTreeMap<Rc<[u8]>, (PathBuf, T)>,
-    /// The same by the hash of their keys. Its order is not used.
-    index: IndexMap<Rc<[u8]>, T, BuildHasherDefault<DefaultHasher>>,
-    /// The key of the last look-up, whose room is used again.
-    scratch: RefCell<Vec<u8>>,
+    entries: BTreeMap<Box<[u8]>, (Rc<[u8]>, T)>,
+    /// The same by their paths. Its order is not used.
+    index: IndexMap<Rc<[u8]>, T, Quick>,
 }
 
 impl<T> Default for Tree<T> {
     fn default() -> Tree<T> {
-        Tree { entries: BTreeMap::new(), index: IndexMap::default(), scratch: RefCell::default() }
+        Tree { entries: BTreeMap::new(), index: IndexMap::default() }
     }
 }
 
 impl<T: Clone> Tree<T> {
     pub(crate) fn get(&self, path: &Path) -> Option<&T> {
-        let mut key = self.scratch.borrow_mut();
-        key.clear();
-        extend(&mut key, path.as_os_str().as_bytes());
-        self.index.get(&key[..])
+        self.index.get(written(path))
     }
 
     pub(crate) fn insert(&mut self, path: PathBuf, value: T) {
-        let key = key(&path);
-        self.index.insert(key.clone(), value.clone());
-        self.entries.insert(key, (path, value));
+        let written: Rc<[u8]> = written(&path).into();
+        self.index.insert(written.clone(), value.clone());
+        self.entries.insert(key(&path), (written, value));
     }
 
     pub(crate) fn remove(&mut self, path: &Path) -> Option<T> {
-        let key = key(path);
-        self.index.swap_remove(&key);
-        self.entries.remove(&key).map(|(_, value)| value)
+        self.index.swap_remove(written(path))?;
+        self.entries.remove(&key(path)).map(|(_, value)| value)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Path, &T)> {
-        self.entries.values().map(|(path, value)| (path.as_path(), value))
+        self.entries.values().map(|(path, value)| (path_of(path), value))
     }
 
     /// Looks at each value, in order, and takes another one for it where one is given.
     pub(crate) fn renew(&mut self, mut renewed: impl FnMut(&Path, &T) -> Option<T>) {
-        for (key, (path, value)) in &mut self.entries {
-            if let Some(new) = renewed(path, value) {
-                self.index.insert(key.clone(), new.clone());
+        for (path, value) in self.entries.values_mut() {
+            if let Some(new) = renewed(path_of(path), value) {
+                self.index.insert(path.clone(), new.clone());
                 *value = new;
             }
         }
@@ -68,7 +62,7 @@ impl<T: Clone> Tree<T> {
     pub(crate) fn below(&self, path: &Path) -> impl Iterator<Item = &Path> {
         let start = inside(path);
         let entries = self.entries.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
-        entries.take_while(move |(key, _)| key.starts_with(&start)).map(|(_, (path, _))| path.as_path())
+        entries.take_while(move |(key, _)| key.starts_with(&start)).map(|(_, (path, _))| path_of(path))
     }
 
     /// What is directly below a path, in order: what is below that is not looked at.
@@ -83,7 +77,7 @@ impl<T: Clone> Tree<T> {
             next.clear();
             next.extend_from_slice(key);
             next.push(1);
-            found.push(path.as_path());
+            found.push(path_of(path));
         }
         found
     }
@@ -97,22 +91,26 @@ impl<T: Clone> FromIterator<(PathBuf, T)> for Tree<T> {
     }
 }
 
-fn key(path: &Path) -> Rc<[u8]> {
-    let mut key = Vec::new();
-    extend(&mut key, path.as_os_str().as_bytes());
-    key.into()
+/// A path without the slash at its end.
+fn written(path: &Path) -> &[u8] {
+    let path = path.as_os_str().as_bytes();
+    path.strip_suffix(b"/").unwrap_or(path)
+}
+
+fn path_of(written: &[u8]) -> &Path {
+    let root: &[u8] = b"/";
+    Path::new(OsStr::from_bytes(if written.is_empty() { root } else { written }))
+}
+
+fn key(path: &Path) -> Box<[u8]> {
+    written(path).iter().map(|byte| if *byte == b'/' { 0 } else { *byte }).collect()
 }
 
 /// What the keys of all that is below a path begin with.
 fn inside(path: &Path) -> Vec<u8> {
-    let mut start = key(path).to_vec();
+    let mut start = key(path).into_vec();
     start.push(0);
     start
-}
-
-fn extend(key: &mut Vec<u8>, path: &[u8]) {
-    let path = path.strip_suffix(b"/").unwrap_or(path);
-    key.extend(path.iter().map(|byte| if *byte == b'/' { 0 } else { *byte }));
 }
 
 #[cfg(test)]

@@ -29,10 +29,10 @@ impl MemoryFiles {
             files.write(&path, b"", 0o600)?;
         }
         let mut locks = files.locks.borrow_mut();
-        if locks.contains_key(&path) {
+        if locks.contains_key(&*path) {
             return Ok(None);
         }
-        locks.insert(path, holder);
+        locks.insert(path.into_owned(), holder);
         Ok(Some(MemoryLock { files: files.clone(), holder }))
     }
 

@@ -26,10 +26,11 @@ use super::{
 };
 use slap_impl::env::{Clock, Identity};
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
     collections::BTreeMap,
     ffi::OsStr,
-    io,
+    fmt, io,
     os::unix::ffi::OsStrExt,
     path::{Component, Path, PathBuf},
     rc::{Rc, Weak},
@@ -57,9 +58,24 @@ pub(crate) struct MemoryFiles {
     temporary: Cell<u64>,
 }
 
+/// An error of a path. Its text is made when somebody reads it: most are answers to the question whether something is there.
 pub(crate) fn error(kind: io::ErrorKind, path: &Path) -> io::Error {
-    io::Error::new(kind, format!("{}: {kind}", path.display()))
+    io::Error::new(kind, PathError { kind, path: path.to_owned() })
 }
+
+#[derive(Debug)]
+struct PathError {
+    kind: io::ErrorKind,
+    path: PathBuf,
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.path.display(), self.kind)
+    }
+}
+
+impl std::error::Error for PathError {}
 
 impl MemoryFiles {
     pub(crate) fn new(clock: Rc<WallClock>, disk: Rc<Disk>) -> MemoryFiles {
@@ -126,9 +142,18 @@ impl MemoryFiles {
         let path = self.resolve(path, true)?;
         let inode = self.get(&path)?;
         match inode.content {
-            Content::File(_) => Ok((path, inode)),
+            Content::File(_) => Ok((path.into_owned(), inode)),
             Content::Pipe(_) => Err(error(io::ErrorKind::InvalidInput, &path)),
             _ => Err(error(io::ErrorKind::IsADirectory, &path)),
+        }
+    }
+
+    /// A file whose path does not matter.
+    fn content(&self, path: &Path) -> io::Result<Rc<Inode>> {
+        let inode = self.find(path, true)?;
+        match inode.content {
+            Content::File(_) => Ok(inode),
+            _ => self.file(path).map(|(_, inode)| inode),
         }
     }
 
@@ -181,13 +206,25 @@ impl MemoryFiles {
         self.names.borrow().get(path).cloned().ok_or_else(|| error(io::ErrorKind::NotFound, path))
     }
 
+    /// What a path stands for; what a link in its place leads to if `follow`.
+    pub(crate) fn find(&self, path: &Path, follow: bool) -> io::Result<Rc<Inode>> {
+        if is_normal(path.as_os_str().as_bytes()) && self.is_in_plain(path) {
+            match self.names.borrow().get(path) {
+                Some(inode) if follow && matches!(inode.content, Content::Symlink(_)) => {}
+                Some(inode) => return Ok(inode.clone()),
+                None => return Err(error(io::ErrorKind::NotFound, path)),
+            }
+        }
+        self.get(&*self.resolve(path, follow)?)
+    }
+
     /// The path without symbolic links; the last component too if `follow`.
-    pub(crate) fn resolve(&self, path: &Path, follow: bool) -> io::Result<PathBuf> {
+    pub(crate) fn resolve<'p>(&self, path: &'p Path, follow: bool) -> io::Result<Cow<'p, Path>> {
         if !path.is_absolute() {
             return Err(error(io::ErrorKind::InvalidInput, path));
         }
-        if let Some(plain) = self.resolve_plain(path, follow)? {
-            return Ok(plain);
+        if self.is_its_own(path, follow)? {
+            return Ok(Cow::Borrowed(path));
         }
         let names = self.names.borrow();
         let mut waiting: Vec<PathBuf> = vec![path.to_owned()];
@@ -224,21 +261,27 @@ impl MemoryFiles {
                 _ => {}
             }
         }
-        Ok(real)
+        Ok(Cow::Owned(real))
     }
 
-    /// The path itself, if it needs no more than a look at what leads to it: most do.
-    fn resolve_plain(&self, path: &Path, follow: bool) -> io::Result<Option<PathBuf>> {
+    /// Whether it is known of a path, which has only names, that nothing which leads to it is a symbolic link.
+    fn is_in_plain(&self, path: &Path) -> bool {
         let bytes = path.as_os_str().as_bytes();
-        if bytes[1..].split(|byte| *byte == b'/').any(|name| matches!(name, b"" | b"." | b"..")) {
-            return Ok(None);
+        let parent = bytes.iter().rposition(|byte| *byte == b'/').unwrap_or_default().max(1);
+        self.names.borrow().is_plain(Path::new(OsStr::from_bytes(&bytes[..parent])))
+    }
+
+    /// Whether an absolute path needs no more than a look at what leads to it: most do.
+    fn is_its_own(&self, path: &Path, follow: bool) -> io::Result<bool> {
+        let bytes = path.as_os_str().as_bytes();
+        if !is_normal(bytes) {
+            return Ok(false);
         }
         let names = self.names.borrow();
-        let parent = bytes.iter().rposition(|byte| *byte == b'/').unwrap_or_default().max(1);
-        if bytes.len() > 1 && names.is_plain(Path::new(OsStr::from_bytes(&bytes[..parent]))) {
+        if self.is_in_plain(path) {
             let is_link =
                 follow && names.get(path).is_some_and(|inode| matches!(inode.content, Content::Symlink(_)));
-            return Ok((!is_link).then(|| path.to_owned()));
+            return Ok(!is_link);
         }
         let ends = (1..bytes.len()).filter(|at| bytes[*at] == b'/').chain([bytes.len()]);
         for end in ends {
@@ -248,14 +291,14 @@ impl MemoryFiles {
                 names.note_plain(parent);
             }
             match &inode.content {
-                Content::Symlink(_) if follow || !is_last => return Ok(None),
+                Content::Symlink(_) if follow || !is_last => return Ok(false),
                 Content::File(_) | Content::Pipe(_) if !is_last => {
                     return Err(error(io::ErrorKind::NotADirectory, path));
                 }
                 _ => {}
             }
         }
-        Ok(Some(path.to_owned()))
+        Ok(true)
     }
 
     pub(crate) fn parent_of(&self, path: &Path) -> io::Result<()> {
@@ -318,5 +361,33 @@ impl MemoryFiles {
             }
         };
         self.with_bytes(&path, &inode, length, change)
+    }
+}
+
+/// Whether an absolute path is longer than `/`, has no `.` and `..`, and no slash more than it needs.
+fn is_normal(path: &[u8]) -> bool {
+    let is_name = |at: usize| match &path[at + 1..] {
+        [] | [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..] => false,
+        _ => true,
+    };
+    let mut slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    path.first() == Some(&b'/') && slashes.all(|(at, _)| is_name(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_normal;
+
+    #[test]
+    fn a_path_that_needs_no_look_has_only_names() {
+        for path in ["/a", "/a/b.c", "/.a", "/..a/b", "/a./b..", "/..."] {
+            assert!(is_normal(path.as_bytes()), "{path}");
+        }
+        for path in [
+            "", "a", "a/b", "/", "//a", "/a//b", "/a/", "/.", "/a/.", "/./a", "/..", "/../a", "/a/..",
+            "/a/../b",
+        ] {
+            assert!(!is_normal(path.as_bytes()), "{path}");
+        }
     }
 }

@@ -74,7 +74,7 @@ fn portion(content: &[u8], part: Part) -> usize {
 
 impl Files for MemoryFiles {
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let (_, inode) = self.file(path)?;
+        let inode = self.content(path)?;
         let bytes = seen(&inode);
         if bytes.len() as u64 > limit {
             return Err(io::Error::new(
@@ -86,7 +86,7 @@ impl Files for MemoryFiles {
     }
 
     fn read_tail(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let (_, inode) = self.file(path)?;
+        let inode = self.content(path)?;
         let bytes = seen(&inode);
         Ok(bytes[bytes.len().saturating_sub(limit as usize)..].to_vec())
     }
@@ -161,7 +161,7 @@ impl Files for MemoryFiles {
         for ancestor in ancestors {
             match self.get(ancestor) {
                 Ok(inode) if inode.is_directory() => {}
-                Ok(_) if ancestor == path => return Err(error(io::ErrorKind::AlreadyExists, ancestor)),
+                Ok(_) if ancestor == &*path => return Err(error(io::ErrorKind::AlreadyExists, ancestor)),
                 Ok(_) => return Err(error(io::ErrorKind::NotADirectory, ancestor)),
                 Err(_) => self.put(ancestor, self.inode(Content::Directory, mode))?,
             }
@@ -176,7 +176,7 @@ impl Files for MemoryFiles {
         }
         self.unlink(&path)?;
         // Whoever locks the name from now on locks another file.
-        self.locks.borrow_mut().remove(&path);
+        self.locks.borrow_mut().remove(&*path);
         Ok(())
     }
 
@@ -242,8 +242,7 @@ impl Files for MemoryFiles {
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
-        let path = self.resolve(path, true)?;
-        Ok(describe(&*self.get(&path)?))
+        Ok(describe(&*self.find(path, true)?))
     }
 
     fn free_names(&self, path: &Path) -> io::Result<Option<u64>> {
@@ -256,8 +255,7 @@ impl Files for MemoryFiles {
     }
 
     fn symlink_metadata(&self, path: &Path) -> io::Result<Metadata> {
-        let path = self.resolve(path, false)?;
-        Ok(describe(&*self.get(&path)?))
+        Ok(describe(&*self.find(path, false)?))
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {

@@ -27,7 +27,9 @@ use rusqlite::ffi;
 use share::Region;
 use slap_impl::env::{Files, Identity};
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
+    mem::MaybeUninit,
     path::{Path, PathBuf},
     rc::{Rc, Weak},
 };
@@ -142,7 +144,7 @@ impl Session {
     }
 
     fn full_path(&self, path: &Path) -> PathBuf {
-        self.files.resolve(path, true).unwrap_or_else(|_| path.to_owned())
+        self.files.resolve(path, true).map_or_else(|_| path.to_owned(), Cow::into_owned)
     }
 
     fn sync_directory_of(&self, path: &Path) -> Result<(), Code> {
@@ -172,13 +174,14 @@ impl Session {
 }
 
 impl Handle {
-    /// How many bytes could be read.
-    fn read(&self, into: &mut [u8], at: usize) -> Result<usize, Code> {
+    /// How many bytes could be read; where there are no more are zeros.
+    fn read(&self, into: &mut [MaybeUninit<u8>], at: usize) -> Result<usize, Code> {
         self.session.perform(Operation::Read, ffi::SQLITE_IOERR_READ, |_| {
             let bytes = self.bytes().borrow();
             let found = bytes.seen().get(at..).unwrap_or_default();
             let length = found.len().min(into.len());
-            into[..length].copy_from_slice(&found[..length]);
+            into[..length].write_copy_of_slice(&found[..length]);
+            into[length..].fill(MaybeUninit::new(0));
             length
         })
     }

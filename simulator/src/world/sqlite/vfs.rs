@@ -14,6 +14,7 @@ use slap_impl::env::Entropy;
 use std::{
     cell::Cell,
     ffi::{CStr, CString, OsStr, c_char, c_int, c_void},
+    mem::MaybeUninit,
     os::unix::ffi::OsStrExt,
     path::Path,
     ptr,
@@ -221,10 +222,10 @@ unsafe extern "C" fn close(file: *mut sqlite3_file) -> c_int {
 }
 
 unsafe extern "C" fn read(file: *mut sqlite3_file, into: *mut c_void, amount: c_int, at: i64) -> c_int {
-    // SAFETY: SQLite gives `amount` bytes to fill. They may hold nothing yet, so they are filled before they are a slice.
+    // SAFETY: SQLite gives `amount` bytes to fill, which may hold nothing yet.
     let (handle, into) = unsafe {
-        ptr::write_bytes(into.cast::<u8>(), 0, length(amount.into()));
-        (handle(file), std::slice::from_raw_parts_mut(into.cast::<u8>(), length(amount.into())))
+        let into = std::slice::from_raw_parts_mut(into.cast::<MaybeUninit<u8>>(), length(amount.into()));
+        (handle(file), into)
     };
     match handle.read(into, length(at)) {
         Ok(found) if found == into.len() => ffi::SQLITE_OK,

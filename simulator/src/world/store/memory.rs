@@ -4,7 +4,12 @@ use super::{Engine, WorldStores, failure};
 use crate::world::sqlite::with_seed;
 use rusqlite::{Connection, backup::Backup};
 use slap_impl::env::{Batch, Files, StoreError, StoreErrorKind, sqlite};
-use std::{cell::RefCell, io, path::Path, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    path::Path,
+    rc::Rc,
+};
 
 /// What stands in the file of a database.
 const CONTENT: &[u8] = b"SQLite format 3\0";
@@ -14,6 +19,19 @@ const SEED: u64 = 1;
 /// A database in memory, open.
 pub(super) struct MemoryStore {
     connection: Rc<RefCell<Connection>>,
+    /// Whether the connection refuses to write. Each change of that makes SQLite prepare all statements anew, so it is changed only when the
+    /// other is asked for.
+    is_read_only: Cell<bool>,
+}
+
+impl MemoryStore {
+    fn set_read_only(&self, is_read_only: bool) -> rusqlite::Result<()> {
+        if self.is_read_only.get() != is_read_only {
+            self.connection.borrow().pragma_update(None, "query_only", is_read_only)?;
+            self.is_read_only.set(is_read_only);
+        }
+        Ok(())
+    }
 }
 
 impl MemoryStore {
@@ -43,7 +61,9 @@ impl MemoryStore {
         if Rc::strong_count(&connection) > 2 {
             return Err(failure(path, "is in use: another process has it open", StoreErrorKind::InUse));
         }
-        Ok(MemoryStore { connection })
+        // Whoever had it open last may have read.
+        connection.borrow().pragma_update(None, "query_only", false)?;
+        Ok(MemoryStore { connection, is_read_only: Cell::new(false) })
     }
 }
 
@@ -59,14 +79,12 @@ pub(super) fn copy(from: &Connection) -> rusqlite::Result<Connection> {
 
 impl Engine for MemoryStore {
     fn read(&self, query: &mut dyn FnMut(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError> {
-        let connection = self.connection.borrow();
-        connection.pragma_update(None, "query_only", true)?;
-        let result = query(&connection);
-        connection.pragma_update(None, "query_only", false)?;
-        Ok(result?)
+        self.set_read_only(true)?;
+        Ok(query(&self.connection.borrow())?)
     }
 
     fn execute(&self, batch: Batch) -> Result<(), StoreError> {
+        self.set_read_only(false)?;
         with_seed(SEED, || {
             sqlite::execute_batch(&self.connection.borrow(), batch, &mut || (), &mut || Ok(()))
         })

@@ -23,7 +23,6 @@ pub(super) struct Seen {
 }
 
 /// What was read of a partition.
-#[derive(Clone, Copy)]
 struct Standing {
     is_due: bool,
     /// Anything in etc/run or etc/service; read only when the supervisor keeps nothing of it.
@@ -65,8 +64,10 @@ impl Agent {
         let groups = services::by_group(statuses);
         for partition in computer.partitions.iter().filter(|partition| instance::is_busy(partition)) {
             let id = &partition.partition_id;
-            let known = seen.partitions.get(id).copied();
-            let mut standing = known.unwrap_or_else(|| self.standing(partition));
+            let standing = match seen.partitions.get_mut(id) {
+                Some(known) => known,
+                None => seen.partitions.entry(id.clone()).or_insert(self.standing(partition)),
+            };
             let own = groups.get(id.as_str()).map(Vec::as_slice).unwrap_or_default();
             if standing.is_due {
                 facts.due.insert(id.clone());
@@ -81,7 +82,6 @@ impl Agent {
             if !standing.is_due && own.iter().any(|status| status.watched && services::is_dead(status)) {
                 facts.dead.insert(id.clone());
             }
-            seen.partitions.insert(id.clone(), standing);
         }
         facts
     }

@@ -173,13 +173,25 @@ impl Plan {
 
 /// A text that differs when something else is wanted of a partition.
 pub(super) fn wanted(partition: &ComputerPartition) -> String {
-    let (release, timestamp) = match &partition.instance {
+    let (release, timestamp) = release_and_timestamp(partition);
+    format!("{} {timestamp} {release}", partition.requested_state)
+}
+
+fn release_and_timestamp(partition: &ComputerPartition) -> (&str, &str) {
+    match &partition.instance {
         Some(instance) => {
             (instance.software_release.url.as_str(), instance.timestamp.as_deref().unwrap_or_default())
         }
         None => ("", ""),
-    };
-    format!("{} {timestamp} {release}", partition.requested_state)
+    }
+}
+
+/// Whether that is the [`wanted`] text of a partition, which is asked each time the agent wakes.
+fn is_wanted(partition: &ComputerPartition, text: &str) -> bool {
+    let (release, timestamp) = release_and_timestamp(partition);
+    let rest = text.strip_prefix(partition.requested_state.as_str());
+    let rest = rest.and_then(|rest| rest.strip_prefix(' ')?.strip_prefix(timestamp)?.strip_prefix(' '));
+    rest == Some(release)
 }
 
 /// Decides.
@@ -223,7 +235,7 @@ fn plan_partition(
     plan: &mut Plan,
 ) {
     let id = &partition.partition_id;
-    let is_same = work.tried.as_deref() == Some(&wanted(partition));
+    let is_same = work.tried.as_deref().is_some_and(|tried| is_wanted(partition, tried));
     let at = if is_same { work.retry_at } else { now };
     if is_to_be_destroyed(partition) {
         return plan.at(at, now, Job::Destroy(id.clone()));
@@ -354,6 +366,27 @@ mod tests {
         facts.built.insert(url());
         memory.entry(Subject::Release(url())).or_default().is_shown = true;
         assert_eq!(plan(&computer, &facts, &memory, 10.0).jobs, [Job::Process(id())]);
+    }
+
+    #[test]
+    fn what_is_wanted_is_known_by_its_text() {
+        let mut one = partition("p0", RequestedState::Started, "/r");
+        let texts = [
+            "started 7 /r",
+            "started 7 /r/",
+            "started 7 ",
+            "started 7",
+            "started",
+            "",
+            "stopped 7 /r",
+            "started 77 /r",
+        ];
+        for text in texts {
+            assert_eq!(is_wanted(&one, text), text == wanted(&one), "{text}");
+        }
+        assert_eq!(wanted(&one), texts[0]);
+        one.instance = None;
+        assert!(is_wanted(&one, &wanted(&one)));
     }
 
     #[test]

@@ -113,11 +113,12 @@ impl Promise {
         file: &Path,
         deadline: Duration,
     ) -> Option<Sense> {
+        // Each in a box of its own, so that a promise that need not run yet takes no room for what running takes.
         match &self.check {
-            Check::Socket(socket) => env.timeout(deadline, socket.sense(env)).await.ok(),
-            Check::Url(url) => env.timeout(deadline, url.sense(env)).await.ok(),
-            Check::Shell(command) => shell::command(env, partition, command, deadline).await,
-            Check::Executable => shell::executable(env, partition, file, deadline).await,
+            Check::Socket(socket) => Box::pin(env.timeout(deadline, socket.sense(env))).await.ok(),
+            Check::Url(url) => Box::pin(env.timeout(deadline, url.sense(env))).await.ok(),
+            Check::Shell(command) => Box::pin(shell::command(env, partition, command, deadline)).await,
+            Check::Executable => Box::pin(shell::executable(env, partition, file, deadline)).await,
         }
     }
 }

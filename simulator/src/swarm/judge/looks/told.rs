@@ -19,13 +19,13 @@ pub(super) fn tenants(view: &str) -> (BTreeMap<String, Option<Tenant>>, BTreeSet
     let (mut partitions, mut releases) = (BTreeMap::new(), BTreeSet::new());
     for line in view.lines() {
         let words: Vec<&str> = line.split(' ').collect();
-        if line.starts_with("http://") {
+        if line.starts_with("http://") || line.starts_with('/') {
             releases.insert(words[0].to_owned());
         } else if let Some(name) = words[0].strip_suffix(':').filter(|name| name.starts_with("slappart")) {
             let number = name.trim_start_matches("slappart").parse().ok();
             let address = number.map(|number| crate::swarm::cloud::partition_address(number).to_string());
             let tenant = (words.len() > 4).then(|| Tenant {
-                title: words[1].to_owned(),
+                title: words[1].split("___").next().unwrap_or_default().to_owned(),
                 state: words[4].to_owned(),
                 address,
             });
