@@ -290,7 +290,10 @@ mod tests {
             let old: Vec<_> = script(seed, &knobs).into_iter().filter(|step| !is_new(&step.event)).collect();
             assert_eq!(old, script(seed, &without), "seed {seed}");
         }
-        assert!([looks, commands, strangers].iter().all(|seeds| (10..=30).contains(seeds)), "about half of them");
+        assert!(
+            [looks, commands, strangers].iter().all(|seeds| (10..=30).contains(seeds)),
+            "about half of them"
+        );
         let large = Knobs::draw(1, Profile::Scale);
         assert_eq!((large.look_seconds, large.type_seconds, large.stranger_seconds), (0, 0, 0));
     }

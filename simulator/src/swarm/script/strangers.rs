@@ -328,7 +328,8 @@ mod tests {
 
     #[test]
     fn what_might_be_done_names_a_stranger() {
-        let is_named = |body: &str| body.contains(STRANGER) || body.contains('\u{ff}') || body.contains("%ff");
+        let is_named =
+            |body: &str| body.contains(STRANGER) || body.contains('\u{ff}') || body.contains("%ff");
         for (path, body, _) in FORMS {
             assert!(body.is_empty() || body.starts_with("xml=") || is_named(body), "{path} {body}");
         }

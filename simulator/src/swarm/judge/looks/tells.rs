@@ -39,7 +39,11 @@ pub(in crate::swarm::judge) fn published(what: &Event) -> Option<(String, String
 }
 
 /// Whether an instance publishes that.
-pub(in crate::swarm::judge) fn publishes<'a>(versions: &'a Versions, title: &str, document: String) -> Box<IsSo<'a>> {
+pub(in crate::swarm::judge) fn publishes<'a>(
+    versions: &'a Versions,
+    title: &str,
+    document: String,
+) -> Box<IsSo<'a>> {
     let line = versions.instances.get(title);
     Box::new(move |from, to| {
         first(within(line, from, to), |it| it.is_some_and(|it| it.connection == document))
