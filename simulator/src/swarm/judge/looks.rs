@@ -7,7 +7,7 @@ use super::{
     versions::{Line, Standing, Versions, within},
 };
 use crate::swarm::{
-    cloud::INTERFACE,
+    cloud::{INTERFACE, partition_address},
     history::Operation,
     script::{Event, Goal, Look, STRANGER},
     told::{Page, Report, Told},
@@ -21,7 +21,7 @@ mod tells;
 mod told;
 
 pub(super) use tells::{command, describe_look, describe_tell, published, publishes};
-use told::{Tenant, reported, tenants};
+use told::{Tenant, View, reported, tenants};
 
 /// The journal is told as it is: no gap, and nothing that is not there.
 const TOLD: &str = "journal-is-told";
@@ -174,22 +174,18 @@ impl Looks {
                 | Look::Search { title: number },
                 told,
             ) => {
-                let line = versions.instances.get(&title(number));
+                let roots = Roots { versions, title: title(number) };
+                let is_search = matches!(look, Look::Search { .. });
                 Box::new(move |from, to| {
-                    first(within(line, from, to), |standing| match (told, standing) {
-                        (Told::Found(release), Some(standing)) => standing.release == *release,
-                        (Told::Something, standing) => standing.is_some(),
-                        (Told::Nothing, standing) => standing.is_none(),
-                        _ => false,
-                    })
+                    roots.first(from, to, |it, is_shared| is_found(told, it, is_shared, is_search))
                 })
             }
             (Look::Wait { title: number, goal, .. }, Told::Waited { is_so }) => {
-                let line = versions.instances.get(&title(number));
+                let roots = Roots { versions, title: title(number) };
                 Box::new(move |from, to| {
-                    first(within(line, from, to), |standing| match is_so {
-                        true => has_come(goal, standing),
-                        false => cannot_come(goal, standing),
+                    roots.first(from, to, |it, is_shared| match is_so {
+                        true => has_come(goal, it, is_shared),
+                        false => cannot_come(goal, it),
                     })
                 })
             }
@@ -214,13 +210,46 @@ impl Looks {
                     | Look::PartitionCertificate { partition, .. }
                     | Look::Addresses { partition, .. } => {
                         let name = format!("slappart{partition}");
-                        let tenant = view.as_ref().and_then(|(partitions, _)| partitions.get(&name));
+                        let tenant = view.as_ref().and_then(|view| view.partitions.get(&name));
                         now.is_told_of_partition(&name, tenant.map(Option::as_ref), told)
                     }
                     _ => now.is_told_of_computer(view.as_ref(), told, self.banged.get(&name).copied()),
                 }
             })
         })
+    }
+}
+
+/// The versions of the root of a title.
+struct Roots<'a> {
+    versions: &'a Versions,
+    title: String,
+}
+
+impl Roots<'_> {
+    /// The first entry of these after which it was so; of a shared one that is said, too.
+    fn first(&self, from: i64, to: i64, is_so: impl Fn(Option<&Standing>, bool) -> bool) -> Option<i64> {
+        let all = within(self.versions.instances.get(&self.title), from, to).into_iter();
+        let mut so = all.filter(|(at, standing)| {
+            // In the partition of a shared one is its host.
+            let is_host = |place: &str| {
+                within(self.versions.partitions.get(place), *at, *at)[0].1.is_none_or(|it| *it != self.title)
+            };
+            let place = standing.and_then(|standing| standing.place.as_ref());
+            is_so(*standing, standing.is_some() && place.is_none_or(|(place, _)| is_host(place)))
+        });
+        so.next().map(|(at, _)| at)
+    }
+}
+
+/// Whether that is told of the root of a title. By its name JSON-RPC finds it only if it is not shared, and of a shared one a search tells
+/// another release than versions have.
+fn is_found(told: &Told, standing: Option<&Standing>, is_shared: bool, is_search: bool) -> bool {
+    match (told, standing) {
+        (Told::Found(release), Some(standing)) => is_shared || standing.release == *release,
+        (Told::Something, standing) => standing.is_some() && !is_shared,
+        (Told::Nothing, standing) => standing.is_none() || (is_shared && !is_search),
+        _ => false,
     }
 }
 
@@ -234,7 +263,7 @@ struct Now<'a> {
 impl Now<'_> {
     /// The root in a partition, if it is one.
     fn root(&self, partition: &str, tenant: &Tenant) -> Option<&Standing> {
-        let standing = within(self.versions.instances.get(&tenant.title), self.at, self.at)[0].1?;
+        let standing = within(self.versions.instances.get(tenant.root()), self.at, self.at)[0].1?;
         let place = standing.place.as_ref().map(|(place, _)| place.as_str());
         (place == Some(&format!("{}/{partition}", self.computer))).then_some(standing)
     }
@@ -248,7 +277,7 @@ impl Now<'_> {
     fn is_told_of_partition(&self, name: &str, tenant: Option<Option<&Tenant>>, told: &Told) -> bool {
         match (told, tenant) {
             (Told::Tenant(found), Some(Some(tenant))) => {
-                found["title"] == tenant.title.as_str()
+                [&found["title"], &found["instance_guid"]].contains(&&Json::from(tenant.name.as_str()))
                     && found["compute_partition_id"] == name
                     && self
                         .root(name, tenant)
@@ -258,18 +287,15 @@ impl Now<'_> {
             // What was reported of it before stays.
             (Told::Report(_), Some(None)) | (Told::Something, Some(_)) => true,
             (Told::Addresses(found), Some(tenant)) => {
-                let own = tenant
-                    .filter(|tenant| tenant.state != "destroyed")
-                    .and_then(|tenant| tenant.address.as_ref());
-                match (own, &found[..]) {
-                    (None, found) => found.is_empty(),
-                    (Some(own), found) => {
-                        // An address from a network is any, on the partition's own interface.
-                        found.iter().any(|(interface, address)| {
-                            interface == name || (interface == INTERFACE && address == own)
-                        })
-                    }
+                if tenant.is_none_or(|tenant| tenant.state == "destroyed") {
+                    return found.is_empty();
                 }
+                // One of a network has an interface of its own.
+                let number = name.trim_start_matches("slappart").parse().map(partition_address);
+                let own = number.map_or_else(|_| String::new(), |address| address.to_string());
+                found.iter().any(|(interface, address)| {
+                    interface == name || (interface == INTERFACE && *address == own)
+                })
             }
             // A partition that is free has no document; its computer may not be there yet.
             (Told::Nothing, None) => true,
@@ -278,12 +304,7 @@ impl Now<'_> {
         }
     }
 
-    fn is_told_of_computer(
-        &self,
-        view: Option<&(BTreeMap<String, Option<Tenant>>, BTreeSet<String>)>,
-        told: &Told,
-        banged: Option<i64>,
-    ) -> bool {
+    fn is_told_of_computer(&self, view: Option<&View>, told: &Told, banged: Option<i64>) -> bool {
         match (told, view) {
             (Told::Nothing, view) => view.is_none(),
             (Told::Something, view) => view.is_some(),
@@ -294,10 +315,10 @@ impl Now<'_> {
                     text == format!("#error bang: {COMPLAINT}") && banged.is_some_and(|at| at <= self.at)
                 }
             },
-            (Told::Computer { partitions, releases }, Some((now, supplies))) => {
-                let busy = now.iter().filter_map(|(name, tenant)| Some((name, tenant.as_ref()?)));
+            (Told::Computer { partitions, releases }, Some(view)) => {
+                let busy = view.partitions.iter().filter_map(|(name, tenant)| Some((name, tenant.as_ref()?)));
                 let busy: BTreeMap<&String, &Tenant> = busy.collect();
-                releases == supplies
+                *releases == view.releases
                     && partitions.keys().eq(busy.keys().copied())
                     && partitions.iter().all(|(name, report)| self.is_report(name, busy[name], report))
             }
@@ -337,10 +358,11 @@ fn computers(versions: &Versions, at: i64) -> BTreeSet<String> {
 }
 
 /// What must be so when a wait ends well (`slap wait --help`).
-fn has_come(goal: Goal, standing: Option<&Standing>) -> bool {
+fn has_come(goal: Goal, standing: Option<&Standing>, is_shared: bool) -> bool {
     let Some(standing) = standing else { return goal == Goal::Destroyed };
     let (word, is_new) = standing.report.clone().unwrap_or_default();
-    let is_well = is_new == Some(true) && matches!(word.as_str(), "started" | "stopped");
+    // A shared one is as well as its host.
+    let is_well = is_shared || (is_new == Some(true) && matches!(word.as_str(), "started" | "stopped"));
     match goal {
         Goal::Allocated => true,
         Goal::Destroyed => false,

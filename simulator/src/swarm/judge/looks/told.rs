@@ -7,32 +7,44 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The instance in a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tenant {
-    pub(super) title: String,
+    /// Its title, or the name that JSON-RPC knows it by.
+    pub(super) name: String,
     pub(super) state: String,
-    /// The partition's address, where its name tells it.
-    pub(super) address: Option<String>,
 }
 
-/// The instance in each partition that there is, and the releases, from a view's lines (`versions.rs`): titles and URLs of swarms have no
+impl Tenant {
+    /// Its title, if it is a root.
+    pub(super) fn root(&self) -> &str {
+        self.name.strip_suffix(ROOT).unwrap_or(&self.name)
+    }
+}
+
+/// What the name of a root ends with.
+const ROOT: &str = "______0";
+
+/// What a node is told.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    /// The instance in each partition that there is; none in a free one.
+    pub(super) partitions: BTreeMap<String, Option<Tenant>>,
+    pub(super) releases: BTreeSet<String>,
+}
+
+/// What a node is told, from a view's lines (`versions.rs`): titles and URLs of swarms have no
 /// spaces, and documents have lines of their own.
-pub(super) fn tenants(view: &str) -> (BTreeMap<String, Option<Tenant>>, BTreeSet<String>) {
-    let (mut partitions, mut releases) = (BTreeMap::new(), BTreeSet::new());
+pub(super) fn tenants(view: &str) -> View {
+    let mut found = View::default();
     for line in view.lines() {
         let words: Vec<&str> = line.split(' ').collect();
-        if line.starts_with("http://") || line.starts_with('/') {
-            releases.insert(words[0].to_owned());
-        } else if let Some(name) = words[0].strip_suffix(':').filter(|name| name.starts_with("slappart")) {
-            let number = name.trim_start_matches("slappart").parse().ok();
-            let address = number.map(|number| crate::swarm::cloud::partition_address(number).to_string());
-            let tenant = (words.len() > 4).then(|| Tenant {
-                title: words[1].split("___").next().unwrap_or_default().to_owned(),
-                state: words[4].to_owned(),
-                address,
-            });
-            partitions.insert(name.to_owned(), tenant);
+        if let Some(name) = words[0].strip_suffix(':').filter(|name| name.starts_with("slappart")) {
+            let tenant =
+                (words.len() > 4).then(|| Tenant { name: words[1].to_owned(), state: words[4].to_owned() });
+            found.partitions.insert(name.to_owned(), tenant);
+        } else if let [url, "available" | "destroyed"] = words[..] {
+            found.releases.insert(url.to_owned());
         }
     }
-    (partitions, releases)
+    found
 }
 
 /// A report as a version has it.
