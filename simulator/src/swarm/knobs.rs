@@ -263,7 +263,7 @@ impl Knobs {
                 let nodes = among(3, 10) as u32;
                 let formats = Formats::draw(seed, profile, nodes);
                 let calm = Knobs { read_seconds, rename_seconds, rpc_users, formats, ..calm };
-                let calm = Knobs { second: Second::draw(seed, profile), ..calm };
+                let calm = Knobs { second: Second::draw(seed, profile, calm.trees.is_some()), ..calm };
                 Knobs { nodes, turmoil_seconds: 86_400, user_seconds: 1800, ..calm }
             }
             // Nobody reads in a large one: to follow what all users might see there would take longer than the run.
@@ -289,7 +289,7 @@ impl Knobs {
                 let formats = Formats::draw(seed, profile, calm.nodes);
                 let calm = Knobs { read_seconds, rename_seconds, plugins, pass_seconds, rpc_users, ..calm };
                 let (places, local) = (Places::draw(seed, profile), Local::draw(seed, profile));
-                let second = Second::draw(seed, profile);
+                let second = Second::draw(seed, profile, calm.trees.is_some());
                 let calm = Knobs { formats, places, local, second, ..calm };
                 Knobs { fault_seconds: among(10, 300), faults, skew_seconds, ..calm }
             }

@@ -19,9 +19,10 @@ pub struct Second {
 
 impl Second {
     /// That of a seed, from a stream of its own: a third of the seeds have one, and in three quarters of these something goes wrong with it.
-    pub(super) fn draw(seed: u64, profile: Profile) -> Second {
+    /// None that has trees: the judge of the second master does not follow what instances request there.
+    pub(super) fn draw(seed: u64, profile: Profile, has_trees: bool) -> Second {
         let random = Random::new(seed).child("knobs of a second master");
-        if random.below(3) != 0 {
+        if random.below(3) == 0 || has_trees {
             return Second::default();
         }
         let request_seconds = 10 + random.below(110);

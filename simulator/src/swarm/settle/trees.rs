@@ -120,6 +120,8 @@ pub(super) fn published(cloud: &Cloud, partition: &ComputerPartition) -> Option<
     let has_child = instance.software_type != CHILD;
     let of_child = || match is_parent(cloud, instance) {
         _ if !has_child => None,
+        // In a stopped tree it is stopped, too, and in no host's list.
+        false if partition.requested_state != RequestedState::Started => None,
         true => check(requested(Release::A), false),
         false => check(requested(Release::B), true),
     };
