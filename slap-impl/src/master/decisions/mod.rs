@@ -12,6 +12,7 @@
 //! * `named`: the same for an instance that is named by its guid
 //! * `supply`: a release shall be on a computer, or gone, and what the computer reports of it
 //! * `format`: a computer says which partitions it has
+//! * `writable`: names that could not be told to everybody
 //!
 //! Functions of a connection, a time and a command: no clock, no randomness. A repeated command changes nothing and
 //! is answered alike. A [`Refusal`] changes nothing either.
@@ -30,6 +31,7 @@ mod supply;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod writable;
 
 pub use command::{Command, InstanceAction, InstanceReport, ReleaseReport, Requester};
 pub use elsewhere::{Errand, FORWARDED_MAX, may_run, state_elsewhere, taken, title_elsewhere};
