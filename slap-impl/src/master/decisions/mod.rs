@@ -262,13 +262,13 @@ impl<'a> Desk<'a> {
     fn settle(&self) -> Decision<()> {
         for (computer, partitions) in &self.touched {
             let taken = partitions.values().filter(|touch| touch.is_taken).count();
-            let Some(revised) = store::revise_computer(self.connection, computer, taken)? else {
+            let revised = store::revise_computer(self.connection, computer, taken)?;
+            let Some(revised @ RevisedComputer { revision, floor, .. }) = revised else {
                 continue;
             };
             for (partition, touch) in partitions {
-                let timestamp = touch.is_renewed.then(|| self.now.max(revised.floor + 1));
-                let change =
-                    store::Revised { revision: revised.revision, timestamp, is_taken: touch.is_taken };
+                let timestamp = touch.is_renewed.then(|| self.now.max(floor + 1));
+                let change = store::Revised { revision, timestamp, is_taken: touch.is_taken };
                 store::revise_partition(self.connection, computer, partition, change)?;
             }
             if revised.growth > 0 && revised.bytes > INFORMATION_BYTES_MAX {

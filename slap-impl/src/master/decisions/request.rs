@@ -47,13 +47,13 @@ impl Desk<'_> {
                 }
             }
             None => {
+                check_title(wish.title)?;
+                check_release(wish.release)?;
                 let state = asker.effective_state(wish.state, None);
                 if state == RequestedState::Destroyed {
                     // Otherwise a partition would be taken only to be emptied, as slapproxy does.
                     return Err(nothing_to_destroy(wish).into());
                 }
-                check_title(wish.title)?;
-                check_release(wish.release)?;
                 if wish.shared {
                     self.create_shared(wish, &asker, state)?
                 } else {

@@ -180,7 +180,7 @@ fn names_that_could_not_be_told_are_refused() {
         let (status, answer) = values.form("supplySupply", &supply).await;
         assert!(status == 400 && answer.contains("U+FFFF"), "{status} {answer}");
         // What an earlier version kept can be read, and destroyed.
-        let kept = values.0.read(|connection| store::instances(connection)).unwrap();
+        let kept = values.0.read(store::instances).unwrap();
         let rename: crate::env::Write = Box::new(move |connection| {
             store::set_title(connection, kept[0].number, &"..".parse().unwrap())?;
             let computer = "COMP-1".parse().unwrap();
