@@ -37,20 +37,21 @@ pub struct RevisedComputer {
     pub growth: i64,
 }
 
-/// Gives a computer a new revision, because its full information changes, and so many vacancies fewer. None when there is no such
-/// computer.
+/// Gives a computer a new revision, because its full information changes, and so many vacancies fewer, since instances with so many
+/// [`own_bytes`](super::own_bytes) together have them now. None when there is no such computer.
 pub fn revise_computer(
     connection: &Connection,
     computer: &ComputerId,
     taken: usize,
+    taken_bytes: i64,
 ) -> rusqlite::Result<Option<RevisedComputer>> {
     // A column that indices depend on is written only where it changes.
     let sql = if taken == 0 {
         "UPDATE computer SET revision = revision + 1, growth = bytes - settled, settled = bytes
         WHERE reference = ?1 RETURNING revision, floor, bytes, growth"
     } else {
-        "UPDATE computer SET revision = revision + 1, growth = bytes - settled, settled = bytes,
-            vacancies = vacancies - ?2
+        "UPDATE computer SET revision = revision + 1, bytes = bytes + ?3, growth = bytes + ?3 - settled,
+            settled = bytes + ?3, vacancies = vacancies - ?2
         WHERE reference = ?1 RETURNING revision, floor, bytes, growth"
     };
     let read = |row: &Row<'_>| {
@@ -64,7 +65,7 @@ pub fn revise_computer(
     let mut update = connection.prepare_cached(sql)?;
     match taken {
         0 => update.query_row([computer], read),
-        taken => update.query_row((computer, i64::try_from(taken).unwrap_or(i64::MAX)), read),
+        taken => update.query_row((computer, i64::try_from(taken).unwrap_or(i64::MAX), taken_bytes), read),
     }
     .optional()
 }

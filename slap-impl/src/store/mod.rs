@@ -36,8 +36,8 @@ pub use damage::advice;
 pub use forwarded::{ForwardedFor, count_forwarded, delete_forwarded, forwarded, insert_forwarded};
 pub use instances::{
     Wanted, count_hosted, delete_instance, descendants, first_host, has_children, host_for, hosted,
-    insert_instance, instance, instance_titled, instances, listed_shared, roots, set_connection, set_host,
-    set_state, set_title, shared_instance, update_instance,
+    insert_instance, instance, instance_titled, instances, listed_shared, own_bytes, roots, set_connection,
+    set_host, set_state, set_title, shared_instance, update_instance,
 };
 pub use journal::{
     JOURNAL_ENTRIES_MAX, JournalEntry, append_journal, journal_after, journal_ends, journal_page,

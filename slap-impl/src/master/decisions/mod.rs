@@ -241,6 +241,8 @@ struct Touch {
     is_renewed: bool,
     /// It was vacant, and was given away.
     is_taken: bool,
+    /// What the instance that it was given to takes of its computer's full information.
+    bytes: i64,
 }
 
 impl<'a> Desk<'a> {
@@ -262,7 +264,8 @@ impl<'a> Desk<'a> {
     fn settle(&self) -> Decision<()> {
         for (computer, partitions) in &self.touched {
             let taken = partitions.values().filter(|touch| touch.is_taken).count();
-            let revised = store::revise_computer(self.connection, computer, taken)?;
+            let bytes = partitions.values().map(|touch| touch.bytes).sum();
+            let revised = store::revise_computer(self.connection, computer, taken, bytes)?;
             let Some(revised @ RevisedComputer { revision, floor, .. }) = revised else {
                 continue;
             };

@@ -91,11 +91,14 @@ impl Desk<'_> {
         };
         self.begin_change()?;
         store::clear_access_status(self.connection, Subject::Partition(&computer, &partition))?;
+        let place = Place::Partition(computer.clone(), partition.clone());
+        let wanted = wish.wanted(asker, state);
+        let instance =
+            store::insert_instance(self.connection, wish.title, asker.root_number(), place, wanted)?;
         let touch = self.touch_partition(&computer, &partition);
         (touch.is_renewed, touch.is_taken) = (true, true);
-        let place = Place::Partition(computer, partition);
-        let wanted = wish.wanted(asker, state);
-        Ok(store::insert_instance(self.connection, wish.title, asker.root_number(), place, wanted)?)
+        touch.bytes = store::own_bytes(&instance, asker.root().map(|root| &root.title));
+        Ok(instance)
     }
 
     /// The first free partition, of one computer or of all.

@@ -40,7 +40,8 @@ SELECT computer, url,
     + 2 * length(computer) + 512 AS bytes
 FROM supply;
 
-CREATE TRIGGER instance_comes AFTER INSERT ON instance BEGIN
+-- An instance that is given a partition is counted by the program, in the same write as its computer's revision (`own_bytes`).
+CREATE TRIGGER instance_comes AFTER INSERT ON instance WHEN new.shared = 1 BEGIN
     UPDATE computer SET bytes = computer.bytes + b.bytes FROM instance_bytes AS b
     WHERE b.number = new.number AND computer.reference = b.computer;
 END;
@@ -49,12 +50,16 @@ CREATE TRIGGER instance_goes BEFORE DELETE ON instance BEGIN
     WHERE b.number = old.number AND computer.reference = b.computer;
 END;
 CREATE TRIGGER instance_will_change
-BEFORE UPDATE OF release, software_type, parameters, connection, host ON instance BEGIN
+BEFORE UPDATE OF release, software_type, parameters, connection, host ON instance
+WHEN (old.release, old.software_type, old.parameters, old.connection, old.host)
+    IS NOT (new.release, new.software_type, new.parameters, new.connection, new.host) BEGIN
     UPDATE computer SET bytes = computer.bytes - b.bytes FROM instance_bytes AS b
     WHERE b.number = old.number AND computer.reference = b.computer;
 END;
 CREATE TRIGGER instance_changed
-AFTER UPDATE OF release, software_type, parameters, connection, host ON instance BEGIN
+AFTER UPDATE OF release, software_type, parameters, connection, host ON instance
+WHEN (old.release, old.software_type, old.parameters, old.connection, old.host)
+    IS NOT (new.release, new.software_type, new.parameters, new.connection, new.host) BEGIN
     UPDATE computer SET bytes = computer.bytes + b.bytes FROM instance_bytes AS b
     WHERE b.number = new.number AND computer.reference = b.computer;
 END;
