@@ -145,6 +145,11 @@ fn long_questions() -> Vec<Rc<[u8]>> {
         "application/json",
         &format!("{{\"parameters\":{{{members}\"a\":1}}}}"),
     ));
+    // The longest that are looked at, and longer ones.
+    for guid in ["_".repeat(511), "_".repeat(1030 - 4), long("_"), long("a___"), long("___a")] {
+        let body = format!("{{\"instance_guid\":\"{guid}___0\"}}");
+        questions.push(with_body("slapos.get.v0.software_instance", "application/json", &body));
+    }
     questions
 }
 

@@ -333,9 +333,10 @@ impl Env {
         self.lost.borrow().is_some()
     }
 
-    /// Why a result could not be written, if so; asked for once, when the program ends.
+    /// Why a result could not be written, if so; asked for once, when the program ends. That nobody wants to read any more of it is no
+    /// failure.
     pub fn take_lost_output(&self) -> Option<io::Error> {
-        self.lost.borrow_mut().take()
+        self.lost.borrow_mut().take().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
     }
 
     /// Writes a line of progress or an error to standard error.

@@ -4,7 +4,7 @@ use super::{
     Master,
     decisions::{Answer, Command, FormattedPartition, InstanceReport, Refusal, ReleaseReport, Requester},
     form::Form,
-    render,
+    readable, render,
     wishes::Granted,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         configuration::FormattedComputer,
         http::server::{Request, Response},
         instance_xml,
-        marshal::{self, Value},
+        marshal::{self, Value, is_xml},
     },
 };
 use std::{collections::BTreeMap, rc::Rc};
@@ -29,7 +29,7 @@ impl Master {
         let command = match endpoint {
             "requestComputerPartition" => {
                 let granted = self.wish(request(form)?, asked).await?;
-                let response = document(&render::granted(&granted));
+                let response = document(&readable(render::granted(&granted))?);
                 if let Granted::Given(_, commits) = granted {
                     self.keep_answer(commits, asked, &response);
                 }
@@ -77,7 +77,7 @@ impl Master {
         match self.submit(command).await? {
             Answer::Text(_) if endpoint == "computerBang" => Ok(document(&Value::text(""))),
             Answer::Text(text) => Ok(Response::text(200, text)),
-            Answer::Given(given) => Ok(document(&render::given(&given).to_value())),
+            Answer::Given(given) => Ok(document(&readable(render::given(&given))?.to_value())),
         }
     }
 
@@ -183,8 +183,8 @@ fn checked_type(form: &Form, software_type: &str) -> Result<String, Refusal> {
 
 /// What a software type may be.
 pub(super) fn check_type(software_type: &str) -> Result<(), &'static str> {
-    if software_type.chars().count() > 512 || software_type.chars().any(char::is_control) {
-        return Err("expected at most 512 characters without control characters");
+    if software_type.chars().count() > 512 || software_type.chars().any(|it| it.is_control() || !is_xml(it)) {
+        return Err("expected at most 512 characters without control characters, U+FFFE and U+FFFF");
     }
     Ok(())
 }

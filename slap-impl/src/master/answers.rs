@@ -6,7 +6,7 @@ use super::{
     decisions::{Refusal, unknown_computer, unknown_partition},
     form::Form,
     hateoas::base_url,
-    render,
+    readable, render,
 };
 use crate::{
     store::{self, AccessStatus, Partition, Subject},
@@ -37,7 +37,8 @@ impl Master {
                 let shared =
                     self.read(|connection| store::listed_shared(connection, &computer, Some(&partition)))?;
                 let shared = shared.get(&partition).map_or(&[][..], Vec::as_slice);
-                Ok(document(&render::partition(&found, shared, status.as_ref()).to_value()))
+                let shown = readable(render::partition(&found, shared, status.as_ref()))?;
+                Ok(document(&shown.to_value()))
             }
             "getComputerPartitionCertificate" => {
                 let (computer, partition) =

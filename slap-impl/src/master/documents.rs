@@ -105,17 +105,19 @@ impl Documents {
         let changed = read(connection, computer, &changed)?;
         let releases = render::releases(&supplies);
         let mut pieces = BTreeMap::new();
+        let mut written = Ok(());
         let write = |writer: &mut Writer| {
             for (reference, revision) in &partitions {
                 let (begin, before) = (writer.position(), writer.last_id());
                 match (changed.get(reference), old.and_then(|old| Some((old, old.pieces.get(reference)?)))) {
-                    (Some((partition, shared)), _) => {
-                        writer.value(&render::partition(partition, shared, None).to_value());
-                    }
+                    (Some((partition, shared)), _) => match render::partition(partition, shared, None) {
+                        Ok(shown) => writer.value(&shown.to_value()),
+                        Err(error) => written = Err(error),
+                    },
                     (None, Some((old, piece))) => {
                         let bytes = &old.document[piece.place.clone()];
-                        let written = str::from_utf8(bytes).expect("a document's pieces are text");
-                        writer.copy(written, piece.before, piece.ids);
+                        let text = str::from_utf8(bytes).expect("a document's pieces are text");
+                        writer.copy(text, piece.before, piece.ids);
                     }
                     (None, None) => continue,
                 }
@@ -130,6 +132,7 @@ impl Documents {
             let bytes = old.map_or(0, |old| old.document.len() + (4 << 10));
             Computer::write(computer, &releases, bytes, write)
         };
+        written?;
         let mut document = document.into_bytes();
         document.shrink_to_fit();
         Ok((Bytes::from(document), pieces))

@@ -1,6 +1,6 @@
 //! The journal, as users read it: GET `/events`. Only our master has it.
 //!
-//! The answer's entries come after `since`, in commit order, some hundred at a time; `Prefer: wait=N` holds an answer
+//! The answer's entries come after `since`, in commit order, some hundred or some MiB at a time; `Prefer: wait=N` holds an answer
 //! that would be empty until something is committed, if there is room among those that wait.
 
 use super::{
@@ -18,6 +18,9 @@ use serde_json::{Value as Json, json};
 /// Entries of one answer at most.
 const ENTRIES_MAX: u32 = 500;
 
+/// Bytes of them after which no more follow: each may have some MiB, and a client reads 64 MiB.
+const ENTRY_BYTES_MAX: usize = 4 << 20;
+
 impl Master {
     /// Answers `events`.
     pub(super) async fn events(&self, form: &Form, request: &Request) -> Result<Response, Refusal> {
@@ -30,7 +33,8 @@ impl Master {
         loop {
             let committed = self.committed.notified();
             let (ends, entries) = self.read(|connection| {
-                Ok((store::journal_ends(connection)?, store::journal_after(connection, since, ENTRIES_MAX)?))
+                let entries = store::journal_page(connection, since, ENTRIES_MAX, ENTRY_BYTES_MAX)?;
+                Ok((store::journal_ends(connection)?, entries))
             })?;
             let left = deadline.saturating_sub(self.env.clock().elapsed());
             if !entries.is_empty() || wait.is_none() || left.is_zero() || self.closing.is_set() {

@@ -8,13 +8,13 @@
 use super::{
     Master,
     decisions::{Command, Errand, Refusal, Requester, may_run, taken, title_elsewhere},
-    render,
 };
 use crate::{
     client::{ClientError, InstanceRequest, SlapClient},
     vocabulary::{InstanceTitle, RequestedState},
     wire::{
         http::{client::Url, server::Request},
+        instance_xml,
         objects::{Forwarded, Requested},
     },
 };
@@ -185,12 +185,13 @@ fn wish_elsewhere(
     if !by_partition {
         filter.insert("source_instance_id".to_owned(), title.to_string());
     }
-    let parameters = render::parameters(parameters).into_iter();
+    let parameters =
+        instance_xml::decode(parameters).map_err(|error| Refusal::new(500, error.to_string()))?;
     Ok(InstanceRequest {
         software_release: release.clone(),
         software_type: software_type.clone(),
         title: title.clone(),
-        parameters: parameters.map(|(key, value)| (key, value.unwrap_or_default())).collect(),
+        parameters: parameters.into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect(),
         filter,
         state,
         shared: *shared,

@@ -103,11 +103,13 @@ impl Master {
         let finish = |response: Response, etag: String, wait: Option<Duration>| {
             applied(response.header("etag", etag).header("cache-control", "no-cache"), wait)
         };
+        let mut first = None;
         loop {
             let (revision, document) = self.information(computer)?;
             self.contact(computer);
             let etag = self.etag(revision);
-            if !matches_etag(&known, &etag) {
+            // `*` matches whatever there is: then what there was first is known.
+            if !matches_etag(&known, &etag) || *first.get_or_insert(revision) != revision {
                 return Ok(finish(Response::new(200, "text/xml; charset=utf-8", document), etag, wait));
             }
             let left = deadline.saturating_sub(self.env.clock().elapsed());

@@ -36,7 +36,7 @@ mod tests;
 mod wishes;
 
 use crate::{
-    env::{Address, BoxListener, Either, Env, Latch, Store, race},
+    env::{Address, BoxListener, Either, Env, Latch, Store, StoreError, race},
     store::{self, AccessStatus, OpenError, Opened},
     vocabulary::{ComputerId, SoftwareUrl},
     wire::http::server::{Limits, serve_until},
@@ -226,9 +226,7 @@ impl Master {
     /// # Errors
     /// 503 when the database cannot be read.
     pub fn read<T>(&self, query: impl FnMut(&Connection) -> rusqlite::Result<T>) -> Result<T, Refusal> {
-        store::snapshot(&*self.store, query).map_err(|error| {
-            Refusal::new(503, format!("the database could not be read: {error}")).hint(store::advice(&error))
-        })
+        store::snapshot(&*self.store, query).map_err(|error| unreadable(&error))
     }
 
     /// Microseconds since 1970, by this machine's clock.
@@ -248,4 +246,13 @@ impl Master {
         let status = AccessStatus::said(text, now);
         contacts.insert(computer.clone(), status);
     }
+}
+
+fn unreadable(error: &StoreError) -> Refusal {
+    Refusal::new(503, format!("the database could not be read: {error}")).hint(store::advice(error))
+}
+
+/// What was made of rows that were read already.
+fn readable<T>(made: rusqlite::Result<T>) -> Result<T, Refusal> {
+    made.map_err(|error| unreadable(&StoreError::from(error)))
 }

@@ -13,6 +13,7 @@ use crate::{
         objects, status as wire,
     },
 };
+use rusqlite::types::Type;
 
 /// A computer's releases in its full information.
 pub(super) fn releases(supplies: &[Supply]) -> Vec<objects::SoftwareRelease> {
@@ -40,80 +41,90 @@ pub(super) fn partition(
     partition: &Partition,
     shared: &[Instance],
     status: Option<&AccessStatus>,
-) -> objects::ComputerPartition {
-    let instance = partition.instance.as_ref();
-    objects::ComputerPartition {
+) -> rusqlite::Result<objects::ComputerPartition> {
+    let instance = match &partition.instance {
+        Some(instance) => Some(self::instance(partition, instance, shared)?),
+        None => None,
+    };
+    Ok(objects::ComputerPartition {
         computer_id: partition.computer.clone(),
         partition_id: partition.reference.clone(),
         instance_guid: Some(partition.guid()),
-        requested_state: instance.map_or(RequestedState::Destroyed, |instance| instance.state),
+        requested_state: partition.instance.as_ref().map_or(RequestedState::Destroyed, |it| it.state),
         need_modification: instance.is_some(),
         access_status: status.map(|status| status.text.clone()),
-        instance: instance.map(|instance| objects::Instance {
-            software_release: objects::SoftwareRelease {
-                url: instance.release.clone(),
-                computer_id: partition.computer.clone(),
-                requested_state: None,
-            },
-            software_type: instance.software_type.clone(),
-            title: instance.title.to_string(),
-            root_title: partition.root_title.as_ref().unwrap_or(&instance.title).to_string(),
-            parameters: parameters(&instance.parameters),
-            addresses: addresses(partition),
-            full_addresses: Vec::new(),
-            shared_instances: shared.iter().filter_map(entry).collect(),
-            timestamp: Some(timestamp(partition.timestamp)),
-            connection: parameters(&instance.connection),
-        }),
-    }
-}
-
-/// How a shared instance stands in its host's list. Its reference is its title there, too, as with slapproxy.
-fn entry(shared: &Instance) -> Option<objects::SharedInstance> {
-    let Place::Shared { reference, .. } = &shared.place else { return None };
-    let own = parameters(&shared.parameters).into_iter();
-    Some(objects::SharedInstance {
-        title: reference.to_string(),
-        reference: reference.to_string(),
-        software_type: Some(shared.software_type.clone()),
-        parameters: own.map(|(key, value)| (key, Value::optional(value.as_deref()))).collect(),
+        instance,
     })
 }
 
+fn instance(
+    partition: &Partition,
+    instance: &Instance,
+    shared: &[Instance],
+) -> rusqlite::Result<objects::Instance> {
+    Ok(objects::Instance {
+        software_release: objects::SoftwareRelease {
+            url: instance.release.clone(),
+            computer_id: partition.computer.clone(),
+            requested_state: None,
+        },
+        software_type: instance.software_type.clone(),
+        title: instance.title.to_string(),
+        root_title: partition.root_title.as_ref().unwrap_or(&instance.title).to_string(),
+        parameters: parameters(&instance.parameters)?,
+        addresses: addresses(partition),
+        full_addresses: Vec::new(),
+        shared_instances: shared.iter().filter_map(entry).collect::<rusqlite::Result<_>>()?,
+        timestamp: Some(timestamp(partition.timestamp)),
+        connection: parameters(&instance.connection)?,
+    })
+}
+
+/// How a shared instance stands in its host's list. Its reference is its title there, too, as with slapproxy.
+fn entry(shared: &Instance) -> Option<rusqlite::Result<objects::SharedInstance>> {
+    let Place::Shared { reference, .. } = &shared.place else { return None };
+    Some(parameters(&shared.parameters).map(|own| objects::SharedInstance {
+        title: reference.to_string(),
+        reference: reference.to_string(),
+        software_type: Some(shared.software_type.clone()),
+        parameters: own.into_iter().map(|(key, value)| (key, Value::optional(value.as_deref()))).collect(),
+    }))
+}
+
 /// The answer to a request.
-pub(super) fn granted(granted: &Granted) -> Value {
-    match granted {
-        Granted::Given(given, _) => self::given(given).to_value(),
+pub(super) fn granted(granted: &Granted) -> rusqlite::Result<Value> {
+    Ok(match granted {
+        Granted::Given(given, _) => self::given(given)?.to_value(),
         Granted::StandIn(StandIn { partition, connection }) => {
             let connection = connection.iter().map(|(key, value)| (key.clone(), Value::text(value)));
             objects::StandIn { partition_id: partition.clone(), connection: connection.collect() }.to_value()
         }
         Granted::Forwarded(found) => found.to_value(),
-    }
+    })
 }
 
 /// The answer to a request: the instance and where it is. Of a shared one its host's place, release and type are told, as by
 /// slapproxy (slapos/proxy/db.py, `requestSlave`); without a host, none.
-pub(super) fn given(given: &Given) -> objects::SoftwareInstance {
+pub(super) fn given(given: &Given) -> rusqlite::Result<objects::SoftwareInstance> {
     let (instance, partition) = (&given.instance, given.partition.as_ref());
     let served_by = if instance.is_shared() { partition.and_then(|it| it.instance.as_ref()) } else { None };
     let served_by = served_by.unwrap_or(instance);
     let own = partition.filter(|_| !instance.is_shared());
-    objects::SoftwareInstance {
+    Ok(objects::SoftwareInstance {
         computer_id: partition.map(|partition| partition.computer.to_string()).unwrap_or_default(),
         partition_id: partition.map(|partition| partition.reference.to_string()).unwrap_or_default(),
         software_release_url: served_by.release.to_string(),
         software_type: Some(served_by.software_type.clone()),
         addresses: partition.map(addresses).unwrap_or_default(),
-        parameters: parameters(&instance.parameters),
+        parameters: parameters(&instance.parameters)?,
         timestamp: own.map(|partition| timestamp(partition.timestamp)),
-        connection: parameters(&instance.connection),
+        connection: parameters(&instance.connection)?,
         requested_state: Some(instance.state),
         own: own.map(|partition| objects::OwnPartition {
             instance_guid: partition.guid(),
             connection_xml: Some(instance.connection.clone()).filter(|document| !document.is_empty()),
         }),
-    }
+    })
 }
 
 /// What is shown of a report; `timestamp` is that of the partition, or 0; it and `now` are in microseconds since 1970. Without a report it says so, as the real master
@@ -173,9 +184,10 @@ fn addresses(partition: &Partition) -> Vec<(String, String)> {
     partition.addresses.iter().map(|address| (address.interface.clone(), address.address.clone())).collect()
 }
 
-/// What is stored was written by this program, so it can be read.
-pub(super) fn parameters(document: &str) -> Parameters {
-    instance_xml::decode(document).unwrap_or_default()
+/// What is stored was written by this program: what cannot be read of it is damage.
+pub(super) fn parameters(document: &str) -> rusqlite::Result<Parameters> {
+    instance_xml::decode(document)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error)))
 }
 
 #[cfg(test)]

@@ -145,7 +145,10 @@ impl<'a> Arguments<'a> {
 
     fn guid(&self) -> Result<InstanceGuid, Refusal> {
         let text = self.text("instance_guid");
-        text.parse().map_err(|_| Refusal::new(404, format!("instance_guid {text} not handled.")))
+        text.parse().map_err(|_| {
+            let shown: String = text.chars().take(200).collect();
+            Refusal::new(404, format!("instance_guid {shown} not handled."))
+        })
     }
 }
 

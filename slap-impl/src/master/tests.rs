@@ -6,6 +6,7 @@ mod long_garbage;
 mod rebase;
 mod rpc;
 mod trees;
+mod values;
 mod wishes;
 
 use super::*;

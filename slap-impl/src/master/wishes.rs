@@ -6,7 +6,7 @@ use super::{
     Master, OtherMaster,
     decisions::{Answer, Command, Given, Refusal, StandIn, stand_in, state_elsewhere},
     hateoas::{base_url, is_https},
-    render,
+    readable, render,
 };
 use crate::{
     vocabulary::SoftwareUrl,
@@ -83,7 +83,7 @@ impl Master {
         let via = self.via(request)?;
         let elsewhere = self.elsewhere(release, filter, request);
         if *shared && elsewhere.as_ref().map_err(Refusal::clone)?.is_none() {
-            let parameters = render::parameters(parameters);
+            let parameters = readable(render::parameters(parameters))?;
             if let Some(found) = stand_in(release, software_type, &parameters, is_https(request))? {
                 self.log.line(format_args!("{}: {}", command.describe(), found.partition));
                 return Ok(Some(Granted::StandIn(found)));

@@ -24,25 +24,48 @@ pub fn upsert_computer(
         .map(drop)
 }
 
-/// Gives a computer a new revision, because its full information changes, and so many vacancies fewer: its revision then, and the
-/// latest timestamp of the partitions that it lost. None when there is no such computer.
+/// How a computer changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RevisedComputer {
+    /// Its new revision.
+    pub revision: i64,
+    /// The latest timestamp of the partitions that it lost.
+    pub floor: i64,
+    /// How long its full information is at most.
+    pub bytes: i64,
+    /// How many of these came since the revision before.
+    pub growth: i64,
+}
+
+/// Gives a computer a new revision, because its full information changes, and so many vacancies fewer, since instances with so many
+/// [`own_bytes`](super::own_bytes) together have them now. None when there is no such computer.
 pub fn revise_computer(
     connection: &Connection,
     computer: &ComputerId,
     taken: usize,
-) -> rusqlite::Result<Option<(i64, i64)>> {
+    taken_bytes: i64,
+) -> rusqlite::Result<Option<RevisedComputer>> {
     // A column that indices depend on is written only where it changes.
     let sql = if taken == 0 {
-        "UPDATE computer SET revision = revision + 1 WHERE reference = ?1 RETURNING revision, floor"
+        "UPDATE computer SET revision = revision + 1, growth = bytes - settled, settled = bytes
+        WHERE reference = ?1 RETURNING revision, floor, bytes, growth"
     } else {
-        "UPDATE computer SET revision = revision + 1, vacancies = vacancies - ?2 WHERE reference = ?1
-        RETURNING revision, floor"
+        "UPDATE computer SET revision = revision + 1, bytes = bytes + ?3, growth = bytes + ?3 - settled,
+            settled = bytes + ?3, vacancies = vacancies - ?2
+        WHERE reference = ?1 RETURNING revision, floor, bytes, growth"
     };
-    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let read = |row: &Row<'_>| {
+        Ok(RevisedComputer {
+            revision: row.get(0)?,
+            floor: row.get(1)?,
+            bytes: row.get(2)?,
+            growth: row.get(3)?,
+        })
+    };
     let mut update = connection.prepare_cached(sql)?;
     match taken {
         0 => update.query_row([computer], read),
-        taken => update.query_row((computer, i64::try_from(taken).unwrap_or(i64::MAX)), read),
+        taken => update.query_row((computer, i64::try_from(taken).unwrap_or(i64::MAX), taken_bytes), read),
     }
     .optional()
 }

@@ -180,7 +180,25 @@ pub fn first_host(
         .optional()
 }
 
-/// Makes an instance. That its partition is not vacant any more, [`revise_partition`](super::revise_partition) notes.
+/// How many bytes a new instance with a partition takes of its computer's full information at most: what the view `instance_bytes` of
+/// the database says.
+pub fn own_bytes(instance: &Instance, root_title: Option<&InstanceTitle>) -> i64 {
+    let root_title = root_title.unwrap_or(&instance.title).as_str();
+    let release = instance.release.as_str();
+    let texts = [instance.title.as_str(), root_title, release, release, release, &instance.software_type];
+    let (mut bytes, document) = (512, instance.parameters.as_str());
+    for text in texts.into_iter().chain([document]) {
+        let characters = text.chars().count();
+        bytes += characters + 6 * (text.len() - characters);
+    }
+    let escaped = |text: &str| text.bytes().filter(|byte| b"&<>".contains(byte)).count();
+    bytes += 8 * texts.into_iter().map(escaped).sum::<usize>();
+    bytes += document.chars().count() / 32 + 4 * document.bytes().filter(|byte| *byte == b'&').count();
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// Makes an instance. That its partition is not vacant any more, [`revise_partition`](super::revise_partition) notes, and what it takes of
+/// its computer's full information [`revise_computer`](super::revise_computer).
 ///
 /// # Errors
 /// A constraint when its partition is not free, or its title or reference is taken.

@@ -6,7 +6,11 @@ use rusqlite::{Connection, OptionalExtension};
 /// So many of the last entries are kept, unless they have more than 64 MiB.
 pub const JOURNAL_ENTRIES_MAX: i64 = 100_000;
 
-const KEPT: Bounds = Bounds { entries: JOURNAL_ENTRIES_MAX, bytes: 64 << 20, step: 64 };
+const KEPT: Bounds =
+    Bounds { entries: JOURNAL_ENTRIES_MAX, bytes: (64 << 20) - STEP_BYTES, step: 64, step_bytes: STEP_BYTES };
+
+/// So many bytes may come before it is looked at again how many there are.
+const STEP_BYTES: i64 = 4 << 20;
 
 /// How much is kept.
 #[derive(Clone, Copy)]
@@ -15,6 +19,8 @@ struct Bounds {
     bytes: i64,
     /// Looked at after so many changes, so there may be fewer than that many more.
     step: i64,
+    /// And after so many bytes.
+    step_bytes: i64,
 }
 
 /// A committed change.
@@ -47,15 +53,15 @@ fn append_bounded(
     answer: &str,
     bounds: Bounds,
 ) -> rusqlite::Result<i64> {
-    connection
+    let (sequence, begin): (i64, i64) = connection
         .prepare_cached(
             "INSERT INTO journal (at, command, answer, bytes) VALUES (?1, ?2, ?3, ifnull((
                 SELECT bytes + octet_length(command) + octet_length(answer) FROM journal
-                ORDER BY sequence DESC LIMIT 1), 0))",
+                ORDER BY sequence DESC LIMIT 1), 0)) RETURNING sequence, bytes",
         )?
-        .execute((at, command, answer))?;
-    let sequence = connection.last_insert_rowid();
-    if sequence % bounds.step == 0 {
+        .query_row((at, command, answer), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let end = begin.saturating_add(i64::try_from(command.len() + answer.len()).unwrap_or(i64::MAX));
+    if sequence % bounds.step == 0 || begin / bounds.step_bytes != end / bounds.step_bytes {
         drop_oldest(connection, sequence, bounds)?;
     }
     Ok(sequence)
@@ -90,19 +96,34 @@ pub fn journal_after(
     sequence: i64,
     limit: u32,
 ) -> rusqlite::Result<Vec<JournalEntry>> {
-    connection
-        .prepare_cached(
-            "SELECT sequence, at, command, answer FROM journal WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
-        )?
-        .query_map((sequence, limit), |row| {
-            Ok(JournalEntry {
-                sequence: row.get(0)?,
-                at: row.get(1)?,
-                command: row.get(2)?,
-                answer: row.get(3)?,
-            })
-        })?
-        .collect()
+    journal_page(connection, sequence, limit, usize::MAX)
+}
+
+/// The same, but no more follow once there are `bytes_max` bytes of them.
+pub fn journal_page(
+    connection: &Connection,
+    sequence: i64,
+    limit: u32,
+    bytes_max: usize,
+) -> rusqlite::Result<Vec<JournalEntry>> {
+    let mut select = connection.prepare_cached(
+        "SELECT sequence, at, command, answer FROM journal WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
+    )?;
+    let mut rows = select.query((sequence, limit))?;
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    while bytes < bytes_max
+        && let Some(row) = rows.next()?
+    {
+        let entry = JournalEntry {
+            sequence: row.get(0)?,
+            at: row.get(1)?,
+            command: row.get(2)?,
+            answer: row.get(3)?,
+        };
+        bytes += entry.command.len() + entry.answer.len();
+        entries.push(entry);
+    }
+    Ok(entries)
 }
 
 /// Each end by itself: asked for both at once, SQLite reads the whole journal (its documentation: "The MIN/MAX optimization").
@@ -135,7 +156,7 @@ mod tests {
         let sequences = |connection: &Connection| -> Vec<i64> {
             journal_after(connection, 0, 100).unwrap().iter().map(|entry| entry.sequence).collect()
         };
-        let bounds = Bounds { entries: 3, bytes: 1000, step: 1 };
+        let bounds = Bounds { entries: 3, bytes: 1000, step: 1, step_bytes: i64::MAX };
         let append =
             |command: &str, bounds| append_bounded(&connection, 1, command, "answer", bounds).unwrap();
         for _ in 0..5 {
@@ -154,5 +175,40 @@ mod tests {
         assert_eq!(sequences(&connection), [8, 9, 10, 11, 12, 13, 14, 15], "looked at with 8, then with 16");
         append("command", Bounds { step: 8, ..bounds });
         assert_eq!(sequences(&connection), [14, 15, 16]);
+    }
+
+    #[test]
+    fn its_size_is_looked_at_between_cuts() {
+        let connection = database();
+        let bounds = Bounds { entries: 1000, bytes: 6000, step: 1000, step_bytes: 2000 };
+        for _ in 0..200 {
+            append_bounded(&connection, 1, &"x".repeat(500), "answer", bounds).unwrap();
+            let kept: i64 = connection
+                .query_row(
+                    "SELECT sum(octet_length(command) + octet_length(answer)) FROM journal",
+                    [],
+                    |row| row.get(0),
+                )
+                .unwrap();
+            assert!(kept <= bounds.bytes + bounds.step_bytes, "{kept} bytes");
+        }
+        assert!(journal_ends(&connection).unwrap().unwrap().0 > 180);
+    }
+
+    #[test]
+    fn what_is_read_at_once_is_bounded() {
+        let connection = database();
+        for _ in 0..5 {
+            append_journal(&connection, 1, &"x".repeat(90), "0123456789").unwrap();
+        }
+        let read = |since, limit, bytes_max| -> Vec<i64> {
+            let entries = journal_page(&connection, since, limit, bytes_max).unwrap();
+            entries.iter().map(|entry| entry.sequence).collect()
+        };
+        assert_eq!(read(0, 100, usize::MAX), [1, 2, 3, 4, 5]);
+        assert_eq!(read(1, 2, usize::MAX), [2, 3]);
+        assert_eq!(read(1, 100, 200), [2, 3], "with 3 there are as many as may be");
+        assert_eq!(read(1, 100, 201), [2, 3, 4]);
+        assert_eq!(read(4, 100, 1), [5], "one always");
     }
 }

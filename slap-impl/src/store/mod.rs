@@ -25,8 +25,8 @@ mod schema;
 mod status;
 
 pub use changes::{
-    Revised, delete_partition, delete_supply, revise_computer, revise_partition, unlist_partition,
-    upsert_computer, upsert_partition, upsert_supply,
+    Revised, RevisedComputer, delete_partition, delete_supply, revise_computer, revise_partition,
+    unlist_partition, upsert_computer, upsert_partition, upsert_supply,
 };
 pub use computers::{
     computer, computers, count_computers, first_computers, first_free_partition, free_partition, occupancy,
@@ -36,10 +36,12 @@ pub use damage::advice;
 pub use forwarded::{ForwardedFor, count_forwarded, delete_forwarded, forwarded, insert_forwarded};
 pub use instances::{
     Wanted, count_hosted, delete_instance, descendants, first_host, has_children, host_for, hosted,
-    insert_instance, instance, instance_titled, instances, listed_shared, roots, set_connection, set_host,
-    set_state, set_title, shared_instance, update_instance,
+    insert_instance, instance, instance_titled, instances, listed_shared, own_bytes, roots, set_connection,
+    set_host, set_state, set_title, shared_instance, update_instance,
 };
-pub use journal::{JOURNAL_ENTRIES_MAX, JournalEntry, append_journal, journal_after, journal_ends};
+pub use journal::{
+    JOURNAL_ENTRIES_MAX, JournalEntry, append_journal, journal_after, journal_ends, journal_page,
+};
 pub use queries::{
     count_supplies, partition, partition_of, partition_revisions, partitions, supplies, supply,
 };
@@ -85,5 +87,16 @@ pub(crate) mod testing {
         connection.pragma_update(None, "foreign_keys", true).unwrap();
         schema::migrate(&connection, "0123456789abcdef").unwrap();
         connection
+    }
+
+    /// What `bytes` of a computer must be, counted anew.
+    pub(crate) fn counted_bytes(connection: &Connection, computer: &str) -> i64 {
+        let sql = "SELECT (SELECT total(bytes) FROM instance_bytes WHERE computer = ?1)
+            + (SELECT total(bytes) FROM address_bytes WHERE computer = ?1)
+            + (SELECT total(bytes) FROM supply_bytes WHERE computer = ?1)
+            + (SELECT total(1536 + 6 * length(computer) + 6 * length(reference)) FROM partition WHERE computer = ?1)";
+        connection
+            .query_row(&format!("SELECT CAST(({sql}) AS INTEGER)"), [computer], |row| row.get(0))
+            .unwrap()
     }
 }

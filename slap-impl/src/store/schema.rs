@@ -9,13 +9,14 @@ use std::{fmt, path::Path, rc::Rc};
 const APPLICATION_ID: i64 = 0x736c_6170;
 
 /// The numbered migrations; a database of version N has had the first N of them.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_cloud.sql"),
     include_str!("migrations/0002_trees.sql"),
     include_str!("migrations/0003_floor.sql"),
     include_str!("migrations/0004_vacancy.sql"),
     include_str!("migrations/0005_forwarded.sql"),
     include_str!("migrations/0006_fewer_indices.sql"),
+    include_str!("migrations/0007_bytes.sql"),
 ];
 
 /// The version of a database that this program writes.
@@ -85,10 +86,12 @@ pub async fn open(env: &Env, path: &Path) -> Result<Opened, OpenError> {
             });
         }
     }
-    let identity = super::snapshot(&*store, |connection| {
-        connection.query_row("SELECT value FROM setting WHERE name = 'identity'", [], |row| row.get(0))
-    });
-    Ok(Opened { store, identity: identity.map_err(unusable)? })
+    let identity = super::snapshot(&*store, |connection| super::setting(connection, "identity"));
+    let identity = identity.map_err(unusable)?.ok_or_else(|| OpenError {
+        message: format!("{}: the database has no identity: rows of it are missing", path.display()),
+        hint: damage::DAMAGED.to_owned(),
+    })?;
+    Ok(Opened { store, identity })
 }
 
 fn explain(path: &Path, error: &StoreError) -> OpenError {
@@ -228,6 +231,13 @@ mod tests {
                     |row| Ok((row.get(0)?, row.get(1)?)),
                 )
                 .unwrap();
+            let (bytes, settled): (i64, i64) = older
+                .query_row("SELECT bytes, settled FROM computer", [], |row| Ok((row.get(0)?, row.get(1)?)))
+                .unwrap();
+            if version < 7 {
+                assert!(bytes > 3 * 1536 && settled == bytes, "from {version}: {bytes}, {settled}");
+                assert_eq!(crate::store::testing::counted_bytes(&older, "COMP-1"), bytes, "from {version}");
+            }
             let expected = if version < 3 { 0 } else { 3 };
             assert_eq!((floor, unlisted), (0, expected), "from {version}");
             if version < 4 {

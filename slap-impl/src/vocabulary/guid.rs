@@ -1,10 +1,14 @@
 //! Names of instances on the JSON-RPC wire.
 
-use super::{BadId, InstanceTitle};
+use super::{BadId, InstanceTitle, ids::TITLE_CHARACTERS_MAX};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 const SEPARATOR: &str = "___";
+
+/// Characters of a guid at most: two titles, two separators, and a digit. Each separator in it is looked at, so a longer text must not
+/// be looked at at all.
+const CHARACTERS_MAX: usize = 2 * TITLE_CHARACTERS_MAX + 2 * SEPARATOR.len() + 1;
 
 /// `TITLE___ROOT___0`, or with 1 at the end for a shared instance; ROOT, the title of the root of its tree, is empty for a root
 /// (slapos/proxy/json_rpc.py, `generateInstanceGuid`).
@@ -45,6 +49,9 @@ impl InstanceGuid {
 }
 
 fn meanings(text: &str) -> Vec<InstanceName> {
+    if text.chars().nth(CHARACTERS_MAX).is_some() {
+        return Vec::new();
+    }
     let (names, shared) = match (text.strip_suffix("___0"), text.strip_suffix("___1")) {
         (Some(names), _) => (names, false),
         (None, Some(names)) => (names, true),
@@ -116,6 +123,21 @@ mod tests {
         check("é___ü___0", &[("é", "ü", false)]);
         for bad in ["", "root", "root___0", "root______2", "______0", "a___b\n___0", "root______00"] {
             check(bad, &[]);
+        }
+    }
+
+    #[test]
+    fn the_longest_guid_has_the_longest_titles() {
+        for letter in ["a", "é", "😀"] {
+            let title = letter.repeat(TITLE_CHARACTERS_MAX);
+            let name = InstanceName {
+                title: title.parse().unwrap(),
+                root: Some(title.parse().unwrap()),
+                shared: true,
+            };
+            let guid = InstanceGuid::new(&name);
+            assert_eq!(guid.as_str().parse::<InstanceGuid>().unwrap().meanings(), [name]);
+            assert!(format!("{letter}{guid}").parse::<InstanceGuid>().is_err());
         }
     }
 }

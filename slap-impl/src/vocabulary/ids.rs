@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
+/// Characters of an instance's title at most.
+pub(super) const TITLE_CHARACTERS_MAX: usize = 512;
+
 /// A text that cannot be an id of that kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadId {
@@ -122,7 +125,7 @@ fn is_name(text: &str) -> bool {
 }
 
 fn is_line(text: &str) -> bool {
-    !text.is_empty() && text.chars().count() <= 512 && !text.chars().any(char::is_control)
+    !text.is_empty() && text.chars().count() <= TITLE_CHARACTERS_MAX && !text.chars().any(char::is_control)
 }
 
 #[cfg(test)]

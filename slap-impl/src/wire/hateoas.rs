@@ -23,10 +23,8 @@ const COMPUTERS: &str = "portal_type:\"Compute Node\" AND validation_state:valid
 impl Query {
     /// Reads a query; none when it is not one of the four.
     pub fn parse(text: &str) -> Option<Query> {
-        let quoted = |text: &str| {
-            let inner = text.strip_prefix('"')?.strip_suffix('"')?;
-            (!inner.contains('"')).then(|| inner.to_owned())
-        };
+        // The real client writes a title as it is, also one with a quote in it (slapos/slap/hateoas.py, `_hateoas_getComputer` and others).
+        let quoted = |text: &str| text.strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
         if let Some(rest) = text.strip_prefix(SERVICES) {
             return match rest.strip_prefix(" AND title:=") {
                 Some(title) => Some(Query::Services(Some(quoted(title)?))),
@@ -40,7 +38,7 @@ impl Query {
         }
     }
 
-    /// As it is sent. A name with a quote in it cannot be asked for: ask for all and choose.
+    /// As it is sent. slapproxy does not understand a name with a quote in it.
     pub fn to_text(&self) -> String {
         match self {
             Query::Services(None) => SERVICES.to_owned(),

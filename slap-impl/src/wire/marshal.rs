@@ -229,7 +229,7 @@ impl From<&str> for Value {
 }
 
 /// Whether XML 1.0 can hold that character (XML 1.0, 2.2).
-pub(super) fn is_xml(character: char) -> bool {
+pub fn is_xml(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 

@@ -42,6 +42,33 @@ fn whoever_follows_sees_what_comes_after_a_restart_too() {
     follower.reads_until("supply /second.cfg available");
 }
 
+/// Who read enough goes: the pipe is broken at the next event, and nothing of that is a failure.
+#[test]
+fn whoever_follows_ends_when_nobody_reads_any_more() {
+    let lab = TestLab::up_empty(1, 1);
+    let mut child = follow(&lab);
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    lines.read_line(&mut String::new()).unwrap();
+    drop(lines);
+    let mut number = 0;
+    let status = until("it ends", || {
+        number += 1;
+        lab.ok(&["supply", &format!("/{number}.cfg"), "COMP-1"]);
+        child.try_wait().unwrap()
+    });
+    assert_eq!(status.code(), Some(0));
+}
+
+fn follow(lab: &TestLab) -> Child {
+    Command::new(assert_cmd::cargo::cargo_bin!("slap"))
+        .args(["events", "--follow", "--output", "jsonl"])
+        .env("SLAPOS_CLIENT_CONFIGURATION", lab.directory().join("slapos-client.cfg"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 struct Follower {
     child: Child,
     lines: BufReader<std::process::ChildStdout>,
@@ -50,13 +77,7 @@ struct Follower {
 
 impl Follower {
     fn start(lab: &TestLab) -> Follower {
-        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("slap"))
-            .args(["events", "--follow", "--output", "jsonl"])
-            .env("SLAPOS_CLIENT_CONFIGURATION", lab.directory().join("slapos-client.cfg"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = follow(lab);
         let lines = BufReader::new(child.stdout.take().unwrap());
         Follower { child, lines, last: 0 }
     }

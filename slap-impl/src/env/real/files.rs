@@ -41,6 +41,16 @@ pub(super) fn try_lock(path: &Path) -> io::Result<Option<FileLock>> {
         .mode(0o600)
         .custom_flags(nofollow())
         .open(path)?;
+    locked(file, path)
+}
+
+/// Takes the lock of a file that is there, without changing it.
+pub(super) fn try_lock_existing(path: &Path) -> io::Result<Option<FileLock>> {
+    let file = OpenOptions::new().read(true).custom_flags(nonblock()).open(path)?;
+    locked(file, path)
+}
+
+fn locked(file: File, path: &Path) -> io::Result<Option<FileLock>> {
     match file.try_lock() {
         Ok(()) => Ok(Some(FileLock { file, path: path.to_owned() })),
         Err(fs::TryLockError::WouldBlock) => Ok(None),

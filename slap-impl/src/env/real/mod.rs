@@ -164,10 +164,7 @@ struct RealConsole {
 impl Console for RealConsole {
     fn output(&self, text: &str) -> io::Result<()> {
         let mut output = io::stdout().lock();
-        match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other,
-        }
+        output.write_all(text.as_bytes()).and_then(|()| output.flush())
     }
 
     fn error(&self, text: &str) {

@@ -1,7 +1,8 @@
 //! Real SQLite databases.
 //!
 //! A reading connection stands on the loop's thread. A thread of its own executes the batches, so that an fsync does not stop the loop. What
-//! both do with SQLite is `env/sqlite.rs`. Another process is kept out by an flock beside the database (`<name>.lock`): SQLite's own locks would let two masters alternate.
+//! both do with SQLite is `env/sqlite.rs`. Another process is kept out by an flock beside the database (`<name>.lock`), and by one of the database's file itself, which has
+//! perhaps other names: SQLite's own locks would let two masters alternate.
 //!
 //! What the contract tests check, here and in the world in memory: a batch is there whole after `commit`, and not at all after
 //! an error or a panic in one write; a discarded write undoes only itself; reads see the last commit and cannot write; a second
@@ -52,33 +53,41 @@ struct RealStore {
     damage: Damage,
     /// `None` only while it is dropped.
     writer: Option<(mpsc::Sender<Job>, thread::JoinHandle<()>)>,
-    // The last one: released only when both connections are closed.
-    _lock: FileLock,
+    // The last ones: released only when both connections are closed, since with a descriptor of the file SQLite's own locks on it go.
+    _locks: (FileLock, Option<FileLock>),
 }
 
 impl Stores for RealStores {
     fn open(&self, path: &Path) -> Result<Box<dyn Store>, StoreError> {
+        // SQLite keeps its log beside the file that a link leads to.
+        let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let fail = |what: &str, error: &std::io::Error| {
             let kind = StoreErrorKind::of_file(error);
             StoreError::new(kind, format!("{}: {what}: {error}", path.display()))
+        };
+        let in_use = || {
+            let message = format!(
+                "{}: is in use: another process has it open; stop that one, or choose another file",
+                path.display()
+            );
+            StoreError::new(StoreErrorKind::InUse, message)
         };
         let mut lock_path = path.as_os_str().to_owned();
         lock_path.push(".lock");
         let lock = files::try_lock(Path::new(&lock_path))
             .map_err(|error| fail("cannot be locked", &error))?
-            .ok_or_else(|| {
-                let message = format!(
-                    "{}: is in use: another process has it open; stop that one, or choose another file",
-                    path.display()
-                );
-                StoreError::new(StoreErrorKind::InUse, message)
-            })?;
+            .ok_or_else(in_use)?;
         let log = wal::path_of(path);
         if wal::is_damaged(&log).map_err(|error| fail("its log cannot be read", &error))? {
             let message = format!("{}: {LOG_DAMAGED}", log.display());
             return Err(StoreError::new(StoreErrorKind::Damaged, message));
         }
         create_private(path).map_err(|error| fail("cannot be created", &error))?;
+        // The same file may have another name, or the lock beside it may have been removed. One that may not be read SQLite refuses.
+        let own_lock = match files::try_lock_existing(path) {
+            Ok(own_lock) => Some(own_lock.ok_or_else(in_use)?),
+            Err(_) => None,
+        };
         let named = |error: rusqlite::Error| {
             let error = StoreError::from(error);
             StoreError { message: format!("{}: {error}", path.display()), ..error }
@@ -103,7 +112,13 @@ impl Stores for RealStores {
                 move || execute(&connection, &jobs, &place, &damage, is_prepared)
             })
             .map_err(|error| fail("no thread to write it", &error))?;
-        Ok(Box::new(RealStore { reader, place, damage, writer: Some((sender, thread)), _lock: lock }))
+        Ok(Box::new(RealStore {
+            reader,
+            place,
+            damage,
+            writer: Some((sender, thread)),
+            _locks: (lock, own_lock),
+        }))
     }
 }
 
@@ -352,6 +367,34 @@ mod tests {
                 })
                 .unwrap();
             assert_eq!(synchronous, 2);
+        });
+    }
+
+    #[test]
+    fn a_file_is_in_use_under_all_its_names() {
+        in_store(async |env, path| {
+            let store = env.stores().open(path).unwrap();
+            store.commit(vec![sql("CREATE TABLE t (number INTEGER)")]).await.unwrap();
+            let other = path.with_file_name("other");
+            std::os::unix::fs::symlink(path, &other).unwrap();
+            let check = |what: &str, path: &Path| {
+                let error = env.stores().open(path).err().unwrap_or_else(|| panic!("{what}: it was opened"));
+                assert!(error.kind == StoreErrorKind::InUse, "{what}: {error}");
+            };
+            check("a symbolic link", &other);
+            fs::remove_file(&other).unwrap();
+            fs::hard_link(path, &other).unwrap();
+            check("another name", &other);
+            fs::remove_file(path.with_file_name("db.lock")).unwrap();
+            check("without its lock file", path);
+            store.commit(vec![sql("INSERT INTO t VALUES (1)")]).await.unwrap();
+            drop(store);
+            fs::remove_file(&other).unwrap();
+            std::os::unix::fs::symlink(path, &other).unwrap();
+            let store = env.stores().open(&other).unwrap();
+            store.commit(vec![sql("INSERT INTO t VALUES (2)")]).await.unwrap();
+            assert_eq!(numbers(&*store), [1, 2]);
+            assert!(!path.with_file_name("other-wal").exists());
         });
     }
 

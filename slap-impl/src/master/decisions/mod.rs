@@ -12,6 +12,7 @@
 //! * `named`: the same for an instance that is named by its guid
 //! * `supply`: a release shall be on a computer, or gone, and what the computer reports of it
 //! * `format`: a computer says which partitions it has
+//! * `writable`: names that could not be told to everybody
 //!
 //! Functions of a connection, a time and a command: no clock, no randomness. A repeated command changes nothing and
 //! is answered alike. A [`Refusal`] changes nothing either.
@@ -30,6 +31,7 @@ mod supply;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod writable;
 
 pub use command::{Command, InstanceAction, InstanceReport, ReleaseReport, Requester};
 pub use elsewhere::{Errand, FORWARDED_MAX, may_run, state_elsewhere, taken, title_elsewhere};
@@ -42,8 +44,9 @@ pub use stand_in::{StandIn, stand_in};
 use super::commit_queue::Written;
 use crate::{
     env::Verdict,
-    store::{self, Instance, Partition},
+    store::{self, Instance, Partition, RevisedComputer},
     vocabulary::{ComputerId, PartitionId},
+    wire::marshal::DOCUMENT_BYTES_MAX,
 };
 use rusqlite::Connection;
 use serde::Serialize;
@@ -57,6 +60,10 @@ pub const COMPUTERS_MAX: usize = 10_000;
 
 /// Releases that are supplied to one computer at most.
 pub const SUPPLIES_MAX: usize = 10_000;
+
+/// Bytes of a computer's full information at most, counted with those that a partition without an instance will need: less than a
+/// client reads, by what is written around them all.
+pub const INFORMATION_BYTES_MAX: i64 = DOCUMENT_BYTES_MAX as i64 - (64 << 10);
 
 /// Bytes of an error's log that are kept: its end.
 pub const LOG_BYTES_MAX: usize = 10_000;
@@ -234,6 +241,8 @@ struct Touch {
     is_renewed: bool,
     /// It was vacant, and was given away.
     is_taken: bool,
+    /// What the instance that it was given to takes of its computer's full information.
+    bytes: i64,
 }
 
 impl<'a> Desk<'a> {
@@ -252,10 +261,12 @@ impl<'a> Desk<'a> {
     }
 
     /// Each computer that was touched has a new revision, and so have its partitions that were.
-    fn settle(&self) -> rusqlite::Result<()> {
+    fn settle(&self) -> Decision<()> {
         for (computer, partitions) in &self.touched {
             let taken = partitions.values().filter(|touch| touch.is_taken).count();
-            let Some((revision, floor)) = store::revise_computer(self.connection, computer, taken)? else {
+            let bytes = partitions.values().map(|touch| touch.bytes).sum();
+            let revised = store::revise_computer(self.connection, computer, taken, bytes)?;
+            let Some(revised @ RevisedComputer { revision, floor, .. }) = revised else {
                 continue;
             };
             for (partition, touch) in partitions {
@@ -263,9 +274,23 @@ impl<'a> Desk<'a> {
                 let change = store::Revised { revision, timestamp, is_taken: touch.is_taken };
                 store::revise_partition(self.connection, computer, partition, change)?;
             }
+            if revised.growth > 0 && revised.bytes > INFORMATION_BYTES_MAX {
+                return Err(no_room(computer, revised).into());
+            }
         }
         Ok(())
     }
+}
+
+/// What a computer is told may only be so long that it can read it. What is too much already may become less.
+fn no_room(computer: &ComputerId, RevisedComputer { bytes, growth, .. }: RevisedComputer) -> Refusal {
+    let message = format!(
+        "{computer} is told too much: all that is wanted of it may be {INFORMATION_BYTES_MAX} bytes long as written there, and this \
+         would make it {bytes}, {growth} more than it was"
+    );
+    Refusal::new(507, message).hint(
+        "use another computer, give smaller parameters, or destroy instances that are not needed any more",
+    )
 }
 
 impl Desk<'_> {

@@ -1,6 +1,6 @@
 //! What an instance says of itself, or of a shared one that it hosts: connection parameters, and another title.
 
-use super::{Answer, Decision, Desk, Refusal, require_instance};
+use super::{Answer, Decision, Desk, Refusal, require_instance, writable::check_title};
 use crate::{
     store::{self, Instance},
     vocabulary::{ComputerId, InstanceTitle, PartitionId, RequestedState, SharedReference},
@@ -52,6 +52,7 @@ impl Desk<'_> {
                 .hint("titles are unique within a tree, and among roots")
                 .into());
         }
+        check_title(title)?;
         store::set_title(self.connection, instance.number, title)?;
         if instance.is_shared() {
             // Its host knows it by its reference.

@@ -4,7 +4,11 @@
 //! is given the first free partition of the computer that `computer_guid` names; without one, of the first computer that has
 //! any: the default computer (where slapproxy always looks), then the others in the natural order of their references.
 
-use super::{Answer, Decision, Desk, Given, Refusal, Requester, SHOWN, enumerate_first, tree::Asker};
+use super::{
+    Answer, Decision, Desk, Given, Refusal, Requester, SHOWN, enumerate_first,
+    tree::Asker,
+    writable::{check_release, check_title},
+};
 use crate::{
     store::{self, Instance, Partition, Place, Subject, Wanted},
     vocabulary::{ComputerId, InstanceTitle, PartitionId, RequestedState, SoftwareUrl},
@@ -33,6 +37,9 @@ impl Desk<'_> {
                     return Err(other_kind(wish).into());
                 }
                 self.refuse_cycle(&asker, &before)?;
+                if before.release != *wish.release {
+                    check_release(wish.release)?;
+                }
                 if wish.shared {
                     self.update_shared(before, wish, &asker)?
                 } else {
@@ -40,6 +47,8 @@ impl Desk<'_> {
                 }
             }
             None => {
+                check_title(wish.title)?;
+                check_release(wish.release)?;
                 let state = asker.effective_state(wish.state, None);
                 if state == RequestedState::Destroyed {
                     // Otherwise a partition would be taken only to be emptied, as slapproxy does.
@@ -82,11 +91,14 @@ impl Desk<'_> {
         };
         self.begin_change()?;
         store::clear_access_status(self.connection, Subject::Partition(&computer, &partition))?;
+        let place = Place::Partition(computer.clone(), partition.clone());
+        let wanted = wish.wanted(asker, state);
+        let instance =
+            store::insert_instance(self.connection, wish.title, asker.root_number(), place, wanted)?;
         let touch = self.touch_partition(&computer, &partition);
         (touch.is_renewed, touch.is_taken) = (true, true);
-        let place = Place::Partition(computer, partition);
-        let wanted = wish.wanted(asker, state);
-        Ok(store::insert_instance(self.connection, wish.title, asker.root_number(), place, wanted)?)
+        touch.bytes = store::own_bytes(&instance, asker.root().map(|root| &root.title));
+        Ok(instance)
     }
 
     /// The first free partition, of one computer or of all.
@@ -170,6 +182,7 @@ impl<'a> Wish<'a> {
 fn named_computer(wish: &Wish<'_>) -> Result<Option<ComputerId>, Refusal> {
     for (key, value) in wish.filter {
         let shown: String = value.chars().take(80).collect();
+        let key_shown: String = key.chars().take(200).collect();
         match key.as_str() {
             "computer_guid" => {}
             "instance_guid" if wish.shared => {}
@@ -182,7 +195,7 @@ fn named_computer(wish: &Wish<'_>) -> Result<Option<ComputerId>, Refusal> {
                 return Err(Refusal::new(
                     400,
                     format!(
-                        "{key}={shown} is not understood as a place for an instance: expected {expected}"
+                        "{key_shown}={shown} is not understood as a place for an instance: expected {expected}"
                     ),
                 )
                 .hint("leave it out, or name the computer with computer_guid=COMPUTER"));

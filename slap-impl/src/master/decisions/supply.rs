@@ -1,6 +1,9 @@
 //! Releases on computers: what users want, and what nodes report.
 
-use super::{Answer, Decision, Desk, LOG_BYTES_MAX, Refusal, ReleaseReport, SUPPLIES_MAX, tail};
+use super::{
+    Answer, Decision, Desk, LOG_BYTES_MAX, Refusal, ReleaseReport, SUPPLIES_MAX, tail,
+    writable::check_release,
+};
 use crate::{
     store::{self, Subject},
     vocabulary::{ComputerId, SoftwareUrl, SupplyState, text_repr},
@@ -21,6 +24,9 @@ impl Desk<'_> {
             return Err(Refusal::new(403, message)
                 .hint("`slap remove` those that are not needed any more")
                 .into());
+        }
+        if before.is_none() {
+            check_release(url)?;
         }
         if before.is_none_or(|before| before.state != state) {
             store::upsert_supply(self.connection, computer, url, state)?;

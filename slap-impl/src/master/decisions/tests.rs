@@ -3,6 +3,7 @@
 mod any;
 mod formats;
 mod play;
+mod room;
 mod shared;
 mod trees;
 

@@ -6,7 +6,7 @@ use crate::{
         Master,
         decisions::{Command, Refusal, find_named, unknown_computer},
         hateoas::base_url,
-        render,
+        readable, render,
         wishes::Granted,
     },
     store::{self, Instance, Partition, Subject},
@@ -98,28 +98,11 @@ impl Master {
 
     /// The answer to a request: with slapproxy that of a shared instance has its host's addresses and no timestamp, which what is
     /// read later has the other way round.
-    pub(super) fn posted(&self, wish: &Command, granted: &Granted) -> Json {
-        let given = match granted {
-            Granted::Given(given, _) => given,
-            Granted::StandIn(found) => {
-                return elsewhere(wish, ("", &found.partition), json!(found.connection));
-            }
-            Granted::Forwarded(found) => {
-                return elsewhere(wish, found.requested.place(), connection(&found.requested));
-            }
-        };
-        let found = Found {
-            instance: given.instance.clone(),
-            root: None,
-            partition: given.partition.clone(),
-            message: String::new(),
-        };
-        let mut shown = found.document();
-        if given.instance.is_shared() {
-            shown["processing_timestamp"] = json!(0);
-            shown["ip_list"] = addresses(given.partition.as_ref());
-        }
-        shown
+    ///
+    /// # Errors
+    /// 503 when what is stored of it cannot be read.
+    pub(super) fn posted(&self, wish: &Command, granted: &Granted) -> Result<Json, Refusal> {
+        readable(posted(wish, granted))
     }
 
     fn list(
@@ -135,10 +118,10 @@ impl Master {
         mut query: impl FnMut(&Connection) -> rusqlite::Result<Result<Instance, Refusal>>,
     ) -> Result<Json, Refusal> {
         let found = self.read(|connection| match query(connection)? {
-            Ok(instance) => Ok(Ok(found(connection, instance)?)),
+            Ok(instance) => Ok(Ok(found(connection, instance)?.document()?)),
             Err(refusal) => Ok(Err(refusal)),
         })??;
-        Ok(found.document())
+        Ok(found)
     }
 
     /// The computer that is asked about, which is heard of by that.
@@ -150,6 +133,30 @@ impl Master {
         self.contact(&computer);
         Ok(computer)
     }
+}
+
+fn posted(wish: &Command, granted: &Granted) -> rusqlite::Result<Json> {
+    let given = match granted {
+        Granted::Given(given, _) => given,
+        Granted::StandIn(found) => {
+            return elsewhere(wish, ("", &found.partition), json!(found.connection));
+        }
+        Granted::Forwarded(found) => {
+            return elsewhere(wish, found.requested.place(), connection(&found.requested));
+        }
+    };
+    let found = Found {
+        instance: given.instance.clone(),
+        root: None,
+        partition: given.partition.clone(),
+        message: String::new(),
+    };
+    let mut shown = found.document()?;
+    if given.instance.is_shared() {
+        shown["processing_timestamp"] = json!(0);
+        shown["ip_list"] = addresses(given.partition.as_ref());
+    }
+    Ok(shown)
 }
 
 fn instances_of(
@@ -188,7 +195,7 @@ fn shared_on(connection: &Connection, name: &InstanceGuid) -> rusqlite::Result<R
             "instance_guid": guid(&shared, root),
             "software_type": shared.software_type,
             "state": shared.state.to_string(),
-            "parameters": render::parameters(&shared.parameters),
+            "parameters": render::parameters(&shared.parameters)?,
             "compute_partition_id": partition,
         }));
     }
@@ -242,19 +249,23 @@ fn guid(instance: &Instance, root: Option<InstanceTitle>) -> InstanceGuid {
 }
 
 /// What is told of a wish that no partition of this master serves: what was asked for, where it is, and what is published.
-fn elsewhere(wish: &Command, (computer, partition): (&str, &str), connection: Json) -> Json {
+fn elsewhere(
+    wish: &Command,
+    (computer, partition): (&str, &str),
+    connection: Json,
+) -> rusqlite::Result<Json> {
     let Command::Request { title, release, software_type, parameters, state, shared, .. } = wish else {
-        return Json::Null;
+        return Ok(Json::Null);
     };
     let name = InstanceName { title: title.clone(), root: None, shared: *shared };
-    json!({
+    Ok(json!({
         "title": title,
         "instance_guid": InstanceGuid::new(&name),
         "software_release_uri": release,
         "software_type": software_type,
         "state": state.unwrap_or(RequestedState::Started).to_string(),
         "connection_parameters": connection,
-        "parameters": render::parameters(parameters),
+        "parameters": render::parameters(parameters)?,
         "shared": shared,
         "root_instance_title": title,
         "ip_list": [],
@@ -264,7 +275,7 @@ fn elsewhere(wish: &Command, (computer, partition): (&str, &str), connection: Js
         "compute_partition_id": partition,
         "processing_timestamp": 0,
         "access_status_message": "",
-    })
+    }))
 }
 
 /// What another master says to be published; of what it stands in for that is text, as it is of all.
@@ -284,18 +295,18 @@ fn addresses(partition: Option<&Partition>) -> Json {
 
 impl Found {
     /// The document; where it is to be placed is not kept, so `sla_parameters` is empty, as with slapproxy.
-    fn document(&self) -> Json {
+    fn document(&self) -> rusqlite::Result<Json> {
         let (instance, partition) = (&self.instance, self.partition.as_ref());
         let served_by = partition.and_then(|it| it.instance.as_ref()).unwrap_or(instance);
         let own = partition.filter(|_| !instance.is_shared());
-        json!({
+        Ok(json!({
             "title": instance.title,
             "instance_guid": guid(instance, self.root.clone()),
             "software_release_uri": served_by.release,
             "software_type": served_by.software_type,
             "state": instance.state.to_string(),
-            "connection_parameters": render::parameters(&instance.connection),
-            "parameters": render::parameters(&instance.parameters),
+            "connection_parameters": render::parameters(&instance.connection)?,
+            "parameters": render::parameters(&instance.parameters)?,
             "shared": instance.is_shared(),
             "root_instance_title": self.root.as_ref().unwrap_or(&instance.title),
             "ip_list": addresses(own),
@@ -305,6 +316,6 @@ impl Found {
             "compute_partition_id": partition.map(|it| it.reference.as_str()).unwrap_or_default(),
             "processing_timestamp": partition.map_or(0, |it| it.timestamp.div_euclid(1_000_000)),
             "access_status_message": self.message,
-        })
+        }))
     }
 }

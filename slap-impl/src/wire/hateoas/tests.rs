@@ -72,7 +72,10 @@ fn queries() {
             "portal_type:\"Compute Node\" AND validation_state:validated AND reference:=\"COMP-1\"",
             Some(Query::Computers(Some("COMP-1".to_owned()))),
         ),
-        ("portal_type:\"Instance Tree\" AND validation_state:validated AND title:=\"a\"b\"", None),
+        (
+            "portal_type:\"Instance Tree\" AND validation_state:validated AND title:=\"a\"b\"",
+            Some(Query::Services(Some("a\"b".to_owned()))),
+        ),
         ("portal_type:\"Instance Tree\" AND validation_state:validated AND title:=\"", None),
         ("portal_type:\"Instance Tree\" AND validation_state:validated AND x", None),
         ("portal_type:\"Person\"", None),

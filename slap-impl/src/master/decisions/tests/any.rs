@@ -245,6 +245,9 @@ proptest! {
             if first.answer.is_err() {
                 prop_assert_eq!(&before, &after);
             }
+            for name in ["COMP-1", "COMP-2"] {
+                super::room::check_bytes(&world, name);
+            }
             // Never two instances in a partition; trees hang together.
             let instances: Vec<Instance> = store::instances(&world.connection).unwrap();
             check_trees(&instances);
