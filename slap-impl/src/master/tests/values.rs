@@ -312,3 +312,20 @@ fn a_computers_page_shows_so_much_of_its_logs() {
         assert_eq!((news.len(), with_log.count()), (1200, (8 << 20) / 10_000));
     });
 }
+
+#[test]
+fn reasons_show_the_beginning_of_a_key() {
+    with_values(async |values| {
+        let key = "k".repeat(100_000);
+        for members in [
+            format!("\"sla_parameters\": {{\"{key}\": \"v\"}}"),
+            format!("\"parameters\": {{\"{key}\": []}}"),
+            format!("\"parameters\": {{\"{key}\": \"\\u0000\"}}"),
+        ] {
+            let (status, answer) = values.request(&members).await;
+            let reason = answer["title"].as_str().unwrap();
+            assert!(status == 400 && reason.contains(&key[..200]), "{reason}");
+            assert!(reason.len() < 500, "a reason of {} bytes", reason.len());
+        }
+    });
+}
