@@ -11,6 +11,7 @@ use crate::{
             search_document, service_document, service_path,
         },
         http::server::{Request, Response},
+        status::AccessStatus,
     },
 };
 use percent_encoding::percent_decode_str;
@@ -174,6 +175,10 @@ fn of_partition(
     Ok(partition.map(|partition| master.partition_status(&partition, status.as_ref()).to_json()))
 }
 
+/// Bytes of logs in the document of a computer, where a byte may take six: of what is more, no log is shown, for a client reads 64 MiB. Each
+/// instance's own page has it.
+const LOGS_BYTES_MAX: usize = 8 << 20;
+
 fn computer(master: &Master, reference: &str) -> Result<Response, Refusal> {
     let wanted: ComputerId =
         reference.parse().map_err(|error| Refusal::new(404, format!("no such computer: {error}")))?;
@@ -187,18 +192,26 @@ fn computer(master: &Master, reference: &str) -> Result<Response, Refusal> {
             let place = reports.binary_search_by_key(&(kind, name), |row| (&row.kind, &row.name));
             place.ok().map(|place| &reports[place].status)
         };
+        let mut logs = 0;
+        let mut shown = |mut status: AccessStatus| {
+            logs += status.log.len();
+            if logs > LOGS_BYTES_MAX {
+                status.log.clear();
+            }
+            status.to_json()
+        };
         let mut partitions = Map::new();
         for partition in store::partitions(connection, &wanted)? {
             if partition.instance.is_some() {
                 let name = partition.reference.to_string();
-                let shown = master.partition_status(&partition, report("partition", &name));
-                partitions.insert(name, shown.to_json());
+                let status = master.partition_status(&partition, report("partition", &name));
+                partitions.insert(name, shown(status));
             }
         }
         let mut releases = Map::new();
         for supply in store::supplies(connection, &wanted)? {
-            let shown = master.supply_status(&wanted, &supply.url, report("release", supply.url.as_str()));
-            releases.insert(supply.url.to_string(), shown.to_json());
+            let status = master.supply_status(&wanted, &supply.url, report("release", supply.url.as_str()));
+            releases.insert(supply.url.to_string(), shown(status));
         }
         Ok(Ok(json!({ "computer": status, "partition": partitions, "software": releases })))
     })??;

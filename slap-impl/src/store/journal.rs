@@ -9,7 +9,7 @@ pub const JOURNAL_ENTRIES_MAX: i64 = 100_000;
 const KEPT: Bounds =
     Bounds { entries: JOURNAL_ENTRIES_MAX, bytes: (64 << 20) - STEP_BYTES, step: 64, step_bytes: STEP_BYTES };
 
-/// So many bytes may come before it is looked at again how many there are.
+/// No more bytes come before it is looked at again how many there are.
 const STEP_BYTES: i64 = 4 << 20;
 
 /// How much is kept.
@@ -19,7 +19,7 @@ struct Bounds {
     bytes: i64,
     /// Looked at after so many changes, so there may be fewer than that many more.
     step: i64,
-    /// And after so many bytes.
+    /// And after each one that has its share of so many bytes: others are so short that no more than these come in between.
     step_bytes: i64,
 }
 
@@ -53,15 +53,16 @@ fn append_bounded(
     answer: &str,
     bounds: Bounds,
 ) -> rusqlite::Result<i64> {
-    let (sequence, begin): (i64, i64) = connection
+    connection
         .prepare_cached(
             "INSERT INTO journal (at, command, answer, bytes) VALUES (?1, ?2, ?3, ifnull((
                 SELECT bytes + octet_length(command) + octet_length(answer) FROM journal
-                ORDER BY sequence DESC LIMIT 1), 0)) RETURNING sequence, bytes",
+                ORDER BY sequence DESC LIMIT 1), 0))",
         )?
-        .query_row((at, command, answer), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let end = begin.saturating_add(i64::try_from(command.len() + answer.len()).unwrap_or(i64::MAX));
-    if sequence % bounds.step == 0 || begin / bounds.step_bytes != end / bounds.step_bytes {
+        .execute((at, command, answer))?;
+    let sequence = connection.last_insert_rowid();
+    let bytes = i64::try_from(command.len() + answer.len()).unwrap_or(i64::MAX);
+    if sequence % bounds.step == 0 || bytes >= bounds.step_bytes / bounds.step {
         drop_oldest(connection, sequence, bounds)?;
     }
     Ok(sequence)
@@ -180,9 +181,10 @@ mod tests {
     #[test]
     fn its_size_is_looked_at_between_cuts() {
         let connection = database();
-        let bounds = Bounds { entries: 1000, bytes: 6000, step: 1000, step_bytes: 2000 };
-        for _ in 0..200 {
-            append_bounded(&connection, 1, &"x".repeat(500), "answer", bounds).unwrap();
+        let bounds = Bounds { entries: 1000, bytes: 6000, step: 8, step_bytes: 8 * 600 };
+        let lengths = [100, 500, 5000, 593, 594, 3000, 20];
+        for length in lengths.into_iter().cycle().take(300) {
+            append_bounded(&connection, 1, &"x".repeat(length), "answer", bounds).unwrap();
             let kept: i64 = connection
                 .query_row(
                     "SELECT sum(octet_length(command) + octet_length(answer)) FROM journal",
@@ -192,7 +194,7 @@ mod tests {
                 .unwrap();
             assert!(kept <= bounds.bytes + bounds.step_bytes, "{kept} bytes");
         }
-        assert!(journal_ends(&connection).unwrap().unwrap().0 > 180);
+        assert!(journal_ends(&connection).unwrap().unwrap().0 > 280);
     }
 
     #[test]

@@ -173,6 +173,7 @@ fn migrate_to(connection: &Connection, identity: &str, target: u32) -> rusqlite:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::{Write, real};
 
     fn schema_of(connection: &Connection) -> Vec<String> {
         let mut statement = connection
@@ -246,6 +247,21 @@ mod tests {
                 assert_eq!(free.as_deref(), Some("slappart2"), "from {version}");
             }
         }
+    }
+
+    #[test]
+    fn a_database_without_its_identity_is_damaged() {
+        let place = tempfile::tempdir().unwrap();
+        real::block_on_env(real::env(), async |env| {
+            let path = place.path().join("db");
+            let opened = open(&env, &path).await.unwrap();
+            let write: Write =
+                Box::new(|connection| connection.execute("DELETE FROM setting", []).map(|_| Verdict::Keep));
+            opened.store.commit(vec![write]).await.unwrap();
+            drop(opened);
+            let error = open(&env, &path).await.err().unwrap();
+            assert!(error.message.contains("no identity") && error.hint.contains(".recover"), "{error}");
+        });
     }
 
     #[test]

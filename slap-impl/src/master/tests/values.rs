@@ -284,3 +284,48 @@ fn who_knows_whatever_there_is_hears_of_a_change() {
         assert!(answers.1.contains("slappart0"));
     });
 }
+
+#[test]
+fn a_computers_page_shows_so_much_of_its_logs() {
+    with_values(async |values| {
+        let fill: crate::env::Write = Box::new(|connection| {
+            connection.execute_batch(
+                "CREATE TEMP TABLE name AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
+                    SELECT 'p' || i AS name FROM n;
+                INSERT INTO partition (computer, reference, position, listed, timestamp)
+                    SELECT 'COMP-1', name, 9, 1, 0 FROM name;
+                INSERT INTO instance (title, shared, computer, partition, release, software_type, parameters, connection, state)
+                    SELECT name, 0, 'COMP-1', name, '/r', '', '', '', 'started' FROM name;
+                INSERT INTO access_status (computer, kind, name, text, state, created_at, since, log, about)
+                    SELECT 'COMP-1', 'partition', name, '#error', '', 1, 1, replace(hex(zeroblob(5000)), '0', char(1)), 0 FROM name",
+            )?;
+            Ok(Verdict::Keep)
+        });
+        values.0.store.commit(vec![fill]).await.unwrap();
+        let (status, page) = values.get("hateoas/computers/COMP-1", "").await;
+        assert_eq!(status, 200);
+        assert!(page.len() < 64 << 20, "{} bytes", page.len());
+        let page: Json = serde_json::from_str(&page).unwrap();
+        let news = page["_embedded"]["_view"]["my_news"]["default"]["partition"].as_object().unwrap();
+        let with_log =
+            news.values().filter(|status| status["log"].as_str().is_some_and(|log| !log.is_empty()));
+        assert_eq!((news.len(), with_log.count()), (1200, (8 << 20) / 10_000));
+    });
+}
+
+#[test]
+fn reasons_show_the_beginning_of_a_key() {
+    with_values(async |values| {
+        let key = "k".repeat(100_000);
+        for members in [
+            format!("\"sla_parameters\": {{\"{key}\": \"v\"}}"),
+            format!("\"parameters\": {{\"{key}\": []}}"),
+            format!("\"parameters\": {{\"{key}\": \"\\u0000\"}}"),
+        ] {
+            let (status, answer) = values.request(&members).await;
+            let reason = answer["title"].as_str().unwrap();
+            assert!(status == 400 && reason.contains(&key[..200]), "{reason}");
+            assert!(reason.len() < 500, "a reason of {} bytes", reason.len());
+        }
+    });
+}

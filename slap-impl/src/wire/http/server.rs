@@ -3,7 +3,7 @@
 //! * [`serve`], [`serve_until`]: accept connections and give each request to a [`Handler`]
 //! * [`Request`], [`Response`], [`Limits`]: what a handler sees, what it gives back, and what a stranger may cost
 //! * `connections`: who is open, and who is sent away when there is no room
-//! * `guarded`: a stream on which a peer that does not read is given up
+//! * `guarded`: a stream on which a peer that does not read is given up; `reasons`: why a head was not taken
 //!
 //! Nothing that a peer does holds a connection for ever: headers (and so an idle connection) have a deadline, the
 //! body has one, and an answer must be read. When all connections are taken, a newcomer gets the place of the one whose peer is
@@ -12,6 +12,7 @@
 
 mod connections;
 mod guarded;
+mod reasons;
 
 use crate::env::{BoxListener, BoxStream, Either, Env, Latch, LocalFuture, race};
 use bytes::Bytes;

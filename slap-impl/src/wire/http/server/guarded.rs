@@ -1,6 +1,9 @@
-//! A stream that gives up a peer that does not read, and that does not lose its last answer.
+//! A stream that gives up a peer that does not read, that does not lose its last answer, and that says why in those of hyper.
 
-use super::connections::{Awaited, Seat};
+use super::{
+    connections::{Awaited, Seat},
+    reasons::with_reason,
+};
 use crate::env::{BoxStream, Env, LocalFuture};
 use std::{
     io,
@@ -30,6 +33,8 @@ pub(super) struct Guarded {
     taken: usize,
     lingering: Option<LocalFuture<'static, ()>>,
     dropped: usize,
+    /// What is left to write in place of what hyper writes.
+    instead: Vec<u8>,
 }
 
 impl Guarded {
@@ -43,6 +48,7 @@ impl Guarded {
             taken: 0,
             lingering: None,
             dropped: 0,
+            instead: Vec::new(),
         }
     }
 
@@ -59,6 +65,22 @@ impl Guarded {
             Poll::Ready(Err(_)) => poll,
             Poll::Pending => self.stands_still(context).map(Err),
         }
+    }
+
+    /// Writes the answer that hyper gives by itself with its reason; none when this is another one.
+    fn write_reason(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Option<Poll<io::Result<usize>>> {
+        if self.instead.is_empty() {
+            self.instead = with_reason(bytes, self.seat.connections.limits.header_bytes_max)?;
+        }
+        while !self.instead.is_empty() {
+            let poll = Pin::new(&mut self.stream).poll_write(context, &self.instead);
+            match self.wrote(context, poll) {
+                Poll::Ready(Ok(0)) => return Some(Poll::Ready(Err(io::ErrorKind::WriteZero.into()))),
+                Poll::Ready(Ok(written)) => drop(self.instead.drain(..written)),
+                unwritten => return Some(unwritten),
+            }
+        }
+        Some(Poll::Ready(Ok(bytes.len())))
     }
 
     /// What became of the end of a write.
@@ -131,6 +153,9 @@ impl AsyncWrite for Guarded {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(poll) = self.write_reason(context, bytes) {
+            return poll;
+        }
         let poll = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.wrote(context, poll)
     }
@@ -140,6 +165,12 @@ impl AsyncWrite for Guarded {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let mut filled = slices.iter().filter(|slice| !slice.is_empty());
+        if let (Some(only), None) = (filled.next(), filled.next())
+            && let Some(poll) = self.write_reason(context, only)
+        {
+            return poll;
+        }
         let poll = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.wrote(context, poll)
     }
