@@ -125,6 +125,11 @@ fn is_possible(cloud: &Cloud, event: &Event) -> bool {
     if is_format && cloud.knobs.formats != Formats::default() {
         return false;
     }
+    // Where what instances publish is judged in the end, nobody else publishes: a node replaces it only when it processes the instance again.
+    let is_publish = matches!(event, Event::Tell { tell: Tell::Publish { .. }, .. });
+    if is_publish && cloud.knobs.trees.is_some() {
+        return false;
+    }
     let named = match event {
         Event::Look { look, .. } => look.node(),
         Event::Tell { tell, .. } => tell.node(),

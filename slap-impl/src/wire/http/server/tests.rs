@@ -155,10 +155,10 @@ fn requests_are_answered() {
         assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("cookie"), "{answer}");
         // The shorter one may come in one piece.
         for length in [100_000, 33_000] {
-            let huge = format!("GET /a HTTP/1.1\\r\\nhost: x\\r\\nlong: {}\\r\\n\\r\\n", "x".repeat(length));
+            let huge = format!("GET /a HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n", "x".repeat(length));
             let answer = server.exchange(&huge).await;
-            let is_told =
-                answer.starts_with("HTTP/1.1 431") && answer.contains("the head of the request has more than");
+            let is_told = answer.starts_with("HTTP/1.1 431")
+                && answer.contains("the head of the request has more than");
             assert!(answer.is_empty() || is_told, "{answer}");
         }
     });
