@@ -100,22 +100,22 @@ pub async fn build(site: &Site, url: &SoftwareUrl) -> Result<(), NodeError> {
 
 /// Tells the master that a release is available which is built already, if it shows something else: the release was built for another
 /// database of the master, or under this name before its directory moved away and back. Another master than ours does not say what it shows,
-/// and is not told.
+/// and is not told. Says whether the master does.
 ///
 /// # Errors
 /// When the master could not be asked or told.
-pub async fn show(site: &Site, url: &SoftwareUrl) -> Result<(), NodeError> {
+pub async fn show(site: &Site, url: &SoftwareUrl) -> Result<bool, NodeError> {
     let computer = &site.settings.computer_id;
     match site.master.release_status(computer, url).await {
-        Ok(status) if status.text.starts_with("#access") => Ok(()),
+        Ok(status) if status.text.starts_with("#access") => Ok(true),
         Ok(_) => {
             site.env.tell(format!("{url} is built already"));
-            site.master.available_release(computer, url).await.map(drop).map_err(NodeError::from)
+            site.master.available_release(computer, url).await.map(|_| true).map_err(NodeError::from)
         }
         Err(error @ (ClientError::Offline { .. } | ClientError::Refused { status: 500.., .. })) => {
             Err(NodeError::from(error))
         }
-        Err(_) => Ok(()),
+        Err(_) => Ok(false),
     }
 }
 

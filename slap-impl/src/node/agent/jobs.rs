@@ -29,6 +29,9 @@ const FIRST_SECONDS: f64 = 2.0;
 const SAME_SECONDS: f64 = 5.0;
 /// A partition without promises is looked at again after so many seconds.
 const NO_PROMISE_SECONDS: f64 = 3600.0;
+/// What the master shows of a release that is built is looked at again after so many seconds: a master that was restarted with another
+/// directory of releases, and with the first one again, has forgotten the report, and no view of the node need have been another.
+const SHOWN_SECONDS: f64 = 600.0;
 /// While reports may come late, what the master shows is looked at again after so many seconds at most.
 const DOUBT_PAUSE_SECONDS: f64 = 120.0;
 
@@ -60,7 +63,8 @@ impl Agent {
                 self.end_release(subject, SupplyState::Available, &result);
                 match &result {
                     Ok(()) if self.site.is_built(url) => {
-                        self.with(subject, |work| work.is_shown = true);
+                        let now = self.now();
+                        self.with(subject, |work| work.shown_until = now + SHOWN_SECONDS);
                         self.try_users_again(computer, url);
                     }
                     // It is not supplied any more, and the view by which it was built is old.
@@ -77,7 +81,12 @@ impl Agent {
                 let now = self.now();
                 self.with(subject, |work| {
                     work.end(result.is_ok(), Some(SupplyState::Available.as_str().to_owned()), now);
-                    work.is_shown = result.is_ok();
+                    // One that does not say what it shows is not asked again.
+                    work.shown_until = match result {
+                        Ok(true) => now + SHOWN_SECONDS,
+                        Ok(false) => f64::INFINITY,
+                        Err(_) => f64::NEG_INFINITY,
+                    };
                 });
             }
             Job::Process(id) => match partition(id) {

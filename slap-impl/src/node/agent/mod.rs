@@ -204,7 +204,9 @@ impl Agent {
             // What is supplied again is another supply.
             for (subject, work) in self.memory.borrow_mut().iter_mut() {
                 let Subject::Release(url) = subject else { continue };
-                work.is_shown &= computer.software_releases.iter().any(|release| release.url == *url);
+                if !computer.software_releases.iter().any(|release| release.url == *url) {
+                    work.shown_until = f64::NEG_INFINITY;
+                }
             }
             *self.computer.borrow_mut() = Some(Rc::new(computer));
             self.changed.notify_one();

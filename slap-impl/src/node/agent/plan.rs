@@ -82,8 +82,9 @@ pub(super) struct Work {
     pub(super) rechecks: u32,
     /// What a release's profile was like when it was last tried: its change and its length.
     pub(super) stamp: Option<(i64, u64)>,
-    /// The master was told that the release is available, or showed it, since it is supplied and the agent began.
-    pub(super) is_shown: bool,
+    /// Until then the master is taken to show that the release is available, of which it was told, or which it showed, since the release is
+    /// supplied and the agent began.
+    pub(super) shown_until: f64,
     /// When it was last processed with success; long ago before.
     pub(super) processed_at: f64,
     /// Whether its promises were good when that was last told to the master.
@@ -107,7 +108,7 @@ impl Default for Work {
             recheck_at: None,
             rechecks: 0,
             stamp: None,
-            is_shown: false,
+            shown_until: f64::NEG_INFINITY,
             processed_at: f64::NEG_INFINITY,
             is_healthy: None,
             is_checked: false,
@@ -209,7 +210,9 @@ pub(super) fn plan(computer: &Computer, facts: &Facts, memory: &BTreeMap<Subject
             SupplyState::Available if !facts.built.contains(&release.url) => {
                 plan.at(at, now, Job::Build(release.url.clone()));
             }
-            SupplyState::Available if !work.is_shown => plan.at(at, now, Job::Show(release.url.clone())),
+            SupplyState::Available if work.shown_until < f64::INFINITY => {
+                plan.at(at.max(work.shown_until), now, Job::Show(release.url.clone()));
+            }
             SupplyState::Destroyed if user_of(computer, &release.url).is_none() => {
                 plan.at(at, now, Job::Remove(release.url.clone()));
             }
@@ -331,7 +334,7 @@ mod tests {
     fn built() -> (Computer, Facts, BTreeMap<Subject, Work>) {
         let (computer, mut facts, mut memory) = world();
         facts.built.insert(url());
-        memory.entry(Subject::Release(url())).or_default().is_shown = true;
+        memory.entry(Subject::Release(url())).or_default().shown_until = f64::INFINITY;
         (computer, facts, memory)
     }
 
@@ -364,7 +367,7 @@ mod tests {
         let failed = plan(&computer, &facts, &memory, 10.0);
         assert_eq!((failed.jobs, failed.wake_at), (vec![Job::Process(id())], Some(11.0)));
         facts.built.insert(url());
-        memory.entry(Subject::Release(url())).or_default().is_shown = true;
+        memory.entry(Subject::Release(url())).or_default().shown_until = f64::INFINITY;
         assert_eq!(plan(&computer, &facts, &memory, 10.0).jobs, [Job::Process(id())]);
     }
 
@@ -390,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_built_already_is_shown_once() {
+    fn what_is_built_already_is_shown() {
         let (mut computer, mut facts, mut memory) = world();
         facts.built.insert(url());
         facts.due.clear();
@@ -399,8 +402,13 @@ mod tests {
         memory.entry(Subject::Release(url())).or_default().end(false, Some("available".to_owned()), 10.0);
         let failed = plan(&computer, &facts, &memory, 10.0);
         assert_eq!((failed.jobs, failed.wake_at), (vec![], Some(11.0)));
-        memory.entry(Subject::Release(url())).or_default().is_shown = true;
-        assert_eq!(plan(&computer, &facts, &memory, 11.0), Plan::default());
+        memory.entry(Subject::Release(url())).or_default().shown_until = 600.0;
+        let shown = plan(&computer, &facts, &memory, 11.0);
+        assert_eq!((shown.jobs, shown.wake_at), (vec![], Some(600.0)));
+        assert_eq!(plan(&computer, &facts, &memory, 600.0).jobs, [Job::Show(url())]);
+        // A master that does not say what it shows.
+        memory.entry(Subject::Release(url())).or_default().shown_until = f64::INFINITY;
+        assert_eq!(plan(&computer, &facts, &memory, 700.0), Plan::default());
     }
 
     #[test]

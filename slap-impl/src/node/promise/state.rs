@@ -82,8 +82,12 @@ pub(super) struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    /// Makes the directories where they are missing, following no link.
+    /// Makes the directories where they are missing, following no link. The partition's own is made by format alone, which knows its mode
+    /// and its owner.
     pub(super) fn open(files: &'a dyn Files, partition: &Path) -> io::Result<State<'a>> {
+        if !files.is_directory(partition) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the partition's directory is gone"));
+        }
         safe::directory(files, partition, &[".slapgrid", "promise"], 0o755)?;
         let directory = |name| safe::directory(files, partition, &[".slapgrid", "promise", name], 0o700);
         Ok(State { files, result: directory("result")?, cache: directory("cache")?, log: directory("log")? })
