@@ -91,7 +91,7 @@ Nobody asks for that.
     #[test]
     fn the_document_of_the_project_gives_a_reason_for_each_function() {
         let listed = read(include_str!("../../COVERAGE.md")).expect("it is a document");
-        assert_eq!(listed.get("master::Master::forward").map(String::as_str), Some("Other masters"));
+        assert_eq!(listed.get("client::protocol").map(String::as_str), Some("Other programs"));
         assert!(!listed.values().any(|section| section.starts_with("Faults")), "{listed:?}");
     }
 

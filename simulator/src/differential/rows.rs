@@ -110,6 +110,9 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
+    /// What is counted of a computer, so that its document stays readable: of that the model knows nothing (`slap-impl/src/store/migrations/0007_bytes.sql`).
+    const COUNTED: [(&str, &str); 3] = [("computer", "bytes"), ("computer", "growth"), ("computer", "settled")];
+
     /// A new table or column has to be read here, too.
     #[test]
     fn every_column_is_read() {
@@ -118,14 +121,16 @@ mod tests {
         let mut statement = database
             .prepare(
                 "SELECT t.name, c.name FROM pragma_table_list AS t, pragma_table_info(t.name) AS c
-                WHERE t.name NOT LIKE 'sqlite_%' AND t.schema = 'main' ORDER BY t.name, c.cid",
+                WHERE t.name NOT LIKE 'sqlite_%' AND t.schema = 'main' AND t.type = 'table' ORDER BY t.name, c.cid",
             )
             .unwrap();
         let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for pair in found {
             let (table, column): (String, String) = pair.unwrap();
-            columns.entry(table).or_default().push(column);
+            if !COUNTED.contains(&(table.as_str(), column.as_str())) {
+                columns.entry(table).or_default().push(column);
+            }
         }
         columns.values_mut().for_each(|names| names.sort());
         let read = TABLES.iter().map(|(table, columns)| {
