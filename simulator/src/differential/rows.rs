@@ -111,7 +111,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     /// What is counted of a computer, so that its document stays readable: of that the model knows nothing (`slap-impl/src/store/migrations/0007_bytes.sql`).
-    const COUNTED: [(&str, &str); 3] = [("computer", "bytes"), ("computer", "growth"), ("computer", "settled")];
+    const COUNTED: [(&str, &str); 3] =
+        [("computer", "bytes"), ("computer", "growth"), ("computer", "settled")];
 
     /// A new table or column has to be read here, too.
     #[test]
