@@ -14,10 +14,13 @@ use std::{
     rc::Rc,
 };
 
+/// A path, and what stands there.
+type Entry<T> = (Rc<[u8]>, T);
+
 /// Values by absolute path without `.`, `..` and doubled slashes.
 #[derive(Clone)]
 pub(crate) struct Tree<T> {
-    entries: BTreeMap<Box<[u8]>, (Rc<[u8]>, T)>,
+    entries: BTreeMap<Box<[u8]>, Entry<T>>,
     /// The same by their paths. Its order is not used.
     index: IndexMap<Rc<[u8]>, T, Quick>,
 }

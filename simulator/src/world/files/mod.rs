@@ -215,7 +215,7 @@ impl MemoryFiles {
                 None => return Err(error(io::ErrorKind::NotFound, path)),
             }
         }
-        self.get(&*self.resolve(path, follow)?)
+        self.get(&self.resolve(path, follow)?)
     }
 
     /// The path without symbolic links; the last component too if `follow`.
@@ -366,9 +366,11 @@ impl MemoryFiles {
 
 /// Whether an absolute path is longer than `/`, has no `.` and `..`, and no slash more than it needs.
 fn is_normal(path: &[u8]) -> bool {
-    let is_name = |at: usize| match &path[at + 1..] {
-        [] | [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..] => false,
-        _ => true,
+    let is_name = |at: usize| {
+        !matches!(
+            path[at + 1..],
+            [] | [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..]
+        )
     };
     let mut slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
     path.first() == Some(&b'/') && slashes.all(|(at, _)| is_name(at))

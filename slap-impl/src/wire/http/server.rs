@@ -277,8 +277,7 @@ async fn receive(
     let (head, body) = request.into_parts();
     // hyper looks at its buffer only, which may have taken more at once.
     if bytes_of(&head) > limits.header_bytes_max {
-        let reason =
-            format!("the request's line and headers have more than {} bytes", limits.header_bytes_max);
+        let reason = format!("the head of the request has more than {} bytes", limits.header_bytes_max);
         return Err(refuse(431, reason));
     }
     // What is announced is believed: nothing of it is read.
