@@ -17,7 +17,7 @@ pub(super) mod typed;
 use super::{
     cloud::Cloud,
     history::{Answer, History, Outcome},
-    script::{Event, Place, State},
+    script::{Event, Place, Release, State},
 };
 use asker::Asker;
 use slap_impl::{
@@ -102,6 +102,24 @@ pub(super) fn requested(state: State) -> RequestedState {
     }
 }
 
+/// A request for an instance of that title, which is not shared.
+pub(super) fn wish(
+    cloud: &Cloud,
+    number: u32,
+    release: Release,
+    (node, note, state): (Option<u32>, u32, State),
+) -> InstanceRequest {
+    InstanceRequest {
+        software_release: cloud.release_url(release).parse().expect("it is a URL"),
+        software_type: "default".to_owned(),
+        title: title(number).parse().expect("it is a title"),
+        parameters: parameters(note),
+        filter: filter(node),
+        state: Some(requested(state)),
+        shared: false,
+    }
+}
+
 /// What is wanted of a release, as the wire says it.
 pub(super) fn supplied(is_removed: bool) -> SupplyState {
     if is_removed { SupplyState::Destroyed } else { SupplyState::Available }
@@ -141,15 +159,7 @@ async fn ask(cloud: &Cloud, env: &Env, history: &History, event: &Event) -> Outc
             client.supply(&url, &computer(*node), supplied(*removed)).await.map(|()| Answer::Done)
         }
         Event::Request { title: number, release, node, note, state, .. } => {
-            let wish = InstanceRequest {
-                software_release: cloud.release_url(*release).parse().expect("it is a URL"),
-                software_type: "default".to_owned(),
-                title: title(*number).parse().expect("it is a title"),
-                parameters: parameters(*note),
-                filter: filter(*node),
-                state: Some(requested(*state)),
-                shared: false,
-            };
+            let wish = wish(cloud, *number, *release, (*node, *note, *state));
             client.request(&wish).await.map(|given| Answer::Given(Box::new(given)))
         }
         Event::Bang { node, partition, .. } => {

@@ -1,6 +1,6 @@
 //! What users ask of shared instances and of children: by XML and the pages what these have, and all else by JSON-RPC.
 
-use super::{COMPLAINT, client, filter, guid, parameters, read_instance, requested, rpc, title};
+use super::{COMPLAINT, client, filter, guid, parameters, read_instance, requested, rpc, title, wish};
 use crate::swarm::{
     cloud::Cloud,
     history::{Answer, Outcome},
@@ -28,15 +28,8 @@ pub(in crate::swarm) fn requested_guid(root: &str, release: Release) -> String {
 pub(super) async fn ask(cloud: &Cloud, env: &Env, act: &Act, is_rpc: bool) -> Outcome {
     match act {
         Act::Request { title: number, release, node, note, state } if !is_rpc => {
-            let wish = InstanceRequest {
-                software_release: cloud.release_url(*release).parse().expect("it is a URL"),
-                software_type: "default".to_owned(),
-                title: title(*number).parse().expect("it is a title"),
-                parameters: parameters(*note),
-                filter: filter(*node),
-                state: Some(requested(*state)),
-                shared: true,
-            };
+            let wish = wish(cloud, *number, *release, (*node, *note, *state));
+            let wish = InstanceRequest { shared: true, ..wish };
             let given = client(cloud, env).request(&wish).await;
             Outcome::of(given.map(|given| Answer::Given(Box::new(given))))
         }
