@@ -5,7 +5,7 @@ use super::{
     rows::{Address, Partition},
 };
 use crate::vocabulary::{ComputerId, PartitionId, SoftwareUrl, SupplyState};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 
 /// Makes a computer known, or sets its address.
 pub fn upsert_computer(
@@ -45,29 +45,31 @@ pub fn revise_computer(
     taken: usize,
     taken_bytes: i64,
 ) -> rusqlite::Result<Option<RevisedComputer>> {
-    // A column that indices depend on is written only where it changes.
+    // A column that indices depend on is written only where it changes. RETURNING would cost as much again: a table of its own each time.
     let sql = if taken == 0 {
         "UPDATE computer SET revision = revision + 1, growth = bytes - settled, settled = bytes
-        WHERE reference = ?1 RETURNING revision, floor, bytes, growth"
+        WHERE reference = ?1"
     } else {
         "UPDATE computer SET revision = revision + 1, bytes = bytes + ?3, growth = bytes + ?3 - settled,
             settled = bytes + ?3, vacancies = vacancies - ?2
-        WHERE reference = ?1 RETURNING revision, floor, bytes, growth"
-    };
-    let read = |row: &Row<'_>| {
-        Ok(RevisedComputer {
-            revision: row.get(0)?,
-            floor: row.get(1)?,
-            bytes: row.get(2)?,
-            growth: row.get(3)?,
-        })
+        WHERE reference = ?1"
     };
     let mut update = connection.prepare_cached(sql)?;
     match taken {
-        0 => update.query_row([computer], read),
-        taken => update.query_row((computer, i64::try_from(taken).unwrap_or(i64::MAX), taken_bytes), read),
-    }
-    .optional()
+        0 => update.execute([computer])?,
+        taken => update.execute((computer, i64::try_from(taken).unwrap_or(i64::MAX), taken_bytes))?,
+    };
+    connection
+        .prepare_cached("SELECT revision, floor, bytes, growth FROM computer WHERE reference = ?1")?
+        .query_row([computer], |row| {
+            Ok(RevisedComputer {
+                revision: row.get(0)?,
+                floor: row.get(1)?,
+                bytes: row.get(2)?,
+                growth: row.get(3)?,
+            })
+        })
+        .optional()
 }
 
 /// How a partition changed.

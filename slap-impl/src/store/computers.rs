@@ -77,19 +77,23 @@ pub(super) fn note_vacancy(
     computer: &ComputerId,
     partition: &PartitionId,
 ) -> rusqlite::Result<()> {
-    let changed: Option<i64> = connection
+    let changed = connection
         .prepare_cached(
             "UPDATE partition SET vacant = NOT vacant WHERE computer = ?1 AND reference = ?2
             AND vacant <> (listed = 1 AND NOT EXISTS (
-                SELECT 1 FROM instance AS i WHERE i.computer = ?1 AND i.partition = ?2))
-            RETURNING 2 * vacant - 1",
+                SELECT 1 FROM instance AS i WHERE i.computer = ?1 AND i.partition = ?2))",
         )?
-        .query_row((computer, partition), |row| row.get(0))
-        .optional()?;
-    let Some(change) = changed else { return Ok(()) };
+        .execute((computer, partition))?;
+    if changed == 0 {
+        return Ok(());
+    }
     connection
-        .prepare_cached("UPDATE computer SET vacancies = vacancies + ?2 WHERE reference = ?1")?
-        .execute((computer, change))
+        .prepare_cached(
+            "UPDATE computer SET vacancies = vacancies + (
+                SELECT 2 * vacant - 1 FROM partition WHERE computer = ?1 AND reference = ?2)
+            WHERE reference = ?1",
+        )?
+        .execute((computer, partition))
         .map(drop)
 }
 

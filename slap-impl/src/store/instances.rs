@@ -197,8 +197,8 @@ pub fn own_bytes(instance: &Instance, root_title: Option<&InstanceTitle>) -> i64
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// Makes an instance. That its partition is not vacant any more, [`revise_partition`](super::revise_partition) notes, and what it takes of
-/// its computer's full information [`revise_computer`](super::revise_computer).
+/// Makes an instance. That its partition is not vacant any more, [`revise_partition`](super::revise_partition) notes, and what it takes
+/// there of its computer's full information [`revise_computer`](super::revise_computer). What a shared one takes of its host's is noted.
 ///
 /// # Errors
 /// A constraint when its partition is not free, or its title or reference is taken.
@@ -233,8 +233,17 @@ pub fn insert_instance(
             wanted.parameters,
             wanted.state,
         ))?;
+    let number = connection.last_insert_rowid();
+    if shared {
+        connection
+            .prepare_cached(
+                "UPDATE computer SET bytes = computer.bytes + b.bytes FROM instance_bytes AS b
+                WHERE b.number = ?1 AND computer.reference = b.computer",
+            )?
+            .execute([number])?;
+    }
     Ok(Instance {
-        number: connection.last_insert_rowid(),
+        number,
         title: title.clone(),
         root,
         requester: wanted.requester,
