@@ -232,27 +232,27 @@ fn unescape(text: &str) -> Result<String, Refusal> {
 }
 
 /// This master's URL as its client knows it, without a slash at its end. A reverse proxy in front says how it was asked in
-/// X-Forwarded-Proto and X-Forwarded-Prefix (slapos/proxy/views.py, ProxyFix).
+/// X-Forwarded-Proto and X-Forwarded-Prefix (slapos/proxy/views.py, ProxyFix). A scheme's own port is not said.
 pub(super) fn base_url(master: &Master, request: &Request) -> String {
-    let scheme = if is_https(request) { "https" } else { "http" };
+    let (scheme, own_port) = if is_https(request) { ("https", ":443") } else { ("http", ":80") };
     let is_host = |host: &&str| {
         !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))
     };
     let own = master.address.borrow();
     let host = request.header("host").filter(is_host).unwrap_or(&own);
-    format!("{scheme}://{host}{}", forwarded_prefix(request))
+    format!("{scheme}://{}{}", host.strip_suffix(own_port).unwrap_or(host), forwarded_prefix(request))
 }
 
 /// Whether a reverse proxy in front was asked over https.
 pub(super) fn is_https(request: &Request) -> bool {
-    last_of(request, "x-forwarded-proto") == Some("https")
+    last_of(request, "x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 
 fn forwarded_prefix(request: &Request) -> &str {
     let is_path = |prefix: &&str| {
         prefix.starts_with('/')
             && !prefix.starts_with("//")
-            && prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/.-_~%".contains(&byte))
+            && prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/.-_~%+!$*,;=:@".contains(&byte))
     };
     let prefix = last_of(request, "x-forwarded-prefix").filter(is_path).unwrap_or_default();
     prefix.trim_end_matches('/')

@@ -161,7 +161,8 @@ impl Desk<'_> {
     }
 
     /// The instance that a guid names, if it can be the host. Names have dashes, too: there may be several ways to read a guid, and
-    /// the first in the order of the computers counts.
+    /// the first in the order of the computers counts. A partition's name alone is one of the computer that is named or the default
+    /// one (slapos/proxy/db.py, `requestSlave`).
     fn named_host(
         &self,
         guid: &str,
@@ -180,6 +181,11 @@ impl Desk<'_> {
             if only.is_none_or(|only| *only == computer) {
                 places.push((computer, partition));
             }
+        }
+        if let Some(computer) = only.or(self.default_computer)
+            && let Ok(partition) = guid.parse()
+        {
+            places.push((computer.clone(), partition));
         }
         places.sort_by_cached_key(|(computer, _)| {
             (Some(computer) != self.default_computer, store::sort_key(computer.as_str()))

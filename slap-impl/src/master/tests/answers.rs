@@ -31,8 +31,11 @@ fn a_client_is_told_the_url_that_it_knows() {
             assert_eq!(hateoas::base_url(&master, &request_with(headers)), expected, "{headers:?}");
         };
         check(&[], "http://10.0.0.1:5000");
-        check(&[("host", "master.example:80")], "http://master.example:80");
-        check(&[("host", "[::1]:80")], "http://[::1]:80");
+        check(&[("host", "master.example:80")], "http://master.example");
+        check(&[("host", "master.example:443")], "http://master.example:443");
+        check(&[("host", "[::1]:80")], "http://[::1]");
+        check(&[("host", "a:443"), ("x-forwarded-proto", "https")], "https://a");
+        check(&[("host", "a:80"), ("x-forwarded-proto", "HTTPS")], "https://a:80");
         check(&[("host", "")], "http://10.0.0.1:5000");
         check(&[("host", "evil.example/\"><")], "http://10.0.0.1:5000");
         check(&[("x-forwarded-proto", "https")], "https://10.0.0.1:5000");
@@ -40,6 +43,7 @@ fn a_client_is_told_the_url_that_it_knows() {
         check(&[("x-forwarded-proto", "http, https")], "https://10.0.0.1:5000");
         check(&[("x-forwarded-prefix", "/slap/")], "http://10.0.0.1:5000/slap");
         check(&[("x-forwarded-prefix", "/far, /a-b/c_d.~%41")], "http://10.0.0.1:5000/a-b/c_d.~%41");
+        check(&[("x-forwarded-prefix", "/a+b")], "http://10.0.0.1:5000/a+b");
         check(&[("x-forwarded-prefix", "//evil.example")], "http://10.0.0.1:5000");
         check(&[("x-forwarded-prefix", "slap")], "http://10.0.0.1:5000");
         check(&[("x-forwarded-prefix", "/a\"b")], "http://10.0.0.1:5000");

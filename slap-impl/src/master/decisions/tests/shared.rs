@@ -41,6 +41,7 @@ fn the_first_that_fits_is_the_host() {
         user requests u shared instance_guid=COMP-1-slappart2 => p2 started +p2
         user requests v shared instance_guid=COMP-1-slappart0 => 404
         user requests v shared instance_guid=slappart2 => 404
+        user requests w shared computer_guid=COMP-1 instance_guid=slappart2 => p2 started +p2
         user requests v shared computer_guid=COMP-2 => 404
         user requests v shared colour=red => 400
         user requests d instance_guid=COMP-1-slappart3 => 400
@@ -50,7 +51,7 @@ fn the_first_that_fits_is_the_host() {
     );
     assert_eq!(
         (world.listed("p1"), world.listed("p2")),
-        ("_sx".into(), "_tdefault _udefault _vdefault".into())
+        ("_sx".into(), "_tdefault _udefault _vdefault _wdefault".into())
     );
 }
 
