@@ -1,4 +1,5 @@
-//! `llvm-profdata` and `llvm-cov`: what they read changes with LLVM, so they must be at least as new as the compiler's.
+//! `llvm-profdata` and `llvm-cov`: what they read changes with LLVM, so they must be of the compiler's version: newer ones
+//! do not read what older compilers counted.
 
 use std::{
     ffi::OsString,
@@ -21,7 +22,7 @@ impl Tools {
     /// Those that the environment names, those of rustup's `llvm-tools`, or those of the path.
     ///
     /// # Errors
-    /// What is missing or too old, and how to get it.
+    /// What is missing or of another version, and how to get it.
     pub(super) fn find() -> Result<Tools, String> {
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let about = ask(Command::new(&rustc).arg("-vV"))?;
@@ -58,7 +59,7 @@ fn choose(named: Option<OsString>, beside: &Path, name: &str) -> PathBuf {
 fn judge(path: &Path, told: &str, wanted: u32) -> Result<(), String> {
     let text = told.split_once("LLVM version ").map(|(_, rest)| rest).unwrap_or_default();
     match major(text) {
-        Some(found) if found >= wanted => Ok(()),
+        Some(found) if found == wanted => Ok(()),
         Some(found) => Err(format!(
             "{}: it is of LLVM {found}, but the compiler's is LLVM {wanted}\nhint: {HINT}",
             path.display()
@@ -87,13 +88,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_older_llvm_than_the_compilers_is_refused_with_a_hint() {
+    fn another_llvm_than_the_compilers_is_refused_with_a_hint() {
         let ours = "LLVM (http://llvm.org/):\n  LLVM version 22.1.2-rust-1.95.0-stable\n  Optimized build.";
         let debian = "Debian LLVM version 14.0.6\n  \n  Optimized build.\n";
         let path = Path::new("/usr/bin/llvm-cov");
         assert_eq!(judge(path, ours, 22), Ok(()));
-        assert_eq!(judge(path, ours, 21), Ok(()));
-        let refusal = judge(path, debian, 22).expect_err("it is too old");
+        assert!(judge(path, ours, 21).is_err());
+        let refusal = judge(path, debian, 22).expect_err("it is another one");
         assert!(refusal.starts_with("/usr/bin/llvm-cov: it is of LLVM 14, but the compiler's is LLVM 22"));
         assert!(refusal.contains("rustup component add llvm-tools"), "{refusal}");
         assert!(judge(path, "hello", 22).is_err());

@@ -6,26 +6,24 @@ use super::*;
 use crate::swarm::{Plan, run};
 use slap_impl::master::decisions::decide;
 
-/// The rule that is broken after a change of the database between two looks; none when none is.
-fn rule_after(change: &str, entries_max: i64) -> Option<String> {
+const COMMANDS: [&str; 3] = [
+    r#"{"command":"format","computer":"COMP-1","address":"","netmask":"","partitions":[{"reference":"slappart0","addresses":[]}]}"#,
+    r#"{"command":"supply","computer":"COMP-1","url":"http://a/software.cfg","state":"available"}"#,
+    r#"{"command":"request","title":"one","release":"http://a/software.cfg","software_type":"default",
+        "parameters":"<instance/>","filter":{},"state":"started"}"#,
+];
+
+/// The rule that is broken after a change of a database that these commands made, between two looks; none when none is.
+fn rule_after(commands: &[&str], has_trees: bool, change: &str, entries_max: i64) -> Option<String> {
     let database = Connection::open_in_memory().unwrap();
     slap_impl::store::migrate(&database, "0123456789abcdef").unwrap();
-    let commands = [
-        r#"{"command":"format","computer":"COMP-1","address":"","netmask":"","partitions":[{"reference":"slappart0","addresses":[]}]}"#,
-        r#"{"command":"supply","computer":"COMP-1","url":"http://a/software.cfg","state":"available"}"#,
-        r#"{"command":"request","title":"one","release":"http://a/software.cfg","software_type":"default",
-            "parameters":"<instance/>","filter":{},"state":"started"}"#,
-    ];
-    for (at, command) in commands.iter().enumerate() {
-        let decided =
-            decide(&database, at as i64 + 1, None, &serde_json::from_str(command).unwrap()).unwrap();
-        assert!(decided.answer.sequence.is_some(), "{command} changes something");
+    for (at, command) in (1..).zip(commands) {
+        let command = serde_json::from_str(command).unwrap_or_else(|error| panic!("{command}: {error}"));
+        let decided = decide(&database, at, None, &command).unwrap();
+        assert!(decided.answer.sequence.is_some(), "{command:?} changes something");
     }
-    let mut book = Book::new(
-        Replay::new(Names::new([computer(1)]), true, false),
-        Sessions::new(Default::default()),
-        entries_max,
-    );
+    let replay = Replay::new(Names::new([computer(1)]), true, has_trees);
+    let mut book = Book::new(replay, Sessions::new(Default::default()), entries_max);
     let mut look = || {
         let (entries, rows) = (journal_after(&database, 0, 100).unwrap(), Rows::of(&database).unwrap());
         let result = book.judge(book.seen.len(), &entries, Some(&rows));
@@ -39,7 +37,11 @@ fn rule_after(change: &str, entries_max: i64) -> Option<String> {
 #[test]
 fn what_is_planted_between_two_looks_is_found() {
     let check = |change: &str, expected: Option<&str>| {
-        assert_eq!(rule_after(change, JOURNAL_ENTRIES_MAX).as_deref(), expected, "{change}");
+        assert_eq!(
+            rule_after(&COMMANDS, false, change, JOURNAL_ENTRIES_MAX).as_deref(),
+            expected,
+            "{change}"
+        );
     };
     check("", None);
     check("UPDATE partition SET timestamp = timestamp + 1", Some("journal-is-the-model"));
@@ -57,9 +59,12 @@ fn what_is_planted_between_two_looks_is_found() {
 #[test]
 fn what_the_master_keeps_no_longer_is_not_missed() {
     let first = "DELETE FROM journal WHERE sequence = 1";
-    assert_eq!(rule_after(first, 2), None);
-    assert_eq!(rule_after(first, 3).as_deref(), Some(WENT_BACK));
-    assert_eq!(rule_after("DELETE FROM journal WHERE sequence = 2", 2).as_deref(), Some(WENT_BACK));
+    assert_eq!(rule_after(&COMMANDS, false, first, 2), None);
+    assert_eq!(rule_after(&COMMANDS, false, first, 3).as_deref(), Some(WENT_BACK));
+    assert_eq!(
+        rule_after(&COMMANDS, false, "DELETE FROM journal WHERE sequence = 2", 2).as_deref(),
+        Some(WENT_BACK)
+    );
 }
 
 #[test]

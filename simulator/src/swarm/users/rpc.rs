@@ -1,6 +1,6 @@
 //! Users who ask by JSON-RPC, each method as a POST of an object (docs/slap-protocol.md).
 
-use super::{PATIENCE, computer, filter, guid, parameters, requested, supplied, title};
+use super::{PATIENCE, computer, guid, supplied, title, wish};
 use crate::swarm::{
     cloud::Cloud,
     history::{Answer, Outcome, Part},
@@ -8,7 +8,9 @@ use crate::swarm::{
 };
 use serde_json::{Value as Json, json};
 use slap_impl::{
+    client::InstanceRequest,
     env::Env,
+    vocabulary::RequestedState,
     wire::http::client::{self as http, Request, Url},
 };
 
@@ -38,18 +40,9 @@ fn question(cloud: &Cloud, event: &Event) -> Option<(&'static str, Json)> {
                 "state": supplied(*removed).as_str(),
             }),
         ),
-        Event::Request { title: number, release, node, note, state, .. } => (
-            "slapos.post.v0.software_instance",
-            json!({
-                "title": title(*number),
-                "software_release_uri": cloud.release_url(*release),
-                "software_type": "default",
-                "parameters": parameters(*note),
-                "sla_parameters": filter(*node),
-                "state": requested(*state).as_str(),
-                "shared": false,
-            }),
-        ),
+        Event::Request { title: number, release, node, note, state, .. } => {
+            wish_of(&wish(cloud, *number, *release, (*node, *note, *state)))
+        }
         Event::Rename { title: from, to, .. } => (
             "slapos.put.v0.software_instance_title",
             json!({ "instance_guid": guid(&title(*from)), "title": title(*to) }),
@@ -70,6 +63,20 @@ fn question(cloud: &Cloud, event: &Event) -> Option<(&'static str, Json)> {
         }
         _ => return None,
     })
+}
+
+/// The method that requests, and its document.
+pub(super) fn wish_of(wish: &InstanceRequest) -> (&'static str, Json) {
+    let document = json!({
+        "title": wish.title,
+        "software_release_uri": wish.software_release,
+        "software_type": wish.software_type,
+        "parameters": wish.parameters,
+        "sla_parameters": wish.filter,
+        "state": wish.state.map(RequestedState::as_str),
+        "shared": wish.shared,
+    });
+    ("slapos.post.v0.software_instance", document)
 }
 
 /// Whether an instance is read by its title, which only a root has, shared or not; or by its name, which says whether it is shared.

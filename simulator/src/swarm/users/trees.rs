@@ -1,11 +1,11 @@
 //! What users ask of shared instances and of children: by XML and the pages what these have, and all else by JSON-RPC.
 
-use super::{COMPLAINT, client, filter, guid, parameters, read_instance, requested, rpc, title, wish};
+use super::{COMPLAINT, client, guid, read_instance, rpc, title, wish};
 use crate::swarm::{
     cloud::Cloud,
     history::{Answer, Outcome},
     release::trees::requested as title_of,
-    script::{Act, Release},
+    script::{Act, Release, State},
 };
 use serde_json::{Value as Json, json};
 use slap_impl::{client::InstanceRequest, env::Env};
@@ -28,8 +28,7 @@ pub(in crate::swarm) fn requested_guid(root: &str, release: Release) -> String {
 pub(super) async fn ask(cloud: &Cloud, env: &Env, act: &Act, is_rpc: bool) -> Outcome {
     match act {
         Act::Request { title: number, release, node, note, state } if !is_rpc => {
-            let wish = wish(cloud, *number, *release, (*node, *note, *state));
-            let wish = InstanceRequest { shared: true, ..wish };
+            let wish = shared_wish(cloud, *number, *release, (*node, *note, *state));
             let given = client(cloud, env).request(&wish).await;
             Outcome::of(given.map(|given| Answer::Given(Box::new(given))))
         }
@@ -48,21 +47,21 @@ pub(super) async fn ask(cloud: &Cloud, env: &Env, act: &Act, is_rpc: bool) -> Ou
     }
 }
 
+fn shared_wish(
+    cloud: &Cloud,
+    number: u32,
+    release: Release,
+    wanted: (Option<u32>, u32, State),
+) -> InstanceRequest {
+    InstanceRequest { shared: true, ..wish(cloud, number, release, wanted) }
+}
+
 fn question(cloud: &Cloud, act: &Act) -> (&'static str, Json) {
     let of_guid = |guid: String| json!({ "instance_guid": guid });
     match act {
-        Act::Request { title: number, release, node, note, state } => (
-            "slapos.post.v0.software_instance",
-            json!({
-                "title": title(*number),
-                "software_release_uri": cloud.release_url(*release),
-                "software_type": "default",
-                "parameters": parameters(*note),
-                "sla_parameters": filter(*node),
-                "state": requested(*state).as_str(),
-                "shared": true,
-            }),
-        ),
+        Act::Request { title: number, release, node, note, state } => {
+            rpc::wish_of(&shared_wish(cloud, *number, *release, (*node, *note, *state)))
+        }
         Act::Rename { title: from, to } => (
             "slapos.put.v0.software_instance_title",
             json!({ "instance_guid": shared_guid(&title(*from)), "title": title(*to) }),
