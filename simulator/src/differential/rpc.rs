@@ -185,6 +185,7 @@ pub(super) fn shown(event: &Event, reply: &Reply) -> Reply {
             address: None,
             release: request.release,
             kind: request.kind.unwrap_or(DEFAULT_KIND),
+            parameters: request.parameters,
             state: request.state.unwrap_or(Wanted::Started),
             rank: None,
             ..given.clone()

@@ -92,15 +92,18 @@ pub(crate) fn run_in(
     arguments: Vec<String>,
 ) -> LocalFuture<'static, Exit> {
     let env = process.env_with(context);
-    Box::pin(async move {
-        match program {
-            Program::Slap => slap_impl::cli::run(env, arguments).await,
-            Program::Script(path, text) => shell::script(process, env, &path, &text, arguments).await,
-            Program::Tool(name) if name == "sh" => shell::command_line(process, env, arguments).await,
-            Program::Tool(name) if name == "foreign" => foreign::run(&env, process.trace(), &arguments).await,
-            Program::Tool(name) => tool(&env, &name, &arguments).await,
+    // Each in a box of its own: one for all would be as large as the largest for each of them.
+    match program {
+        Program::Slap => Box::pin(slap_impl::cli::run(env, arguments)),
+        Program::Script(path, text) => {
+            Box::pin(async move { shell::script(process, env, &path, &text, arguments).await })
         }
-    })
+        Program::Tool(name) if name == "sh" => Box::pin(shell::command_line(process, env, arguments)),
+        Program::Tool(name) if name == "foreign" => {
+            Box::pin(async move { foreign::run(&env, process.trace(), &arguments).await })
+        }
+        Program::Tool(name) => Box::pin(async move { tool(&env, &name, &arguments).await }),
+    }
 }
 
 /// Runs a tool other than the shell.

@@ -8,7 +8,8 @@
 //! after a failure, so that what is done is remembered. A part that fails leaves none of the paths that it noted.
 
 use super::{
-    defaults, durable,
+    defaults,
+    durable::{self, Doubt},
     evaluate::Evaluation,
     installed::{self, Installed, PATHS_OPTION, SIGNATURE_OPTION},
     journal::Journal,
@@ -117,10 +118,17 @@ pub async fn run(env: &Env, settings: Settings) -> Result<Outcome, RecipeError> 
     let result = changes.apply(&parts, settings.parts.is_empty()).await;
     if let Some(path) = &installed_path {
         // What is noted as installed is never written again, so it must outlive the machine's power as the note does.
-        let saved = durable::make_durable(env, path.parent().unwrap_or(path), &changes.paths())
+        let doubt = Doubt::of(path);
+        let is_in_doubt = doubt.is_there(env);
+        let paths = if is_in_doubt { changes.all_paths() } else { changes.paths() };
+        let saved = durable::make_durable(env, path.parent().unwrap_or(path), &paths, is_in_doubt)
+            .inspect_err(|_| doubt.note(env))
             .and_then(|()| installed::save(env, path, &changes.installed, 0o666 & !settings.umask));
         if let (Ok(()), Some(journal)) = (&saved, &changes.journal) {
             journal.remove(env);
+        }
+        if saved.is_ok() && is_in_doubt {
+            doubt.remove(env);
         }
         // The first failure is the one that explains.
         if let (Err(error), Err(_)) = (&saved, &result) {
@@ -357,6 +365,12 @@ impl Changes<'_> {
                 .paths(part)
                 .iter()
                 .all(|path| files.exists(&self.evaluation.directory.join(path)))
+    }
+
+    /// All that is installed.
+    fn all_paths(&self) -> Vec<PathBuf> {
+        let parts = self.installed.parts.iter();
+        parts.flat_map(|part| self.installed.paths(part)).map(PathBuf::from).collect()
     }
 
     /// What this run installed or updated.

@@ -265,19 +265,21 @@ fn apply(names: &mut Map, change: &Change) {
     let has_parent = |names: &Map, path: &Path| {
         path.parent().is_none_or(|parent| names.get(parent).is_some_and(|inode| inode.is_directory()))
     };
+    // What is there may have kept what was taken out of it.
+    let is_full = |names: &Map, path: &Path| names.below(path).next().is_some();
     match change {
         Change::Put(path, inode) => {
-            if has_parent(names, path) {
+            if has_parent(names, path) && (inode.is_directory() || !is_full(names, path)) {
                 names.insert(path.clone(), inode.clone());
             }
         }
         Change::Remove(path) => {
-            if names.below(path).next().is_none() {
+            if !is_full(names, path) {
                 names.remove(path);
             }
         }
         Change::Rename(from, to) => {
-            if !has_parent(names, to) || from == to {
+            if !has_parent(names, to) || from == to || is_full(names, to) {
                 return;
             }
             let Some(inode) = names.remove(from) else { return };

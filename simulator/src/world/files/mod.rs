@@ -208,11 +208,13 @@ impl MemoryFiles {
 
     /// What a path stands for; what a link in its place leads to if `follow`.
     pub(crate) fn find(&self, path: &Path, follow: bool) -> io::Result<Rc<Inode>> {
-        if is_normal(path.as_os_str().as_bytes()) && self.is_in_plain(path) {
+        if is_normal(path.as_os_str().as_bytes()) {
             match self.names.borrow().get(path) {
                 Some(inode) if follow && matches!(inode.content, Content::Symlink(_)) => {}
+                // Names are kept without symbolic links, so none leads to one that is there.
                 Some(inode) => return Ok(inode.clone()),
-                None => return Err(error(io::ErrorKind::NotFound, path)),
+                None if self.is_in_plain(path) => return Err(error(io::ErrorKind::NotFound, path)),
+                None => {}
             }
         }
         self.get(&self.resolve(path, follow)?)
@@ -278,10 +280,10 @@ impl MemoryFiles {
             return Ok(false);
         }
         let names = self.names.borrow();
-        if self.is_in_plain(path) {
-            let is_link =
-                follow && names.get(path).is_some_and(|inode| matches!(inode.content, Content::Symlink(_)));
-            return Ok(!is_link);
+        match names.get(path) {
+            Some(inode) => return Ok(!(follow && matches!(inode.content, Content::Symlink(_)))),
+            None if self.is_in_plain(path) => return Ok(true),
+            None => {}
         }
         let ends = (1..bytes.len()).filter(|at| bytes[*at] == b'/').chain([bytes.len()]);
         for end in ends {

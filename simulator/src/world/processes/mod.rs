@@ -11,7 +11,7 @@ pub(crate) use env::ProcessEnv;
 
 use super::Shared;
 use record::{Record, Sink};
-use slap_impl::env::{Clock, Ended, Env, Identity, LocalFuture, RUN_VARIABLE, Signal, join_all};
+use slap_impl::env::{Clock, Ended, Env, Identity, LocalFuture, Signal, join_all};
 use std::{collections::BTreeMap, path::PathBuf, rc::Rc};
 
 /// The processes that were not ended yet, by number.
@@ -119,12 +119,11 @@ fn finish(shared: &Rc<Shared>, record: &Rc<Record>, mut ended: Ended) {
     }
     record.end.notify_waiters();
     if record.ends_group.get() {
-        let mark = record.context.variables.get(RUN_VARIABLE);
         let is_its = |other: &&Rc<Record>| {
-            let found = other.context.variables.get(RUN_VARIABLE);
             other.session == record.identity.pid
-                || mark.zip(found).is_some_and(|(mark, found)| {
-                    found.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                || record.run.as_ref().zip(other.run.as_ref()).is_some_and(|(run, other)| {
+                    let rest = other.strip_prefix(run.as_str());
+                    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
                 })
         };
         let group: Vec<Rc<Record>> = shared.table.borrow().records.values().filter(is_its).cloned().collect();

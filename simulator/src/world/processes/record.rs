@@ -1,7 +1,7 @@
 //! One process: what the table knows of it, and its tasks, which stand still or end as one.
 
 use super::super::{disk::Disk, files::USER, pipe::MemoryPipe, random::Random};
-use slap_impl::env::{Context, Ended, Identity, LocalFuture};
+use slap_impl::env::{Context, Ended, Identity, LocalFuture, RUN_VARIABLE};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -24,6 +24,8 @@ pub(crate) struct Record {
     pub(super) ends_group: Cell<bool>,
     pub(super) description: String,
     pub(super) context: Context,
+    /// What the group of its command is known by, if it is one of such a group.
+    pub(super) run: Option<String>,
     pub(super) sink: Sink,
     pub(super) ended: RefCell<Option<Ended>>,
     pub(super) end: Notify,
@@ -76,6 +78,7 @@ impl Record {
             adopts: Cell::new(false),
             ends_group: Cell::new(false),
             description,
+            run: variables.get(RUN_VARIABLE).cloned(),
             context: Context { variables, directory, executable, identity, user: USER },
             sink,
             ended: RefCell::default(),

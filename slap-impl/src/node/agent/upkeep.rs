@@ -66,15 +66,16 @@ impl Agent {
     fn lost_directory(&self) -> Option<PathBuf> {
         let settings = &self.site.settings;
         let own = [&settings.software_root, &settings.instance_root].map(|root| root.join(".slap"));
+        let is_gone = |path: &PathBuf| !self.site.files().is_directory(path);
         let computer = self.computer.borrow();
         let partitions = computer.iter().flat_map(|computer| &computer.partitions);
-        // What the master knows and nobody formatted here is none of this node's.
-        let formatted = partitions
-            .map(|partition| &partition.partition_id)
-            .filter(|id| self.site.files().exists(&self.site.resource_copy(id)));
-        own.into_iter()
-            .chain(formatted.map(|id| self.site.partition(id)))
-            .find(|path| !self.site.files().is_directory(path))
+        let mut gone = partitions.filter_map(|partition| {
+            let id = &partition.partition_id;
+            let path = Some(self.site.partition(id)).filter(is_gone)?;
+            // What the master knows and nobody formatted here is none of this node's.
+            self.site.files().exists(&self.site.resource_copy(id)).then_some(path)
+        });
+        own.into_iter().find(is_gone).or_else(|| gone.next())
     }
 
     fn make_again(&self, path: &Path) {
