@@ -10,7 +10,7 @@ use std::{
     collections::VecDeque,
     fmt,
     rc::Rc,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -104,7 +104,7 @@ impl CommitQueue {
     ///
     /// # Errors
     /// [`Refused`]; nothing of the write happened then.
-    pub async fn submit<T: Clone + Send + 'static>(
+    pub async fn submit<T: Send + 'static>(
         &self,
         mut write: impl FnMut(&Connection) -> rusqlite::Result<Written<T>> + Send + 'static,
         publish: impl FnOnce(&T) + 'static,
@@ -124,12 +124,12 @@ impl CommitQueue {
                 // One bad write must not take the others of its batch with it.
                 Err(error) => (Verdict::Discard, Err(Refused::Write(error.to_string()))),
             };
-            put(&inner, answer);
+            *lock(&inner) = Some(answer);
             Ok(verdict)
         });
         let publish: Publish = Box::new(move || {
-            if let Some(Ok(answer)) = get(&outer) {
-                publish(&answer);
+            if let Some(Ok(answer)) = &*lock(&outer) {
+                publish(answer);
             }
         });
         let (done, committed) = oneshot::channel();
@@ -137,7 +137,7 @@ impl CommitQueue {
         self.shared.arrived.notify_one();
         let lost = || Refused::Write("the write was lost".to_owned());
         match committed.await {
-            Ok(Ok(())) => get(&slot).unwrap_or_else(|| Err(lost())),
+            Ok(Ok(())) => lock(&slot).take().unwrap_or_else(|| Err(lost())),
             Ok(Err(error)) => Err(Refused::Store(error)),
             Err(_) => Err(lost()),
         }
@@ -158,12 +158,8 @@ impl CommitQueue {
     }
 }
 
-fn put<T>(slot: &Mutex<Option<T>>, value: T) {
-    *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(value);
-}
-
-fn get<T: Clone>(slot: &Mutex<Option<T>>) -> Option<T> {
-    slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether an error says something of the file or the disk and not of one statement.

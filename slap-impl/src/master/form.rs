@@ -6,7 +6,7 @@ use crate::{
     wire::{http::server::Request, instance_xml::Parameters},
 };
 use percent_encoding::percent_decode_str;
-use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Display, str::FromStr};
 
 const ARGUMENTS_MAX: usize = 256;
 
@@ -124,7 +124,7 @@ impl Form {
 }
 
 fn unescape(text: &str, endpoint: &str) -> Result<String, Refusal> {
-    let text = text.replace('+', " ");
+    let text = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
     match percent_decode_str(&text).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
         Err(_) => {

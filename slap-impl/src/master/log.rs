@@ -23,12 +23,10 @@ impl Log {
 
     /// Writes a line; line breaks within it are shown as ` | `, so that nobody can forge one.
     pub(super) fn line(&self, text: impl Display) {
-        let text: String = text
-            .to_string()
-            .replace('\n', " | ")
-            .chars()
-            .map(|character| if character.is_control() { '?' } else { character })
-            .collect();
+        let mut text = text.to_string();
+        if text.chars().any(char::is_control) {
+            text = text.replace('\n', " | ").replace(char::is_control, "?");
+        }
         if self.0.file.is_none() {
             self.0.env.log(text);
             return;
