@@ -2,6 +2,7 @@
 
 use super::{
     computers::{note_vacancy, sort_key},
+    room,
     rows::{Address, Partition},
 };
 use crate::vocabulary::{ComputerId, PartitionId, SoftwareUrl, SupplyState};
@@ -109,29 +110,32 @@ pub fn upsert_partition(
     position: u32,
     addresses: &[Address],
 ) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO partition (computer, reference, position, listed, timestamp) VALUES (?1, ?2, ?3, 1, 0)
-            ON CONFLICT (computer, reference) DO UPDATE SET position = excluded.position, listed = 1",
-        )?
-        .execute((computer, reference, position))?;
-    connection
-        .prepare_cached("DELETE FROM partition_address WHERE computer = ?1 AND partition = ?2")?
-        .execute((computer, reference))?;
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO partition_address (computer, partition, position, interface, address, netmask)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for (position, address) in (0u32..).zip(addresses) {
-        insert.execute((
-            computer,
-            reference,
-            position,
-            &address.interface,
-            &address.address,
-            &address.netmask,
-        ))?;
-    }
+    room::of_partition(connection, (computer, reference), || {
+        connection
+            .prepare_cached(
+                "INSERT INTO partition (computer, reference, position, listed, timestamp) VALUES (?1, ?2, ?3, 1, 0)
+                ON CONFLICT (computer, reference) DO UPDATE SET position = excluded.position, listed = 1",
+            )?
+            .execute((computer, reference, position))?;
+        connection
+            .prepare_cached("DELETE FROM partition_address WHERE computer = ?1 AND partition = ?2")?
+            .execute((computer, reference))?;
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO partition_address (computer, partition, position, interface, address, netmask)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        for (position, address) in (0u32..).zip(addresses) {
+            insert.execute((
+                computer,
+                reference,
+                position,
+                &address.interface,
+                &address.address,
+                &address.netmask,
+            ))?;
+        }
+        Ok(())
+    })?;
     note_vacancy(connection, computer, reference)
 }
 
@@ -157,10 +161,12 @@ pub fn delete_partition(
             WHERE computer.reference = ?1 AND partition.computer = ?1 AND partition.reference = ?2",
         )?
         .execute((computer, reference))?;
-    connection
-        .prepare_cached("DELETE FROM partition WHERE computer = ?1 AND reference = ?2")?
-        .execute((computer, reference))
-        .map(drop)
+    room::of_partition(connection, (computer, reference), || {
+        connection
+            .prepare_cached("DELETE FROM partition WHERE computer = ?1 AND reference = ?2")?
+            .execute((computer, reference))
+            .map(drop)
+    })
 }
 
 /// Sets what is wanted of a release on a computer.
@@ -170,13 +176,15 @@ pub fn upsert_supply(
     url: &SoftwareUrl,
     state: SupplyState,
 ) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO supply (computer, url, state) VALUES (?1, ?2, ?3)
-            ON CONFLICT (computer, url) DO UPDATE SET state = excluded.state",
-        )?
-        .execute((computer, url, state))
-        .map(drop)
+    room::of_supplies(connection, computer, [url, url], || {
+        connection
+            .prepare_cached(
+                "INSERT INTO supply (computer, url, state) VALUES (?1, ?2, ?3)
+                ON CONFLICT (computer, url) DO UPDATE SET state = excluded.state",
+            )?
+            .execute((computer, url, state))
+            .map(drop)
+    })
 }
 
 /// Forgets a supply.
@@ -185,8 +193,10 @@ pub fn delete_supply(
     computer: &ComputerId,
     url: &SoftwareUrl,
 ) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("DELETE FROM supply WHERE computer = ?1 AND url = ?2")?
-        .execute((computer, url))
-        .map(drop)
+    room::of_supplies(connection, computer, [url, url], || {
+        connection
+            .prepare_cached("DELETE FROM supply WHERE computer = ?1 AND url = ?2")?
+            .execute((computer, url))
+            .map(drop)
+    })
 }

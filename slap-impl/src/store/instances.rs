@@ -3,6 +3,7 @@
 use super::{
     computers::note_vacancy,
     queries::list,
+    room,
     rows::{INSTANCE_COLUMNS, Instance, Place},
 };
 use crate::vocabulary::{
@@ -235,12 +236,7 @@ pub fn insert_instance(
         ))?;
     let number = connection.last_insert_rowid();
     if shared {
-        connection
-            .prepare_cached(
-                "UPDATE computer SET bytes = computer.bytes + b.bytes FROM instance_bytes AS b
-                WHERE b.number = ?1 AND computer.reference = b.computer",
-            )?
-            .execute([number])?;
+        room::of_new_instance(connection, number)?;
     }
     Ok(Instance {
         number,
@@ -262,19 +258,30 @@ pub fn update_instance(
     instance: &mut Instance,
     wanted: Wanted<'_>,
 ) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "UPDATE instance SET requester = ?2, release = ?3, software_type = ?4, parameters = ?5, state = ?6
-            WHERE number = ?1",
-        )?
-        .execute((
-            instance.number,
-            wanted.requester,
-            wanted.release,
-            wanted.software_type,
-            wanted.parameters,
-            wanted.state,
-        ))?;
+    let number = instance.number;
+    let update = || {
+        connection
+            .prepare_cached(
+                "UPDATE instance SET requester = ?2, release = ?3, software_type = ?4, parameters = ?5, state = ?6
+                WHERE number = ?1",
+            )?
+            .execute((
+                number,
+                wanted.requester,
+                wanted.release,
+                wanted.software_type,
+                wanted.parameters,
+                wanted.state,
+            ))
+    };
+    let is_told_alike = wanted.release == &instance.release
+        && wanted.software_type == instance.software_type
+        && wanted.parameters == instance.parameters;
+    if is_told_alike {
+        update()?
+    } else {
+        room::of_instance(connection, number, update)?
+    };
     instance.requester = wanted.requester;
     instance.release.clone_from(wanted.release);
     wanted.software_type.clone_into(&mut instance.software_type);
@@ -293,26 +300,32 @@ pub fn set_state(connection: &Connection, number: i64, state: RequestedState) ->
 
 /// Gives a shared instance a host.
 pub fn set_host(connection: &Connection, number: i64, host: i64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("UPDATE instance SET host = ?2 WHERE number = ?1")?
-        .execute((number, host))
-        .map(drop)
+    room::of_instance(connection, number, || {
+        connection
+            .prepare_cached("UPDATE instance SET host = ?2 WHERE number = ?1")?
+            .execute((number, host))
+            .map(drop)
+    })
 }
 
 /// Sets what is published of an instance.
 pub fn set_connection(connection: &Connection, number: i64, document: &str) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("UPDATE instance SET connection = ?2 WHERE number = ?1")?
-        .execute((number, document))
-        .map(drop)
+    room::of_instance(connection, number, || {
+        connection
+            .prepare_cached("UPDATE instance SET connection = ?2 WHERE number = ?1")?
+            .execute((number, document))
+            .map(drop)
+    })
 }
 
 /// Gives an instance another title.
 pub fn set_title(connection: &Connection, number: i64, title: &InstanceTitle) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("UPDATE instance SET title = ?2 WHERE number = ?1")?
-        .execute((number, title))
-        .map(drop)
+    room::of_tree(connection, number, || {
+        connection
+            .prepare_cached("UPDATE instance SET title = ?2 WHERE number = ?1")?
+            .execute((number, title))
+            .map(drop)
+    })
 }
 
 /// Removes an instance. What it requested is requested by its root from now on; the shared instances that it hosts stay,
@@ -326,10 +339,12 @@ pub fn delete_instance(connection: &Connection, instance: &Instance) -> rusqlite
             .prepare_cached("UPDATE instance SET requester = ?2 WHERE requester = ?1")?
             .execute((instance.number, root))?;
     }
-    connection
-        .prepare_cached("UPDATE instance SET host = NULL, connection = '' WHERE host = ?1")?
-        .execute([instance.number])?;
-    connection.prepare_cached("DELETE FROM instance WHERE number = ?1")?.execute([instance.number])?;
+    room::of_host(connection, instance.number, || {
+        connection
+            .prepare_cached("UPDATE instance SET host = NULL, connection = '' WHERE host = ?1")?
+            .execute([instance.number])?;
+        connection.prepare_cached("DELETE FROM instance WHERE number = ?1")?.execute([instance.number])
+    })?;
     match instance.partition() {
         Some((computer, partition)) => note_vacancy(connection, computer, partition),
         None => Ok(()),

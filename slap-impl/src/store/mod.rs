@@ -7,6 +7,7 @@
 //! * `instances`: reading and writing instances
 //! * `forwarded`: what was passed on to other masters
 //! * `releases`: where local releases stand, and settings that outlive a master
+//! * `room`: how much a computer is told
 //! * `journal`: the committed changes, bounded
 //! * `status`: the last report about a computer, an instance or a supplied release
 //!
@@ -20,6 +21,7 @@ mod instances;
 mod journal;
 mod queries;
 mod releases;
+mod room;
 mod rows;
 mod schema;
 mod status;

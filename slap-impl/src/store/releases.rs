@@ -3,6 +3,7 @@
 use super::{
     instances,
     queries::list,
+    room,
     rows::{Instance, Supply},
 };
 use crate::vocabulary::SoftwareUrl;
@@ -43,10 +44,12 @@ pub fn supplies_of(connection: &Connection, url: &SoftwareUrl) -> rusqlite::Resu
 /// # Errors
 /// A constraint when that is supplied to the computer already.
 pub fn move_supply(connection: &Connection, supply: &Supply, url: &SoftwareUrl) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("UPDATE supply SET url = ?3 WHERE computer = ?1 AND url = ?2")?
-        .execute((&supply.computer, &supply.url, url))
-        .map(drop)
+    room::of_supplies(connection, &supply.computer, [&supply.url, url], || {
+        connection
+            .prepare_cached("UPDATE supply SET url = ?3 WHERE computer = ?1 AND url = ?2")?
+            .execute((&supply.computer, &supply.url, url))
+            .map(drop)
+    })
 }
 
 /// The instances of a release, in the order in which they came to be.
@@ -56,8 +59,10 @@ pub fn instances_of(connection: &Connection, release: &SoftwareUrl) -> rusqlite:
 
 /// Gives an instance another release.
 pub fn set_release(connection: &Connection, number: i64, release: &SoftwareUrl) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("UPDATE instance SET release = ?2 WHERE number = ?1")?
-        .execute((number, release))
-        .map(drop)
+    room::of_instance(connection, number, || {
+        connection
+            .prepare_cached("UPDATE instance SET release = ?2 WHERE number = ?1")?
+            .execute((number, release))
+            .map(drop)
+    })
 }

@@ -17,7 +17,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("migrations/0005_forwarded.sql"),
     include_str!("migrations/0006_fewer_indices.sql"),
     include_str!("migrations/0007_bytes.sql"),
-    include_str!("migrations/0008_shared_counted.sql"),
+    include_str!("migrations/0008_no_triggers.sql"),
 ];
 
 /// The version of a database that this program writes.
