@@ -114,6 +114,10 @@ fn what_once_differed_elsewhere_is_the_same_here() {
     for path in paths {
         let text = fs::read_to_string(&path).expect("it can be read");
         let events = file::read(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        // The slapproxy that is asked here knows no other master.
+        if events.iter().any(|event| matches!(event, Event::Request(wish) if wish.is_for_another())) {
+            continue;
+        }
         let shown = run(&mut python, begin(), &events);
         equal += shown.equal;
         assert_eq!(unexplained(&shown), None, "{}: {:?}", path.display(), shown.difference);
