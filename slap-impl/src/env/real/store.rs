@@ -34,6 +34,9 @@ use tokio::sync::oneshot;
 /// How long the writing thread watches for the next batch before it sleeps.
 const WATCHED: Duration = Duration::from_micros(250);
 
+/// After a batch of more writes than these it sleeps at once.
+const FEW: usize = 4;
+
 /// What is said of a database that is not where it was opened any more.
 const GONE: &str = "the database's file was removed or replaced while it was in use (hint: nothing is read from it or written to it any more; put \
      a copy back if there is one, and start this program again: in a lab by `slap lab down` and `slap lab up`; without a copy \
@@ -254,7 +257,9 @@ fn execute(
     let mut is_ours = false;
     let mut places = Places { database: place.clone(), log: None };
     places.look_for_log();
-    while let Ok((batch, answer)) = next(jobs) {
+    let mut patience = WATCHED;
+    while let Ok((batch, answer)) = next(jobs, patience) {
+        patience = if batch.len() > FEW { Duration::ZERO } else { WATCHED };
         let taken = damage.check();
         let taken =
             if is_ours || taken.is_err() { taken } else { take_over(connection, &place.path, is_prepared) };
@@ -267,10 +272,10 @@ fn execute(
 }
 
 /// The next batch. Who waits for an answer before asking again comes soon after it, sooner than a thread that sleeps is woken on many
-/// machines: so this one watches for a while, and lets others have the processor meanwhile.
-fn next(jobs: &mpsc::Receiver<Job>) -> Result<Job, mpsc::RecvError> {
+/// machines: so this one watches for a while, and lets others have the processor meanwhile. When many asked, they need the processor more.
+fn next(jobs: &mpsc::Receiver<Job>, patience: Duration) -> Result<Job, mpsc::RecvError> {
     let start = Instant::now();
-    while start.elapsed() < WATCHED {
+    while start.elapsed() < patience {
         match jobs.try_recv() {
             Ok(job) => return Ok(job),
             Err(mpsc::TryRecvError::Disconnected) => return Err(mpsc::RecvError),
