@@ -4,12 +4,7 @@ use super::{Engine, WorldStores, failure};
 use crate::world::sqlite::with_seed;
 use rusqlite::{Connection, backup::Backup};
 use slap_impl::env::{Batch, Files, StoreError, StoreErrorKind, sqlite};
-use std::{
-    cell::{Cell, RefCell},
-    io,
-    path::Path,
-    rc::Rc,
-};
+use std::{cell::RefCell, io, path::Path, rc::Rc};
 
 /// What stands in the file of a database.
 const CONTENT: &[u8] = b"SQLite format 3\0";
@@ -19,19 +14,6 @@ const SEED: u64 = 1;
 /// A database in memory, open.
 pub(super) struct MemoryStore {
     connection: Rc<RefCell<Connection>>,
-    /// Whether the connection refuses to write. Each change of that makes SQLite prepare all statements anew, so it is changed only when the
-    /// other is asked for.
-    is_read_only: Cell<bool>,
-}
-
-impl MemoryStore {
-    fn set_read_only(&self, is_read_only: bool) -> rusqlite::Result<()> {
-        if self.is_read_only.get() != is_read_only {
-            self.connection.borrow().pragma_update(None, "query_only", is_read_only)?;
-            self.is_read_only.set(is_read_only);
-        }
-        Ok(())
-    }
 }
 
 impl MemoryStore {
@@ -61,9 +43,7 @@ impl MemoryStore {
         if Rc::strong_count(&connection) > 2 {
             return Err(failure(path, "is in use: another process has it open", StoreErrorKind::InUse));
         }
-        // Whoever had it open last may have read.
-        connection.borrow().pragma_update(None, "query_only", false)?;
-        Ok(MemoryStore { connection, is_read_only: Cell::new(false) })
+        Ok(MemoryStore { connection })
     }
 }
 
@@ -78,13 +58,21 @@ pub(super) fn copy(from: &Connection) -> rusqlite::Result<Connection> {
 }
 
 impl Engine for MemoryStore {
+    /// What a read changes is undone, and an error. A connection could be told to refuse it at once; but whenever that is changed, SQLite prepares
+    /// all statements anew.
     fn read(&self, query: &mut dyn FnMut(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError> {
-        self.set_read_only(true)?;
-        Ok(query(&self.connection.borrow())?)
+        let connection = self.connection.borrow();
+        let before = connection.total_changes();
+        sqlite::read(&connection, query)?;
+        if connection.total_changes() == before {
+            return Ok(());
+        }
+        let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
+        let message = "attempt to write a readonly database".to_owned();
+        Err(rusqlite::Error::SqliteFailure(error, Some(message)).into())
     }
 
     fn execute(&self, batch: Batch) -> Result<(), StoreError> {
-        self.set_read_only(false)?;
         with_seed(SEED, || {
             sqlite::execute_batch(&self.connection.borrow(), batch, &mut || (), &mut || Ok(()))
         })
