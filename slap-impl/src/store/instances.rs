@@ -280,7 +280,7 @@ pub fn update_instance(
     if is_told_alike {
         update()?
     } else {
-        room::of_instance(connection, number, update)?
+        room::of_instance(connection, room::ITSELF, number, update)?
     };
     instance.requester = wanted.requester;
     instance.release.clone_from(wanted.release);
@@ -300,7 +300,7 @@ pub fn set_state(connection: &Connection, number: i64, state: RequestedState) ->
 
 /// Gives a shared instance a host.
 pub fn set_host(connection: &Connection, number: i64, host: i64) -> rusqlite::Result<()> {
-    room::of_instance(connection, number, || {
+    room::of_instance(connection, room::ITSELF, number, || {
         connection
             .prepare_cached("UPDATE instance SET host = ?2 WHERE number = ?1")?
             .execute((number, host))
@@ -310,7 +310,7 @@ pub fn set_host(connection: &Connection, number: i64, host: i64) -> rusqlite::Re
 
 /// Sets what is published of an instance.
 pub fn set_connection(connection: &Connection, number: i64, document: &str) -> rusqlite::Result<()> {
-    room::of_instance(connection, number, || {
+    room::of_instance(connection, room::ITSELF, number, || {
         connection
             .prepare_cached("UPDATE instance SET connection = ?2 WHERE number = ?1")?
             .execute((number, document))
@@ -320,7 +320,7 @@ pub fn set_connection(connection: &Connection, number: i64, document: &str) -> r
 
 /// Gives an instance another title.
 pub fn set_title(connection: &Connection, number: i64, title: &InstanceTitle) -> rusqlite::Result<()> {
-    room::of_tree(connection, number, || {
+    room::of_instance(connection, room::TREE, number, || {
         connection
             .prepare_cached("UPDATE instance SET title = ?2 WHERE number = ?1")?
             .execute((number, title))
@@ -339,7 +339,7 @@ pub fn delete_instance(connection: &Connection, instance: &Instance) -> rusqlite
             .prepare_cached("UPDATE instance SET requester = ?2 WHERE requester = ?1")?
             .execute((instance.number, root))?;
     }
-    room::of_host(connection, instance.number, || {
+    room::of_instance(connection, room::HOST, instance.number, || {
         connection
             .prepare_cached("UPDATE instance SET host = NULL, connection = '' WHERE host = ?1")?
             .execute([instance.number])?;

@@ -59,7 +59,7 @@ pub fn instances_of(connection: &Connection, release: &SoftwareUrl) -> rusqlite:
 
 /// Gives an instance another release.
 pub fn set_release(connection: &Connection, number: i64, release: &SoftwareUrl) -> rusqlite::Result<()> {
-    room::of_instance(connection, number, || {
+    room::of_instance(connection, room::ITSELF, number, || {
         connection
             .prepare_cached("UPDATE instance SET release = ?2 WHERE number = ?1")?
             .execute((number, release))

@@ -6,37 +6,26 @@ use crate::vocabulary::{ComputerId, PartitionId, SoftwareUrl};
 use rusqlite::{Connection, Params};
 use std::collections::BTreeMap;
 
-/// Does something with what an instance takes, shared or not.
+/// What an instance takes, shared or not.
+pub(super) const ITSELF: &str = "SELECT computer, bytes FROM instance_bytes WHERE number = ?1";
+
+/// What its title takes: of a root, all of its tree is told.
+pub(super) const TREE: &str = "SELECT computer, bytes FROM instance_bytes WHERE number = ?1
+    UNION ALL SELECT computer, bytes FROM instance_bytes WHERE root = ?1";
+
+/// What it and those that it hosts take.
+pub(super) const HOST: &str = "SELECT computer, bytes FROM instance_bytes WHERE number = ?1
+    UNION ALL SELECT computer, bytes FROM instance_bytes
+    WHERE number IN (SELECT number FROM instance WHERE host = ?1)";
+
+/// Does something with an instance; `what` of it is told: [`ITSELF`], [`TREE`] or [`HOST`].
 pub(super) fn of_instance<T>(
     connection: &Connection,
+    what: &str,
     number: i64,
     change: impl FnOnce() -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
-    let sql = "SELECT computer, bytes FROM instance_bytes WHERE number = ?1";
-    counted(connection, sql, [number], change)
-}
-
-/// Does something with the title of an instance: of a root, all of its tree is told.
-pub(super) fn of_tree<T>(
-    connection: &Connection,
-    root: i64,
-    change: impl FnOnce() -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    let sql = "SELECT computer, bytes FROM instance_bytes WHERE number = ?1
-        UNION ALL SELECT computer, bytes FROM instance_bytes WHERE root = ?1";
-    counted(connection, sql, [root], change)
-}
-
-/// Does something with what an instance takes, and those that it hosts.
-pub(super) fn of_host<T>(
-    connection: &Connection,
-    host: i64,
-    change: impl FnOnce() -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    let sql = "SELECT computer, bytes FROM instance_bytes WHERE number = ?1
-        UNION ALL SELECT computer, bytes FROM instance_bytes
-        WHERE number IN (SELECT number FROM instance WHERE host = ?1)";
-    counted(connection, sql, [host], change)
+    counted(connection, what, [number], change)
 }
 
 /// Does something with a partition, which is counted as if there were an instance in it, and with its addresses.
@@ -64,8 +53,15 @@ pub(super) fn of_supplies<T>(
 
 /// A shared instance is new.
 pub(super) fn of_new_instance(connection: &Connection, number: i64) -> rusqlite::Result<()> {
-    let sql = "SELECT computer, bytes FROM instance_bytes WHERE number = ?1";
-    grow(connection, list(connection, sql, [number], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    grow(connection, found(connection, ITSELF, [number])?)
+}
+
+fn found(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl Params,
+) -> rusqlite::Result<Vec<(ComputerId, i64)>> {
+    list(connection, sql, parameters, |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Does something, and notes how much more or less the computers are told of what `sql` finds.
@@ -75,11 +71,10 @@ fn counted<T>(
     parameters: impl Params + Copy,
     change: impl FnOnce() -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
-    let look = || list(connection, sql, parameters, |row| Ok((row.get(0)?, row.get(1)?)));
-    let before: Vec<(ComputerId, i64)> = look()?;
+    let before = found(connection, sql, parameters)?;
     let done = change()?;
     let less = before.into_iter().map(|(computer, bytes)| (computer, -bytes));
-    grow(connection, less.chain(look()?))?;
+    grow(connection, less.chain(found(connection, sql, parameters)?))?;
     Ok(done)
 }
 
