@@ -36,6 +36,7 @@ fn rooms(rows: &Rows, parts: &mut Vec<Part>) {
     for row in &rows.computers {
         let count = expected.iter().filter(|(computer, _)| *computer == row.reference).count();
         compare("books.vacancies", &json(&count), &json(&row.vacancies), parts);
+        compare("books.has_vacancy", &json(&(count > 0)), &json(&row.has_vacancy), parts);
     }
     // The names stand for the model's computers, whose numbers are their order; the first is the default one, wherever it stands.
     let number = |name: &String| Name::find(name).ok().map(|name: Computer| name);

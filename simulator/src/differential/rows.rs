@@ -35,6 +35,7 @@ tables! {
     /// A computer.
     ComputerRow "computer" "ORDER BY reference" {
         reference: String, address: String, netmask: String, revision: i64, floor: i64, sort_key: Vec<u8>, vacancies: i64,
+        has_vacancy: bool,
     }
     /// A partition.
     PartitionRow "partition" "ORDER BY computer, reference" {

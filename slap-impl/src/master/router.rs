@@ -63,6 +63,7 @@ const ELSEWHERE: [(&str, &str); 7] = [
 
 impl Handler for Master {
     fn handle(self: Rc<Self>, request: Request) -> LocalFuture<'static, Response> {
+        // Each future is moved when it is boxed, and is as long as the longest way through it: the long ways have boxes of their own.
         Box::pin(async move { self.route(request).await })
     }
 }
@@ -76,7 +77,7 @@ impl Master {
             "" if request.method == "GET" => Ok(self.welcome()),
             path if path == "hateoas" || path.starts_with("hateoas/") => hateoas::answer(self, &request),
             path if path.starts_with(rpc::PREFIX) => {
-                return self.rpc(path.trim_end_matches('/'), &request).await;
+                return Box::pin(self.rpc(path.trim_end_matches('/'), &request)).await;
             }
             path => self.endpoint(path.trim_end_matches('/'), &request).await,
         };
@@ -113,8 +114,8 @@ impl Master {
         }
         let form = Form::read(request, name)?;
         match method {
-            Method::Get => self.answer(name, &form, request).await,
-            Method::Post => self.act(name, &form, request).await,
+            Method::Get => Box::pin(self.answer(name, &form, request)).await,
+            Method::Post => Box::pin(self.act(name, &form, request)).await,
         }
     }
 

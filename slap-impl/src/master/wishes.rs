@@ -96,7 +96,7 @@ impl Master {
         let standing =
             self.read(|connection| state_elsewhere(connection, default, title, requester.as_ref(), *state))??;
         let (Some(state), Some(other)) = (standing, elsewhere?) else { return Ok(None) };
-        let found = self.forward(other, command, state, via).await?;
+        let found = Box::pin(self.forward(other, command, state, via)).await?;
         Ok(Some(Granted::Forwarded(Box::new(found))))
     }
 

@@ -1,7 +1,7 @@
 //! Writing computers, partitions and supplies. Each of these runs inside the transaction of one write.
 
 use super::{
-    computers::{note_vacancy, sort_key},
+    computers::{note_any_vacancy, note_vacancy, sort_key},
     room,
     rows::{Address, Partition},
 };
@@ -60,17 +60,25 @@ pub fn revise_computer(
         0 => update.execute([computer])?,
         taken => update.execute((computer, i64::try_from(taken).unwrap_or(i64::MAX), taken_bytes))?,
     };
-    connection
-        .prepare_cached("SELECT revision, floor, bytes, growth FROM computer WHERE reference = ?1")?
+    let revised = connection
+        .prepare_cached(
+            "SELECT revision, floor, bytes, growth, vacancies FROM computer WHERE reference = ?1",
+        )?
         .query_row([computer], |row| {
-            Ok(RevisedComputer {
+            let revised = RevisedComputer {
                 revision: row.get(0)?,
                 floor: row.get(1)?,
                 bytes: row.get(2)?,
                 growth: row.get(3)?,
-            })
+            };
+            Ok((revised, row.get::<_, i64>(4)?))
         })
-        .optional()
+        .optional()?;
+    let Some((revised, vacancies)) = revised else { return Ok(None) };
+    if taken > 0 && vacancies == 0 {
+        note_any_vacancy(connection, computer)?;
+    }
+    Ok(Some(revised))
 }
 
 /// How a partition changed.
@@ -161,6 +169,7 @@ pub fn delete_partition(
             WHERE computer.reference = ?1 AND partition.computer = ?1 AND partition.reference = ?2",
         )?
         .execute((computer, reference))?;
+    note_any_vacancy(connection, computer)?;
     room::of_partition(connection, (computer, reference), || {
         connection
             .prepare_cached("DELETE FROM partition WHERE computer = ?1 AND reference = ?2")?

@@ -63,7 +63,7 @@ pub fn free_partition(
 pub fn first_free_partition(connection: &Connection) -> rusqlite::Result<Option<(ComputerId, PartitionId)>> {
     let computer: Option<ComputerId> = connection
         .prepare_cached(
-            "SELECT reference FROM computer WHERE vacancies > 0 ORDER BY sort_key, reference LIMIT 1",
+            "SELECT reference FROM computer WHERE has_vacancy = 1 ORDER BY sort_key, reference LIMIT 1",
         )?
         .query_row([], |row| row.get(0))
         .optional()?;
@@ -93,7 +93,18 @@ pub(super) fn note_vacancy(
                 SELECT 2 * vacant - 1 FROM partition WHERE computer = ?1 AND reference = ?2)
             WHERE reference = ?1",
         )?
-        .execute((computer, partition))
+        .execute((computer, partition))?;
+    note_any_vacancy(connection, computer)
+}
+
+/// Notes whether a computer has a vacancy, after it has more or fewer of them.
+pub(super) fn note_any_vacancy(connection: &Connection, computer: &ComputerId) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE computer SET has_vacancy = NOT has_vacancy
+            WHERE reference = ?1 AND has_vacancy <> (vacancies > 0)",
+        )?
+        .execute([computer])
         .map(drop)
 }
 

@@ -9,7 +9,7 @@ use std::{fmt, path::Path, rc::Rc};
 const APPLICATION_ID: i64 = 0x736c_6170;
 
 /// The numbered migrations; a database of version N has had the first N of them.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("migrations/0001_cloud.sql"),
     include_str!("migrations/0002_trees.sql"),
     include_str!("migrations/0003_floor.sql"),
@@ -18,6 +18,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("migrations/0006_fewer_indices.sql"),
     include_str!("migrations/0007_bytes.sql"),
     include_str!("migrations/0008_no_triggers.sql"),
+    include_str!("migrations/0009_states.sql"),
 ];
 
 /// The version of a database that this program writes.

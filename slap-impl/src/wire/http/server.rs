@@ -24,7 +24,7 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
     service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 
 /// What a stranger may cost.
@@ -158,19 +158,31 @@ pub async fn serve(env: &Env, listener: BoxListener, limits: Limits, handler: Rc
 /// flight [`Limits::drain_timeout`] to end.
 pub async fn serve_until(
     env: &Env,
-    mut listener: BoxListener,
+    listener: BoxListener,
     limits: Limits,
     handler: Rc<dyn Handler>,
     stop: impl Future<Output = ()>,
 ) {
+    let shared = Connections::new(env, limits, handler);
+    match race(accept_until(env, listener, &shared, stop), shared.send_the_slow_away()).await {
+        Either::First(()) => {}
+        Either::Second(never) => match never {},
+    }
+}
+
+async fn accept_until(
+    env: &Env,
+    mut listener: BoxListener,
+    shared: &Rc<Connections>,
+    stop: impl Future<Output = ()>,
+) {
     let mut stop = pin!(stop);
     let stopped = Latch::default();
-    let shared = Connections::new(limits, handler);
     loop {
-        match race(stop.as_mut(), newcomer(env, &mut listener, &shared)).await {
+        match race(stop.as_mut(), newcomer(env, &mut listener, shared)).await {
             Either::First(()) => break,
             Either::Second((stream, peer)) => {
-                let open = Open::new(&shared);
+                let open = Open::new(shared);
                 let (env, stopped) = (env.clone(), stopped.clone());
                 env.clone().spawn(async move {
                     connection(&env, &open.seat, stream, peer, stopped).await;
@@ -229,8 +241,8 @@ async fn connection(env: &Env, seat: &Rc<Seat>, stream: BoxStream, peer: Option<
         async move { Ok::<_, Infallible>(answer(&env, &seat, request, peer).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+        // `send_the_slow_away` does this for all connections.
+        .header_read_timeout(None)
         .max_buf_size(limits.header_bytes_max.max(8 << 10))
         .auto_date_header(false)
         .serve_connection(TokioIo::new(Guarded::new(env, stream, seat)), service);

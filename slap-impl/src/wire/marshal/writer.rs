@@ -6,6 +6,9 @@ use std::fmt::Write as _;
 /// How an id begins, up to its number.
 const ID: &str = " id=\"i";
 
+/// Bytes that the answer to a request takes, more or less.
+const USUAL: usize = 2 << 10;
+
 /// The document of `value`, byte for byte what `slapos.util.dumps` writes: no declaration, ids counted from i2,
 /// dictionaries sorted, everything that is not ASCII as a numeric reference.
 pub fn encode(value: &Value) -> String {
@@ -30,7 +33,9 @@ impl Default for Writer {
 impl Writer {
     /// At the beginning of a document.
     pub fn new() -> Writer {
-        Writer { out: String::from("<marshal>"), last_id: 1 }
+        let mut out = String::with_capacity(USUAL);
+        out.push_str("<marshal>");
+        Writer { out, last_id: 1 }
     }
 
     /// The document.
@@ -82,22 +87,20 @@ impl Writer {
 
     /// Begins an object: with its class and its constructor's arguments; its attributes must follow as a dictionary.
     pub fn begin_object(&mut self, class: Class, arguments: &[Value]) {
-        let start = self.start("object");
-        let class = class.as_str();
-        self.out.push_str(&format!("{start} module=\"{MODULE}\" class=\"{class}\">"));
-        self.items("tuple", "<tuple", arguments);
+        self.start("object");
+        self.push(&[" module=\"", MODULE, "\" class=\"", class.as_str(), "\"><tuple"]);
+        self.items("tuple", arguments);
     }
 
     /// Begins a list or a dictionary that is not empty.
     pub fn begin(&mut self, element: &str) {
-        let start = self.start(element);
-        self.out.push_str(&start);
+        self.start(element);
         self.out.push('>');
     }
 
     /// Ends what was begun: `object`, `list` or `dictionary`.
     pub fn end(&mut self, element: &str) {
-        self.out.push_str(&format!("</{element}>"));
+        self.push(&["</", element, ">"]);
     }
 
     /// Writes a value.
@@ -109,10 +112,13 @@ impl Writer {
             Value::Float(value) => self.leaf("float", &python_float(*value)),
             Value::Text(text) => self.text(text),
             Value::List(items) => {
-                let start = self.start("list");
-                self.items("list", &start, items);
+                self.start("list");
+                self.items("list", items);
             }
-            Value::Tuple(items) => self.items("tuple", "<tuple", items),
+            Value::Tuple(items) => {
+                self.out.push_str("<tuple");
+                self.items("tuple", items);
+            }
             Value::Dictionary(items) => self.dictionary(items),
             Value::Object(object) => {
                 self.begin_object(object.class, &object.arguments);
@@ -122,18 +128,24 @@ impl Writer {
         }
     }
 
+    /// Each request's answer is written so: no piece is allocated by itself.
+    fn push(&mut self, pieces: &[&str]) {
+        pieces.iter().for_each(|piece| self.out.push_str(piece));
+    }
+
     /// The beginning of an element with the next id.
-    fn start(&mut self, element: &str) -> String {
+    fn start(&mut self, element: &str) {
         self.last_id += 1;
-        format!("<{element}{ID}{}\"", self.last_id)
+        // Writing to a String cannot fail.
+        let _ = write!(self.out, "<{element}{ID}{}\"", self.last_id);
     }
 
     fn leaf(&mut self, element: &str, content: &str) {
-        self.out.push_str(&format!("<{element}>{content}</{element}>"));
+        self.push(&["<", element, ">", content, "</", element, ">"]);
     }
 
-    fn items(&mut self, element: &str, start: &str, items: &[Value]) {
-        self.out.push_str(start);
+    /// What stands in an element whose beginning is written, and its end.
+    fn items(&mut self, element: &str, items: &[Value]) {
         if items.is_empty() {
             self.out.push_str("/>");
             return;
@@ -142,12 +154,11 @@ impl Writer {
         for item in items {
             self.value(item);
         }
-        self.out.push_str(&format!("</{element}>"));
+        self.end(element);
     }
 
     fn dictionary(&mut self, items: &Dictionary) {
-        let start = self.start("dictionary");
-        self.out.push_str(&start);
+        self.start("dictionary");
         if items.is_empty() {
             self.out.push_str("/>");
             return;

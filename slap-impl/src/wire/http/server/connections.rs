@@ -5,12 +5,15 @@
 //! * [`BodyBytes`]: the room that a body takes while it arrives
 
 use super::{Handler, Limits};
+use crate::env::Env;
 use hyper::header::HeaderValue;
 use jiff::Timestamp;
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    convert::Infallible,
     rc::Rc,
+    time::Duration,
 };
 use tokio::sync::Notify;
 
@@ -27,6 +30,7 @@ pub(super) enum Awaited {
 
 /// What all connections of a server share.
 pub(super) struct Connections {
+    env: Env,
     pub(super) limits: Limits,
     pub(super) handler: Rc<dyn Handler>,
     open: Cell<usize>,
@@ -36,6 +40,8 @@ pub(super) struct Connections {
     /// it waits for a change) is not among them.
     awaited: RefCell<BTreeMap<(Awaited, u64), Rc<Seat>>>,
     next: Cell<u64>,
+    /// A head is awaited again, after none was.
+    awaits_head: Notify,
     body_bytes: Cell<usize>,
     /// A newcomer waits for room.
     wants_room: Cell<bool>,
@@ -46,14 +52,16 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(limits: Limits, handler: Rc<dyn Handler>) -> Rc<Connections> {
+    pub(super) fn new(env: &Env, limits: Limits, handler: Rc<dyn Handler>) -> Rc<Connections> {
         Rc::new(Connections {
+            env: env.clone(),
             limits,
             handler,
             open: Cell::new(0),
             leaving: Cell::new(0),
             awaited: RefCell::default(),
             next: Cell::new(0),
+            awaits_head: Notify::new(),
             body_bytes: Cell::new(0),
             wants_room: Cell::new(false),
             stopping: Cell::new(false),
@@ -114,6 +122,26 @@ impl Connections {
         }
     }
 
+    /// Sends everybody away whose request's head does not come in time. One timer for all: to set one anew with each request costs more than
+    /// to read the request.
+    pub(super) async fn send_the_slow_away(&self) -> Infallible {
+        loop {
+            let oldest = self.awaited.borrow().first_key_value().map(|(key, seat)| (*key, seat.since.get()));
+            let Some((key @ (Awaited::Head, _), since)) = oldest else {
+                self.awaits_head.notified().await;
+                continue;
+            };
+            let waited = self.env.clock().elapsed().saturating_sub(since);
+            let left = self.limits.header_timeout.saturating_sub(waited);
+            if left.is_zero() {
+                let seat = self.awaited.borrow_mut().remove(&key);
+                self.send_away(seat);
+            } else {
+                self.env.sleep(left).await;
+            }
+        }
+    }
+
     fn send_away(&self, seat: Option<Rc<Seat>>) {
         if let Some(seat) = seat {
             seat.place.set(None);
@@ -135,6 +163,7 @@ impl Open {
         let seat = Rc::new(Seat {
             connections: connections.clone(),
             place: Cell::new(None),
+            since: Cell::default(),
             is_answered: Cell::new(false),
             is_leaving: Cell::new(false),
             is_ahead: Cell::new(false),
@@ -159,6 +188,8 @@ impl Drop for Open {
 pub(super) struct Seat {
     pub(super) connections: Rc<Connections>,
     place: Cell<Option<(Awaited, u64)>>,
+    /// When its peer's move began, by [`Clock::elapsed`](crate::env::Clock::elapsed).
+    since: Cell<Duration>,
     /// The handler has answered, and the answer is not wholly written yet.
     is_answered: Cell<bool>,
     is_leaving: Cell<bool>,
@@ -175,9 +206,13 @@ impl Seat {
         }
         let connections = &self.connections;
         let number = connections.next.replace(connections.next.get() + 1);
+        self.since.set(connections.env.clock().elapsed());
         let mut awaited = connections.awaited.borrow_mut();
         if let Some(place) = self.place.replace(Some((what, number))) {
             awaited.remove(&place);
+        }
+        if what == Awaited::Head && awaited.first_key_value().is_none_or(|((first, _), _)| *first != what) {
+            connections.awaits_head.notify_one();
         }
         awaited.insert((what, number), self.clone());
         if connections.wants_room.get() {

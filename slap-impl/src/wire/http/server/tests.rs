@@ -187,6 +187,35 @@ fn nobody_holds_a_connection_for_ever() {
     });
 }
 
+#[test]
+fn each_head_has_its_own_time() {
+    with_server(Limits { header_timeout: Duration::from_secs(2), ..patient(9) }, async |server| {
+        let start = server.env.clock().elapsed();
+        let mut silent = server.connect().await;
+        let mut asking = server.connect().await;
+        // One that was served has its time from its answer on.
+        ask(&server, &mut asking, "/a").await;
+        let mut served = server.connect().await;
+        ask(&server, &mut served, "/b").await;
+        let mut is_silent_cut = false;
+        while !is_silent_cut {
+            ask(&server, &mut asking, "/c").await;
+            let mut byte = [0];
+            let look = server.env.timeout(Duration::from_millis(10), silent.read(&mut byte)).await;
+            is_silent_cut = look.is_ok_and(|read| !read.is_ok_and(|bytes| bytes > 0));
+            let took = server.env.clock().elapsed() - start;
+            assert!(took < SOON, "after {SOON:?} who says nothing is not sent away");
+        }
+        let took = server.env.clock().elapsed() - start;
+        assert!(took >= Duration::from_secs(2), "sent away after {took:?}");
+        ask(&server, &mut asking, "/d").await;
+        assert!(server.is_cut(&mut served).await, "who was served once is not waited for");
+        assert!(server.is_cut(&mut asking).await, "nor who asks no more");
+        // Nobody is there: who comes now has his time, too.
+        assert_eq!(server.exchange("").await, "");
+    });
+}
+
 /// One connection after the other, each of which the server sees through a buffer of so many bytes.
 struct Pipes(tokio::sync::mpsc::UnboundedReceiver<tokio::io::DuplexStream>);
 
