@@ -6,7 +6,7 @@ use crate::{
     wire::{http::server::Request, instance_xml::Parameters},
 };
 use percent_encoding::percent_decode_str;
-use std::{borrow::Cow, collections::BTreeMap, fmt::Display, str::FromStr};
+use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 const ARGUMENTS_MAX: usize = 256;
 
@@ -124,14 +124,17 @@ impl Form {
 }
 
 fn unescape(text: &str, endpoint: &str) -> Result<String, Refusal> {
-    let text = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
-    match percent_decode_str(&text).decode_utf8() {
-        Ok(text) => Ok(text.into_owned()),
-        Err(_) => {
-            let shown: String = text.chars().take(80).collect();
-            Err(Refusal::new(400, format!("{endpoint}: {shown:?} does not stand for UTF-8 text")))
+    let mut bytes = Vec::with_capacity(text.len());
+    for (number, piece) in text.split('+').enumerate() {
+        if number > 0 {
+            bytes.push(b' ');
         }
+        bytes.extend(percent_decode_str(piece));
     }
+    String::from_utf8(bytes).map_err(|_| {
+        let shown: String = text.chars().take(80).collect();
+        Refusal::new(400, format!("{endpoint}: {shown:?} does not stand for UTF-8 text"))
+    })
 }
 
 #[cfg(test)]
@@ -145,6 +148,8 @@ mod tests {
         assert_eq!(form.required("b").unwrap(), "é&");
         assert_eq!(form.required("c").unwrap(), "");
         assert_eq!(form.required("d").unwrap_err().message, "test needs the argument d, which is missing");
+        let form = Form::parse("a=%2B+%2b%zz%4+%", "test").unwrap();
+        assert_eq!(form.optional("a"), Some("+ +%zz%4 %"));
         assert!(Form::parse("a=%FF", "test").unwrap_err().message.contains("UTF-8"));
         assert_eq!(Form::parse(&"a&".repeat(256), "test").unwrap().optional("a"), Some(""));
         assert_eq!(Form::parse(&"a&".repeat(257), "test").unwrap_err().status, 400);

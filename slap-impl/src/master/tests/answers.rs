@@ -333,6 +333,12 @@ fn an_old_request_needs_no_write_in_a_new_run() {
     });
 }
 
+/// Moves a database away, and waits until the last look at it is too old to be believed.
+async fn take_away(env: &Env, database: &Path) {
+    env.files().rename(database, &database.with_extension("away")).unwrap();
+    env.sleep(Duration::from_millis(50)).await;
+}
+
 /// The same request, to the letter, is answered from memory only as long as nothing was committed.
 #[test]
 fn an_answer_is_kept_until_something_changes() {
@@ -358,7 +364,7 @@ fn an_answer_is_kept_until_something_changes() {
         assert_ne!(published, started, "what was published since stands in it");
         assert!(published.1.contains("<string>url</string>"), "{}", published.1);
         assert_eq!(service.request("a", "started").await, published);
-        env.files().rename(&database, &database.with_extension("away")).unwrap();
+        take_away(&env, &database).await;
         assert_eq!(service.request("a", "started").await.0, 503, "its database is gone");
     });
 }
@@ -372,7 +378,7 @@ fn a_kept_document_is_not_given_without_its_database() {
         let (status, etag, _) = service.read("COMP-1", None, None).await;
         assert_eq!(status, 200);
         assert_eq!(service.read("COMP-1", None, None).await.0, 200);
-        env.files().rename(&database, &database.with_extension("away")).unwrap();
+        take_away(&env, &database).await;
         assert_eq!(service.read("COMP-1", None, None).await.0, 503);
         assert_eq!(service.read("COMP-1", Some(&etag), None).await.0, 503);
     });

@@ -83,6 +83,29 @@ fn decode_within(document: &[u8], room: Room) -> Result<Value, MarshalError> {
         message: "it is not UTF-8".to_owned(),
         offset: Some(error.valid_up_to() as u64),
     })?;
+    if let Some(value) = plain(text) {
+        return Ok(value);
+    }
+    read(text, room)
+}
+
+/// A document of one plain value, as slapos.core writes it: what most arguments of a request are. It is read at a tenth of the cost.
+fn plain(text: &str) -> Option<Value> {
+    let element = text.strip_prefix("<marshal>")?.strip_suffix("</marshal>")?;
+    Some(match element {
+        "<none/>" => Value::None,
+        "<bool>0</bool>" => Value::Bool(false),
+        "<bool>1</bool>" => Value::Bool(true),
+        "<dictionary id=\"i2\"/>" => Value::Dictionary(Dictionary::new()),
+        _ => {
+            let text = element.strip_prefix("<string>")?.strip_suffix("</string>")?;
+            let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'<' | b'>' | b'&');
+            Value::Text(text.bytes().all(is_plain).then(|| text.to_owned())?)
+        }
+    })
+}
+
+fn read(text: &str, room: Room) -> Result<Value, MarshalError> {
     let mut reader = Reader::from_str(text);
     let mut decoder = Decoder { referenced: referenced(text), room, ..Decoder::default() };
     loop {
@@ -440,4 +463,40 @@ fn depth(value: &Value) -> usize {
 
 fn shown(text: &str) -> String {
     text.chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ROOM: Room = Room { values: 8, copied_bytes: 1 << 10 };
+
+    #[test]
+    fn what_slapos_sends_most_is_plain() {
+        for element in ["none/", "bool>0</bool", "bool>1</bool", "string></string", "string>started</string"]
+        {
+            assert!(plain(&format!("<marshal><{element}></marshal>")).is_some(), "{element}");
+        }
+        assert!(plain(&super::super::encode(&Value::Dictionary(Dictionary::new()))).is_some());
+    }
+
+    proptest! {
+        /// The short way leads where the long one does.
+        #[test]
+        fn plain_documents_mean_what_they_say(
+            element in prop_oneof![
+                "<string>[ -~]{0,6}</string>",
+                "<string>[a&;<>\t\n\ré]{0,4}</string>",
+                "<bool>[0-2]{0,2}</bool>",
+                "<(none|dictionary id=\"i[2-3]\"|string)/?>",
+                "(<none/>|<string>a</string>){0,2}",
+            ],
+        ) {
+            let document = format!("<marshal>{element}</marshal>");
+            if let Some(value) = plain(&document) {
+                prop_assert_eq!(read(&document, ROOM), Ok(value));
+            }
+        }
+    }
 }
