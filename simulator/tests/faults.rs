@@ -167,6 +167,15 @@ fn what_a_service_left_behind_ends_with_it() {
 }
 
 #[test]
+fn what_makes_itself_a_daemon_is_ended_before_it_starts_again() {
+    let stop = REQUEST.replace("started", "stopped").replace("\"at\":10", "\"at\":310000");
+    let outcome =
+        come_through("swarm", 1, &[SUPPLY, &behave(6, "start 5000 0 leave exit 0"), REQUEST, &stop]);
+    let left = times(&outcome, "/bin/foreign stray slappart0");
+    assert!(left.len() > 1, "it is started again: {left:?}");
+}
+
+#[test]
 fn a_supervisor_whose_directory_is_removed_makes_it_again() {
     let remove = r#"{"at":300000,"event":{"event":"remove","node":1,"part":"supervisor"}}"#;
     let outcome = come_through("swarm", 1, &[SUPPLY, REQUEST, remove]);

@@ -212,10 +212,16 @@ impl Draw<'_> {
             FaultKind::Clone => Event::Clone { node, milliseconds },
             FaultKind::Plugin => plugins::draw(self, node, partition, milliseconds),
             FaultKind::Leave => {
-                let line = match self.random.below(3) {
+                let line = match self.random.below(4) {
                     0 => "term 0 0 ignore".to_owned(),
                     1 => format!("term {} 1000 exit 0", 55_000 + self.random.below(10_000)),
-                    _ => format!("start {} 1000 leave", self.random.below(5000)),
+                    2 => format!("start {} 1000 leave", self.random.below(5000)),
+                    // What made itself a daemon.
+                    _ => format!(
+                        "start {} 1000 leave exit {}",
+                        self.random.below(30_000),
+                        self.random.below(2)
+                    ),
                 };
                 // It shall be asked to end, or be started, meanwhile.
                 let milliseconds = milliseconds.max(600_000);

@@ -5,7 +5,7 @@
 //!
 //! | when | then |
 //! |---|---|
-//! | `start` | `run` for ever (what a good one does), or end: `exit CODE`; or `leave` a process in a session of its own, or `shout LINES` of 1000 bytes, and run |
+//! | `start` | `run` for ever (what a good one does), or end: `exit CODE`; or `leave` a process in a session of its own, or `shout LINES` of 1000 bytes, and run; or `leave exit CODE` |
 //! | `term`: it is asked to end | `exit CODE`, or `ignore` |
 //! | `check`: it is run as a promise | `pass`, `fail` or `hang`, or `shout LINES` and fail; without a line it passes if the service of its partition runs |
 //! | `ask`: somebody asks it by HTTP | `answer STATUS`; without a line 200 |
@@ -55,6 +55,7 @@ enum When {
 enum Then {
     Run,
     Leave,
+    LeaveAndExit(u8),
     Shout(u8),
     Exit(u8),
     Ignore,
@@ -207,6 +208,10 @@ async fn serve(
                         leave(env, place);
                         std::future::pending().await
                     }
+                    Then::LeaveAndExit(code) => {
+                        leave(env, place);
+                        Exit(code)
+                    }
                     Then::Shout(lines) => {
                         shout(env, lines);
                         std::future::pending().await
@@ -278,6 +283,9 @@ impl FromStr for Line {
         let (when, then) = match (*when, then) {
             ("start", ["run"]) => (When::Start, Then::Run),
             ("start", ["leave"]) => (When::Start, Then::Leave),
+            ("start", ["leave", "exit", code]) => {
+                (When::Start, Then::LeaveAndExit(code.parse().map_err(|_| expected())?))
+            }
             ("start", ["shout", lines]) => (When::Start, Then::Shout(lines.parse().map_err(|_| expected())?)),
             ("check", ["shout", lines]) => (When::Check, Then::Shout(lines.parse().map_err(|_| expected())?)),
             ("start", ["exit", code]) => (When::Start, Then::Exit(code.parse().map_err(|_| expected())?)),
@@ -310,6 +318,8 @@ mod tests {
             "check 0 0 hang",
             "check 0 0 shout 5",
             "start 0 0 shout 255",
+            "start 0 0 leave",
+            "start 0 0 leave exit 1",
             "ask 0 9 answer 503",
         ] {
             assert_eq!(check(line), Ok(()), "{line}");
@@ -318,6 +328,8 @@ mod tests {
             " ",
             "start",
             "start 0 0 ignore",
+            "start 0 0 leave exit",
+            "start 0 0 leave shout 5",
             "check 0 0 exit 1",
             "term a 0 ignore",
             "start 0 0 exit 300",
