@@ -31,9 +31,8 @@ const LISTS: &str = "400";
 const HISTORIES: [&str; 8] =
     ["histories", "--json", "--operations", "4000", "--kills", "4", "--rounds", "40"];
 
-/// So many clouds at most, until one fails.
-const SWARM: [&str; 9] =
-    ["run", "--seeds", "200", "--jobs", "2", "--no-shrink", "--stop", "--output", "json"];
+/// So many clouds at most, until one fails by the rule that is looked for.
+const SWARM: [&str; 8] = ["run", "--seeds", "200", "--jobs", "2", "--no-shrink", "--output", "json"];
 
 /// A tier ends within this, several times what it needs; one that does not has seen nothing.
 const LIMIT: Duration = Duration::from_mins(30);
@@ -110,7 +109,7 @@ fn parse(path: &Path, text: &str) -> Option<Canary> {
 
 /// How a tier ended.
 struct Seen {
-    rules: Vec<String>,
+    rules: BTreeSet<String>,
     events: Option<u64>,
 }
 
@@ -148,7 +147,7 @@ fn run(env: &Env, canaries: &[Canary], names: &[String]) -> Result<bool, String>
         if !is_needed {
             continue;
         }
-        match copy.look(tier)? {
+        match copy.look(tier, None)? {
             Some(seen) if seen.rules.is_empty() => {}
             Some(_) => return Err(format!("without any canary the tier {tier:?} fails: repair that first")),
             None => {
@@ -161,7 +160,7 @@ fn run(env: &Env, canaries: &[Canary], names: &[String]) -> Result<bool, String>
     for canary in chosen {
         copy.restore()?;
         copy.apply(canary)?;
-        let seen = copy.look(canary.tier)?;
+        let seen = copy.look(canary.tier, Some(&canary.rule))?;
         let (is_caught, by) = verdict(canary, seen.as_ref());
         all_caught &= is_caught;
         let events = seen.and_then(|seen| seen.events).map_or("-".to_owned(), |events| events.to_string());
@@ -177,7 +176,10 @@ fn verdict(canary: &Canary, seen: Option<&Seen>) -> (bool, String) {
         None => (false, format!("NOT CAUGHT: no end within {} s", LIMIT.as_secs())),
         Some(seen) if seen.rules.contains(&canary.rule) => (true, canary.rule.clone()),
         Some(seen) if seen.rules.is_empty() => (false, "NOT CAUGHT".to_owned()),
-        Some(seen) => (false, format!("NOT by {}, but by {}", canary.rule, seen.rules.join(", "))),
+        Some(seen) => {
+            let others: Vec<&str> = seen.rules.iter().map(String::as_str).collect();
+            (false, format!("NOT by {}, but by {}", canary.rule, others.join(", ")))
+        }
     }
 }
 
@@ -233,8 +235,8 @@ impl Copy {
         .map(drop)
     }
 
-    /// Builds the copy and runs a tier; none when that did not end in time.
-    fn look(&self, tier: Tier) -> Result<Option<Seen>, String> {
+    /// Builds the copy and runs a tier; none when that did not end in time. Clouds are run until one breaks `rule`, or any rule.
+    fn look(&self, tier: Tier, rule: Option<&str>) -> Result<Option<Seen>, String> {
         succeed(self.cargo(&["build", "--quiet", "--package", "simulator"]))?;
         let program = self.target.join("debug/simulator");
         let mut command = Command::new(program);
@@ -244,6 +246,12 @@ impl Copy {
             Tier::Swarm => command.args(SWARM).args(["--profile", "swarm"]),
             Tier::Crash => command.args(SWARM).args(["--profile", "crash"]),
         };
+        if matches!(tier, Tier::Swarm | Tier::Crash) {
+            match rule {
+                Some(rule) => command.args(["--stop-at", rule]),
+                None => command.arg("--stop"),
+            };
+        }
         command.current_dir(&self.target);
         let Some(output) = output_within(&mut command, LIMIT)? else { return Ok(None) };
         let verdicts = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Json>();
@@ -253,7 +261,7 @@ impl Copy {
         let verdicts = verdicts.map_err(|error| {
             format!("the tier {tier:?} gave no verdict: {error}: {}", String::from_utf8_lossy(&output.stderr))
         })?;
-        let mut seen = Seen { rules: Vec::new(), events: None };
+        let mut seen = Seen { rules: BTreeSet::new(), events: None };
         for verdict in verdicts {
             // One of all lists, or one of each seed.
             let rules = verdict["rules"].as_array().into_iter().flatten().chain(verdict.get("rule"));

@@ -4,7 +4,7 @@
 //! interrupted goes on where it was, and another program begins anew.
 
 use super::{
-    Outcome, Plan, debug, file,
+    Outcome, Plan, debug, file, is_rule,
     knobs::Profile,
     report::{self, banner},
     run, shrink,
@@ -27,7 +27,7 @@ use std::{
 pub const USAGE: &str = "\
 usage: simulator run [--seed S] [--seeds N] [--profile swarm|calm|crash|scale] [--days D] [--jobs J]
                      [--all-faults] [--ledger FILE] [--failures DIRECTORY] [--no-shrink]
-                     [--stop] [--output json]
+                     [--stop | --stop-at RULE] [--output json]
        simulator replay FILE|SEED [--profile P] [--days D] [--all-faults] [--trace] [--output json]
        simulator shrink FILE [--runs N]
        simulator debug FILE|SEED [--profile P] [--days D]
@@ -43,6 +43,7 @@ run      whole clouds, each from a seed, with users and faults; exit code 1 if a
   --failures DIRECTORY   where each failure gets a directory (target/sim/failures)
   --no-shrink            do not look for a shorter list of events
   --stop                 begin no other seed after a failure
+  --stop-at RULE         begin no other seed after one that breaks this rule
 replay   does one run again, from its seed or from a file of its events
 shrink   leaves out of a file of events what the failure does not need, and prints the rest
 debug    a run, step by step; `help` there tells more";
@@ -65,12 +66,29 @@ struct Options {
     failures: PathBuf,
     shrinks: bool,
     has_all_faults: bool,
-    /// Whether the first failure is the last.
-    stops: bool,
+    stops: Stop,
     has_trace: bool,
     is_json: bool,
     /// What is no option.
     rest: Vec<String>,
+}
+
+/// After which failure no other seed is begun.
+enum Stop {
+    Never,
+    Any,
+    Rule(String),
+}
+
+impl Stop {
+    /// `broken`: the rule that a run broke; none when the run itself broke.
+    fn is_after(&self, broken: Option<&str>) -> bool {
+        match self {
+            Stop::Never => false,
+            Stop::Any => true,
+            Stop::Rule(rule) => broken == Some(rule.as_str()),
+        }
+    }
 }
 
 /// A line of the ledger, and of `--output json`.
@@ -117,7 +135,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         failures: "target/sim/failures".into(),
         shrinks: true,
         has_all_faults: false,
-        stops: false,
+        stops: Stop::Never,
         has_trace: false,
         is_json: false,
         rest: Vec::new(),
@@ -136,7 +154,16 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             "--failures" => options.failures = value()?.into(),
             "--no-shrink" => options.shrinks = false,
             "--all-faults" => options.has_all_faults = true,
-            "--stop" => options.stops = true,
+            "--stop" => options.stops = Stop::Any,
+            "--stop-at" => {
+                let rule = value()?;
+                if !is_rule(rule) {
+                    return Err(format!(
+                        "--stop-at {rule}: there is no rule of that name (docs/simulation.md, 4)"
+                    ));
+                }
+                options.stops = Stop::Rule(rule.clone());
+            }
             "--trace" => options.has_trace = true,
             "--output" if value()? == "json" => options.is_json = true,
             "--output" => return Err("--output: expected json".to_owned()),
@@ -202,11 +229,14 @@ async fn run_all(env: &Env, options: &Options) -> Result<Exit, String> {
                         Ok(outcome) => News::Ended(Box::new((plan, outcome))),
                         Err(_) => News::Broke(*seed),
                     };
-                    let has_failed = match &told {
-                        News::Ended(ended) => ended.1.finding.is_some(),
-                        News::Broke(_) => true,
+                    let ends = match &told {
+                        News::Ended(ended) => {
+                            let finding = ended.1.finding.as_ref();
+                            finding.is_some_and(|finding| options.stops.is_after(Some(&finding.rule)))
+                        }
+                        News::Broke(_) => options.stops.is_after(None),
                     };
-                    if has_failed && options.stops {
+                    if ends {
                         next.store(seeds.len(), Ordering::Relaxed);
                     }
                     if sender.send(told).is_err() {
@@ -432,5 +462,25 @@ async fn commit(env: &Env) -> String {
     match spawned.child.wait().await {
         Ok(ended) if ended.code == Some(0) => String::from_utf8_lossy(&ended.output).trim().to_owned(),
         _ => "unknown".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_many_seeds_ends_where_it_is_told_to() {
+        let stops = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            let stops = parse(&words)?.stops;
+            Ok([Some("liveness"), Some("restless"), None].map(|broken| stops.is_after(broken)))
+        };
+        assert_eq!(stops(&[]), Ok([false; 3]));
+        assert_eq!(stops(&["--stop"]), Ok([true; 3]));
+        assert_eq!(stops(&["--stop-at", "liveness"]), Ok([true, false, false]));
+        let problem: String = stops(&["--stop-at", "livelyness"]).unwrap_err();
+        assert!(problem.contains("no rule of that name"), "{problem}");
+        assert!(stops(&["--stop-at"]).is_err());
     }
 }

@@ -9,6 +9,7 @@ mod look;
 mod places;
 mod plugins;
 mod readers;
+mod removals;
 mod second;
 mod strangers;
 mod trees;
@@ -63,6 +64,7 @@ pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
             steps.push(Step { at, event: Event::MoveReleases { milliseconds: draw.length() } });
         });
     }
+    removals::draw(&root, knobs, &mut steps);
     steps.sort_by_key(|step| step.at);
     steps
 }

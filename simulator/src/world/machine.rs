@@ -186,6 +186,12 @@ impl Machine {
         if self.is_on() { self.shared.stores.look(path, query) } else { Ok(false) }
     }
 
+    /// The paths that had been removed, and were there again when its power was lost since this was last asked: nobody had synced that.
+    /// Another disk has none.
+    pub fn take_came_back(&self) -> Vec<PathBuf> {
+        self.shared.files.take_came_back()
+    }
+
     /// Lets no more stand below a directory than what stands there now and so many blocks of 4096 bytes (EDQUOT); None ends that. An
     /// empty disk has no quotas.
     pub fn set_room(&self, directory: &Path, room: Option<u64>) {

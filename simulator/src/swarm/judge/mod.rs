@@ -4,6 +4,7 @@
 //! * `names.rs`: a run's texts as the model's names, and what is kept as lines that can be compared; `clocks.rs`: ranks as timestamps
 //! * `versions.rs`: what was so after which entry; `sessions.rs`: what users were told, held against that, with
 //!   `looks.rs`: what they looked at, typed, and told others
+//! * `removed.rs`: releases whose removal was reported, and disks that forget it
 //! * `second.rs`: a second master, judged as if users had asked it themselves
 //! * `inspect.rs`: what who looks on at a run is shown
 //! * this file: looks, and what must still be there of what was seen
@@ -14,6 +15,7 @@ mod clocks;
 mod inspect;
 mod looks;
 mod names;
+mod removed;
 mod replay;
 mod second;
 mod sessions;
@@ -51,7 +53,7 @@ const ENTRIES_TOLD: usize = 20;
 
 /// Whether the judge looks at a rule of that name.
 pub(super) fn is_rule(name: &str) -> bool {
-    [replay::RULE, WENT_BACK, second::RULE].contains(&name)
+    [replay::RULE, WENT_BACK, removed::RULE, second::RULE].contains(&name)
         || sessions::RULES.contains(&name)
         || looks::RULES.contains(&name)
         || slap_model::rules::Rule::ALL.iter().any(|rule| rule.name() == name)
@@ -79,6 +81,8 @@ pub(super) struct Judge {
     book: RefCell<Book>,
     /// That of a second master.
     other: Option<RefCell<Book>>,
+    /// The releases that were gone at the last look; none when nobody could look.
+    gone: RefCell<removed::Gone>,
 }
 
 /// A master that is looked at.
@@ -115,7 +119,7 @@ impl Judge {
             let replay = Replay::new(Names::new([computer(node)]), true, cloud.knobs.trees.is_some());
             RefCell::new(Book::new(replay, Sessions::new(cloud.far_releases()), JOURNAL_ENTRIES_MAX))
         });
-        Judge { start: now_instant(), is_large, book, other }
+        Judge { start: now_instant(), is_large, book, other, gone: RefCell::default() }
     }
 
     /// What was judged, and the difference of the states if one was found.
@@ -131,7 +135,13 @@ impl Judge {
         let between = |from, to| cloud.world.link(cloud.machine(from), cloud.machine(to)).repeated();
         let users = between(Place::Users, Place::Master);
         let book = &mut *self.book.borrow_mut();
-        self.look_at(cloud, book, &Seat { place: Place::Master, history, repeated: users }, is_last)?;
+        let seat = Seat { place: Place::Master, history, repeated: users };
+        let was_read = self.look_at(cloud, book, &seat, is_last)?;
+        // Gone at both looks: what came back meanwhile was neither being built nor being removed.
+        let now = if was_read { removed::gone(cloud, &book.replay) } else { removed::Gone::new() };
+        let before = self.gone.replace(now);
+        let still = &before & &*self.gone.borrow();
+        removed::check(cloud, &still).map_err(|broken| self.finding(broken, book))?;
         let Some(other) = &self.other else { return Ok(()) };
         let repeated = users + between(Place::Master, Place::Other);
         let seat = Seat { place: Place::Other, history: &cloud.second.history, repeated };
@@ -148,7 +158,14 @@ impl Judge {
         Finding { more: book.last.get(&object).cloned().unwrap_or_default(), at, rule, object, what }
     }
 
-    fn look_at(&self, cloud: &Cloud, book: &mut Book, seat: &Seat<'_>, is_last: bool) -> Result<(), Finding> {
+    /// Whether somebody had the database open, so that it could be read.
+    fn look_at(
+        &self,
+        cloud: &Cloud,
+        book: &mut Book,
+        seat: &Seat<'_>,
+        is_last: bool,
+    ) -> Result<bool, Finding> {
         let kept = if is_last { book.seen.len() } else { book.seen.len().min(ENTRIES_SEEN) };
         let from = book.seen.get(book.seen.len() - kept).map_or(0, |(sequence, _)| sequence - 1);
         let last = book.seen.last().map_or(0, |(sequence, _)| *sequence);
@@ -173,7 +190,7 @@ impl Judge {
             let what = format!("unreadable: {}", error.message);
             return Err(self.finding((replay::RULE.to_owned(), super::cloud::name(seat.place), what), book));
         }
-        let Some((mut entries, mut rows)) = read else { return Ok(()) };
+        let Some((mut entries, mut rows)) = read else { return Ok(false) };
         if seat.place == Place::Other {
             entries = entries.iter().map(second::entry_as_asked).collect();
             rows = rows.map(second::rows_as_asked);
@@ -190,7 +207,7 @@ impl Judge {
         });
         let told =
             journal.and_then(|()| book.sessions.look(seat.history, &book.replay.versions, seat.repeated));
-        told.map_err(|broken| self.finding(broken, book))
+        told.map(|()| true).map_err(|broken| self.finding(broken, book))
     }
 }
 

@@ -106,6 +106,15 @@ impl Replay {
         if was_there == gone { Ok(()) } else { Err("that was so already".to_owned()) }
     }
 
+    /// Whether a release was asked for on a computer, and its removal was not reported since.
+    pub(super) fn is_supplied(&self, computer: &str, url: &str) -> bool {
+        let mut computers = self.state.computers.iter();
+        let found = computers.find(|(number, _)| self.names.computer_text(**number) == computer);
+        found.is_some_and(|(_, registered)| {
+            registered.supplies.keys().any(|release| self.names.release_text(*release) == url)
+        })
+    }
+
     /// Whether it is remembered that something of that title was passed on.
     pub(super) fn is_passed_on(&self, title: &str) -> bool {
         let begin = format!("{title} at ");

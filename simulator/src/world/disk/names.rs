@@ -183,11 +183,12 @@ impl Names {
         }
     }
 
-    /// The power is lost: from now on what is left is seen, and it is durable.
-    pub(crate) fn lose(&mut self, random: &Random, luck: Luck) {
-        let Some(Kept { synced, changes }) = &mut self.kept else { return };
+    /// The power is lost: from now on what is left is seen, and it is durable. Returns what had been removed, and is there again.
+    pub(crate) fn lose(&mut self, random: &Random, luck: Luck) -> Vec<PathBuf> {
+        let Some(Kept { synced, changes }) = &mut self.kept else { return Vec::new() };
         let names = random.child("names");
         let mut behind: BTreeSet<PathBuf> = BTreeSet::new();
+        let mut removed = Vec::new();
         for (_, change) in changes.drain(..) {
             let parents = || change.paths().into_iter().filter_map(Path::parent);
             let is_lost = match luck {
@@ -197,6 +198,9 @@ impl Names {
             };
             if is_lost {
                 behind.extend(parents().map(Path::to_owned));
+                if let Change::Remove(path) | Change::Rename(path, _) = change {
+                    removed.push(path);
+                }
             } else {
                 apply(synced, &change);
             }
@@ -214,7 +218,9 @@ impl Names {
             }
         });
         self.plain.borrow_mut().clear();
+        removed.retain(|path| self.seen.get(path).is_none() && synced.get(path).is_some());
         self.seen.clone_from(synced);
+        removed
     }
 
     /// The system writes what nobody synced for long: names, and what is in the files.
@@ -360,6 +366,25 @@ mod tests {
             run(&mut names, script);
             names.lose(&Random::new(1), Luck::Nothing);
             assert_eq!(shown(&names), kept, "{script}");
+        }
+    }
+
+    #[test]
+    fn what_was_removed_and_not_synced_comes_back() {
+        for (script, came_back) in [
+            ("file /x; sync /; rm /x", "/x"),
+            ("file /x; sync /; rm /x; sync /", ""),
+            ("file /x; sync /; mv /x /y", "/x"),
+            ("file /x; sync /; rm /x; file /x", ""),
+            ("file /x; rm /x", ""),
+            ("dir /a; file /a/x; sync /a; rm /a/x; rm /a", "/a/x /a"),
+            ("dir /a; file /a/x; sync /a; rm /a/x; sync /a; rm /a", "/a"),
+        ] {
+            let mut names = disk();
+            run(&mut names, script);
+            let found = names.lose(&Random::new(1), Luck::Nothing);
+            let found: Vec<String> = found.iter().map(|path| path.display().to_string()).collect();
+            assert_eq!(found.join(" "), came_back, "{script}");
         }
     }
 

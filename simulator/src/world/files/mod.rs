@@ -52,6 +52,8 @@ pub(crate) struct MemoryFiles {
     locks: RefCell<BTreeMap<PathBuf, LockHolder>>,
     /// Blocks that may be taken below a directory.
     quotas: RefCell<BTreeMap<PathBuf, u64>>,
+    /// What had been removed and was there again when the power was lost, and nobody asked for yet.
+    came_back: RefCell<Vec<PathBuf>>,
     /// Which process is at it.
     actor: Cell<Identity>,
     /// The number of the next temporary file.
@@ -81,8 +83,8 @@ impl MemoryFiles {
     pub(crate) fn new(clock: Rc<WallClock>, disk: Rc<Disk>) -> MemoryFiles {
         let names = RefCell::new(Names::new(disk.remembers()));
         let (actor, temporary) = (Cell::new(NOBODY), Cell::new(0));
-        let (locks, quotas) = (RefCell::default(), RefCell::default());
-        let files = MemoryFiles { clock, disk, names, locks, quotas, actor, temporary };
+        let (locks, quotas, came_back) = Default::default();
+        let files = MemoryFiles { clock, disk, names, locks, quotas, came_back, actor, temporary };
         files.clear();
         files
     }
@@ -90,6 +92,7 @@ impl MemoryFiles {
     /// Takes away everything, as another disk does.
     pub(crate) fn clear(&self) {
         self.quotas.take();
+        self.came_back.take();
         self.names.replace(Names::new(self.disk.remembers()));
         let root = self.inode(Content::Directory, 0o755);
         self.names.borrow_mut().put(Path::new("/"), root, now_instant());
@@ -99,6 +102,7 @@ impl MemoryFiles {
     pub(crate) fn copy_from(&self, other: &MemoryFiles) {
         let copy = Names::copy_of(&other.names.borrow(), self.disk.remembers());
         self.names.replace(copy);
+        self.came_back.take();
     }
 
     /// From now on it is this process that reads and writes.
@@ -115,9 +119,14 @@ impl MemoryFiles {
     pub(crate) fn lose(&self, random: &Random) {
         let mut names = self.names.borrow_mut();
         names.write_back(now_instant());
-        names.lose(random, Luck::draw(random));
+        self.came_back.borrow_mut().extend(names.lose(random, Luck::draw(random)));
         self.locks.borrow_mut().clear();
         self.actor.set(NOBODY);
+    }
+
+    /// What had been removed, and was there again when the power was lost since this was last asked.
+    pub(crate) fn take_came_back(&self) -> Vec<PathBuf> {
+        self.came_back.take()
     }
 
     /// The named pipe of that path, made if it is missing.
