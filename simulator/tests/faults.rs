@@ -195,3 +195,14 @@ fn a_plugin_that_cannot_run_is_told_until_it_is_gone() {
     assert!(told.first().is_some_and(|at| (put..put + 300.0).contains(at)), "{put}: {told:?}");
     assert!(told.last().is_some_and(|at| *at < put + 700.0), "{put}: {told:?}");
 }
+
+#[test]
+fn a_promise_that_flaps_is_told_as_it_is() {
+    // Bad times from 400 to 800 and from 1200 to 1600 s: each is told after three failures in a row, and when it is over.
+    let flap = r#"{"at":100000,"event":{"event":"behave","node":1,"partition":0,"role":"check","line":"check 0 0 flap 400","milliseconds":2400000}}"#;
+    let outcome = come_through("swarm", 1, &[SUPPLY, REQUEST, flap]);
+    let entries = &outcome.judged.entries;
+    assert_eq!((entries.get("instance in error"), entries.get("instance started")), (Some(&2), Some(&3)));
+    let failed = times(&outcome, "it does not work");
+    assert!(failed.len() > 4 && failed.iter().all(|at| at % 800.0 >= 400.0), "{failed:?}");
+}

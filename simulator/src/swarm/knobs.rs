@@ -145,7 +145,7 @@ pub enum FaultKind {
     Drift,
     /// A service ends by itself, or does not end when it is asked to.
     Misbehave,
-    /// A promise fails, is slow or hangs.
+    /// A promise fails, is slow, hangs, flaps or lies.
     Promise,
     /// A machine's disk is full, broken or busy.
     Disk,

@@ -170,8 +170,9 @@ impl Draw<'_> {
                 Event::Behave { node, partition, role: Role::Service, line, milliseconds }
             }
             FaultKind::Promise => {
-                let line = match self.random.below(4) {
+                let line = match self.random.below(5) {
                     0 => "check 0 0 hang".to_owned(),
+                    4 => format!("check 0 2000 flap {}", 20 + self.random.below(600)),
                     1 => format!("check {} 2000 pass", self.random.below(40_000)),
                     2 => format!("check {} 2000 fail", self.random.below(10_000)),
                     _ => "check 0 0 fail".to_owned(),

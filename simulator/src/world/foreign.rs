@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `start` | `run` for ever (what a good one does), or end: `exit CODE`; or `leave` a process in a session of its own, or `shout LINES` of 1000 bytes, and run; or `leave exit CODE` |
 //! | `term`: it is asked to end | `exit CODE`, or `ignore` |
-//! | `check`: it is run as a promise | `pass`, `fail` or `hang`, or `shout LINES` and fail; without a line it passes if the service of its partition runs |
+//! | `check`: it is run as a promise | `pass` whatever is so, `fail` or `hang`, `shout LINES` and fail, or `flap SECONDS`: fail in each other so many seconds; without a line it passes if the service of its partition runs |
 //! | `ask`: somebody asks it by HTTP | `answer STATUS`; without a line 200 |
 //!
 //! A service holds a lock as long as it runs. Where somebody else holds it, one service runs twice, which is an alarm. One that has an
@@ -19,7 +19,7 @@ use slap_impl::{
     env::{Address, Command, Either, Env, Exit, LocalFuture, Output, race},
     wire::http::server::{self, Handler, Limits, Request, Response},
 };
-use std::{net::IpAddr, path::PathBuf, rc::Rc, str::FromStr, time::Duration};
+use std::{net::IpAddr, num::NonZeroU16, path::PathBuf, rc::Rc, str::FromStr, time::Duration};
 
 /// Where behaviours stand.
 pub(crate) const BEHAVIOURS: &str = "/etc/foreign";
@@ -61,6 +61,7 @@ enum Then {
     Ignore,
     Pass,
     Fail,
+    Flap(NonZeroU16),
     Hang,
     Answer(u16),
 }
@@ -242,7 +243,8 @@ async fn judge(env: &Env, lines: &[Line], random: &Random, place: &str) -> Exit 
         env.sleep(line.draw(random)).await;
         match line.then {
             Then::Pass => return Exit::DONE,
-            Then::Fail => {
+            Then::Flap(seconds) if is_good_time(env.clock().elapsed(), seconds) => return Exit::DONE,
+            Then::Fail | Then::Flap(_) => {
                 env.tell("it does not work");
                 return Exit::FAILED;
             }
@@ -261,6 +263,11 @@ async fn judge(env: &Env, lines: &[Line], random: &Random, place: &str) -> Exit 
     }
     env.tell("the service does not run");
     Exit::FAILED
+}
+
+/// What flaps begins with a good time.
+fn is_good_time(elapsed: Duration, seconds: NonZeroU16) -> bool {
+    (elapsed.as_secs() / u64::from(seconds.get())).is_multiple_of(2)
 }
 
 impl Line {
@@ -293,6 +300,9 @@ impl FromStr for Line {
             ("term", ["ignore"]) => (When::Term, Then::Ignore),
             ("check", ["pass"]) => (When::Check, Then::Pass),
             ("check", ["fail"]) => (When::Check, Then::Fail),
+            ("check", ["flap", seconds]) => {
+                (When::Check, Then::Flap(seconds.parse().map_err(|_| expected())?))
+            }
             ("check", ["hang"]) => (When::Check, Then::Hang),
             ("ask", ["answer", status]) => match status.parse() {
                 Ok(status @ 200..=599) => (When::Ask, Then::Answer(status)),
@@ -317,6 +327,7 @@ mod tests {
             "term 9 1 exit 0",
             "check 0 0 hang",
             "check 0 0 shout 5",
+            "check 0 9 flap 65535",
             "start 0 0 shout 255",
             "start 0 0 leave",
             "start 0 0 leave exit 1",
@@ -331,6 +342,8 @@ mod tests {
             "start 0 0 leave exit",
             "start 0 0 leave shout 5",
             "check 0 0 exit 1",
+            "check 0 0 flap 0",
+            "start 0 0 flap 5",
             "term a 0 ignore",
             "start 0 0 exit 300",
             "start 0 0 shout 256",
@@ -338,6 +351,9 @@ mod tests {
         ] {
             assert!(check(line).unwrap_err().contains("expected WHEN"), "{line}");
         }
+        let two = NonZeroU16::new(2).unwrap();
+        let times = (0..6).map(|second| is_good_time(Duration::from_secs(second), two));
+        assert_eq!(times.collect::<Vec<_>>(), [true, true, false, false, true, true]);
         let line: Line = "check 30000 500 pass".parse().unwrap();
         assert_eq!((line.after, line.jitter), (Duration::from_secs(30), Duration::from_millis(500)));
     }
