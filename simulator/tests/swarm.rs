@@ -120,7 +120,7 @@ fn a_run_can_be_looked_at_step_by_step() {
 #[test]
 fn a_long_run_goes_on_where_it_was() {
     let directory = tempfile::tempdir().unwrap();
-    let ledger = directory.path().join("ledger.jsonl");
+    let ledger = directory.path().join("not/there/yet/ledger.jsonl");
     let run = |seeds: &str| {
         let (exit, _, told) = call(&[
             "run",
@@ -141,6 +141,9 @@ fn a_long_run_goes_on_where_it_was() {
     // The last line was cut, as by a crash.
     let text = fs::read_to_string(&ledger).unwrap();
     fs::write(&ledger, &text[..text.len() - 20]).unwrap();
+    // What cannot be a ledger is told before anything is done.
+    let (exit, printed, told) = call(&["run", "--ledger", directory.path().to_str().unwrap()]);
+    assert!(exit != Some(0) && told.contains("--ledger") && printed.is_empty(), "{exit:?} {printed}{told}");
     let told = run("4");
     assert!(told.contains("2 seeds, 2 are in the ledger") && told.contains("2 of 2 seeds"), "{told}");
 }

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use slap_impl::env::{Command, Env, Exit, Output};
 use std::{
     collections::BTreeSet,
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
@@ -365,16 +366,16 @@ fn fail(env: &Env, options: &Options, commit: &str, plan: &Plan, outcome: &Outco
 fn done_before(env: &Env, options: &Options, program: &str) -> Result<BTreeSet<u64>, String> {
     let Some(ledger) = &options.ledger else { return Ok(BTreeSet::new()) };
     let path = env.context().absolute(ledger);
-    if !env.files().exists(&path) {
-        return Ok(BTreeSet::new());
+    let failed = |error: io::Error| format!("--ledger {}: {error}", path.display());
+    if let Some(directory) = path.parent() {
+        env.files().create_directory(directory, 0o755).map_err(failed)?;
     }
-    let text = env
-        .files()
-        .read_text(&path, PLAN_BYTES_MAX)
-        .map_err(|error| format!("{}: {error}", path.display()))?;
+    // One that cannot be written is told before hours of work are done for it.
+    env.files().append(&path, b"", 0o644).map_err(failed)?;
+    let text = env.files().read_text(&path, PLAN_BYTES_MAX).map_err(failed)?;
     // A line that was cut by a crash says nothing, and must not take the next one with it.
     if !text.is_empty() && !text.ends_with('\n') {
-        env.files().append(&path, b"\n", 0o644).map_err(|error| format!("{}: {error}", path.display()))?;
+        env.files().append(&path, b"\n", 0o644).map_err(failed)?;
     }
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Done>(line).ok());
     let range = options.seed..=options.seed.saturating_add(options.seeds - 1);
