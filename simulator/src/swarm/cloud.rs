@@ -54,6 +54,8 @@ pub(super) struct Cloud {
     twins: RefCell<BTreeMap<u32, Machine>>,
     /// How nodes shall be formatted.
     pub(super) formats: Formats,
+    /// How often each node has lost partitions for another reason than slap, since the judge asked.
+    pub(super) losses: RefCell<BTreeMap<u32, u32>>,
     /// Which name the directory of releases has that are paths.
     pub(super) root: Cell<usize>,
     /// What is known of a second master.
@@ -79,6 +81,7 @@ impl Cloud {
             halted: RefCell::default(),
             twins: RefCell::default(),
             formats: Formats::default(),
+            losses: RefCell::default(),
             root: Cell::new(0),
             second: Second::default(),
             knobs,

@@ -85,9 +85,15 @@ impl Cloud {
 
     /// A node's disk is, or may be, empty.
     pub(super) fn has_lost_partitions(&self, node: u32) {
+        self.may_have_lost_data(node);
         if let Some(standing) = self.formats.0.borrow_mut().get_mut(&node) {
             standing.has_lost = true;
         }
+    }
+
+    /// What instances keep on a node's disk may be gone.
+    pub(super) fn may_have_lost_data(&self, node: u32) {
+        *self.losses.borrow_mut().entry(node).or_insert(0) += 1;
     }
 
     fn is_from_network(&self, node: u32) -> bool {

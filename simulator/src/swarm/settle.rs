@@ -28,6 +28,9 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// Periods within which all must be as it is wanted. What failed often is tried again each 300 s, and must go well twice.
 const PERIODS_MAX: u32 = 30;
 
+/// What is waited for of a release that somebody does not want any more.
+const NOT_REMOVED: &str = "is not removed yet";
+
 /// Something that is not as it shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Waits {
@@ -61,6 +64,8 @@ pub(super) async fn settle(cloud: &Rc<Cloud>, history: &History, judge: &Judge) 
             if waits.is_empty() {
                 return Ok(operator.clock().elapsed() - start);
             }
+            // What a user asked for may have been on its way when all was healed: then the operator asks again.
+            is_supplied = waits.iter().all(|wait| wait.what != NOT_REMOVED);
         }
         if cloud.world.trace().is_alarmed() {
             break;
@@ -136,7 +141,7 @@ pub(super) async fn node_waits(
             (Some(SupplyState::Available), Ok(status)) => {
                 wait(format!("is not available: {}", first_line(&status.text)))
             }
-            (Some(SupplyState::Destroyed), _) => wait("is not removed yet".to_owned()),
+            (Some(SupplyState::Destroyed), _) => wait(NOT_REMOVED.to_owned()),
             (_, Err(error)) => wait(error.to_string()),
             (None, Ok(_)) => {}
         }

@@ -5,7 +5,7 @@
 //!
 //! | when | then |
 //! |---|---|
-//! | `start` | `run` for ever (what a good one does), or end: `exit CODE`; or `leave` a process in a session of its own, or `shout LINES` of 1000 bytes, and run; or `leave exit CODE` |
+//! | `start` | `run` for ever (what a good one does), or end, if that is still so then: `exit CODE`; or `leave` a process in a session of its own, or `shout LINES` of 1000 bytes, and run; or `leave exit CODE` |
 //! | `term`: it is asked to end | `exit CODE`, or `ignore` |
 //! | `check`: it is run as a promise | `pass` whatever is so, `fail` or `hang`, `shout LINES` and fail, or `flap SECONDS`: fail in each other so many seconds; without a line it passes if the service of its partition runs |
 //! | `ask`: somebody asks it by HTTP | `answer STATUS`; without a line 200 |
@@ -13,13 +13,15 @@
 //! A service holds a lock as long as it runs. Where somebody else holds it, one service runs twice, which is an alarm. One that has an
 //! address listens there, and ends when somebody else does. What it answers is read at
 //! each request, and what it does when it is asked to end then.
+//!
+//! A service keeps data: a file in its working directory, which it makes when it finds none. The world is told which it found.
 
 use super::{Trace, random::Random};
 use slap_impl::{
     env::{Address, Command, Either, Env, Exit, LocalFuture, Output, race},
     wire::http::server::{self, Handler, Limits, Request, Response},
 };
-use std::{net::IpAddr, num::NonZeroU16, path::PathBuf, rc::Rc, str::FromStr, time::Duration};
+use std::{cell::RefCell, net::IpAddr, num::NonZeroU16, path::PathBuf, rc::Rc, str::FromStr, time::Duration};
 
 /// Where behaviours stand.
 pub(crate) const BEHAVIOURS: &str = "/etc/foreign";
@@ -33,6 +35,22 @@ const BEHAVIOUR_BYTES_MAX: u64 = 4096;
 pub(crate) const STRAY: &str = "stray";
 /// The rule that a service which runs twice breaks.
 const TWICE: &str = "service-runs-once";
+
+/// The file of a service's data.
+const DATA: &str = "data";
+/// Bytes of it.
+const DATA_BYTES_MAX: u64 = 100;
+
+/// A service found its data, or has made it anew, which is durable then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// The last part of its working directory.
+    pub(crate) place: String,
+    /// Which data: no two are the same.
+    pub(crate) data: String,
+    /// Whether there was none before.
+    pub(crate) is_new: bool,
+}
 
 /// What happens when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +93,7 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
 }
 
 /// Runs as the role that the first argument names.
-pub(crate) async fn run(env: &Env, trace: &Trace, arguments: &[String]) -> Exit {
+pub(crate) async fn run(env: &Env, trace: &Trace, begun: &RefCell<Vec<Begun>>, arguments: &[String]) -> Exit {
     let (role, address) = match arguments {
         [role, _] if role == STRAY => std::future::pending().await,
         [role] => (role, None),
@@ -111,6 +129,7 @@ pub(crate) async fn run(env: &Env, trace: &Trace, arguments: &[String]) -> Exit 
         trace.alarm(TWICE, format_args!("{place}/{role}"), "it was started while it runs already");
         return Exit::FAILED;
     };
+    begun.borrow_mut().extend(open_data(env, &place, &random.child("data")));
     let listener = address.map(|address| env.network().listen(&Address::Tcp((address, PORT).into())));
     let Ok(listener) = listener.transpose() else {
         env.tell(format_args!("port {PORT} is in use"));
@@ -130,7 +149,7 @@ pub(crate) async fn run(env: &Env, trace: &Trace, arguments: &[String]) -> Exit 
         termination.await;
         behaviour(env, &place, role).unwrap_or_default()
     };
-    serve(env, &place, &lines, &random, asked).await
+    serve(env, (&place, role), &lines, &random, asked).await
 }
 
 fn behaviour(env: &Env, place: &str, role: &str) -> Result<Vec<Line>, String> {
@@ -140,6 +159,20 @@ fn behaviour(env: &Env, place: &str, role: &str) -> Result<Vec<Line>, String> {
     }
     let text = env.files().read_text(&path, BEHAVIOUR_BYTES_MAX).map_err(|error| error.to_string())?;
     text.lines().map(Line::from_str).collect()
+}
+
+/// A service's data, made where there is none. What cannot be read or made is passed over: nobody relies on it then.
+fn open_data(env: &Env, place: &str, random: &Random) -> Option<Begun> {
+    let (place, path) = (place.to_owned(), env.context().directory.join(DATA));
+    if let Ok(data) = env.files().read_text(&path, DATA_BYTES_MAX) {
+        return Some(Begun { place, data, is_new: false });
+    }
+    if env.files().exists(&path) {
+        return None;
+    }
+    let data = format!("{:016x}", random.below(u64::MAX));
+    let made = env.files().replace(&path, data.as_bytes(), 0o600);
+    made.is_ok().then_some(Begun { place, data, is_new: true })
 }
 
 /// Starts a process that hears nothing of its parent's end.
@@ -194,7 +227,7 @@ fn lock_path(place: &str, role: &str) -> PathBuf {
 /// Runs until it ends by itself, or is asked to and has heard how it shall.
 async fn serve(
     env: &Env,
-    place: &str,
+    (place, role): (&str, &str),
     lines: &[Line],
     random: &Random,
     asked: impl Future<Output = Vec<Line>>,
@@ -203,6 +236,10 @@ async fn serve(
         match lines.iter().find(|line| line.when == When::Start) {
             Some(line) => {
                 env.sleep(line.draw(random)).await;
+                let ends = matches!(line.then, Then::Exit(_) | Then::LeaveAndExit(_));
+                if ends && !behaviour(env, place, role).unwrap_or_default().contains(line) {
+                    return std::future::pending().await;
+                }
                 match line.then {
                     Then::Exit(code) => Exit(code),
                     Then::Leave => {

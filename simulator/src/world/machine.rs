@@ -30,6 +30,7 @@ use super::{
     clock::{SetClock, WallClock, pause},
     disk::{Disk, Strike},
     files::MemoryFiles,
+    foreign::Begun,
     network::{Interface, Lan},
     processes::{self, Table},
     programs,
@@ -75,6 +76,8 @@ pub(crate) struct Shared {
     pub(super) boots: Cell<u32>,
     pub(super) on_boot: RefCell<Vec<Command>>,
     pub(super) table: RefCell<Table>,
+    /// Services that began, and were not asked for yet.
+    pub(super) begun: RefCell<Vec<Begun>>,
     pub(super) trace: Trace,
 }
 
@@ -120,6 +123,7 @@ impl Machine {
                 boots: Cell::new(1),
                 on_boot: RefCell::default(),
                 table: RefCell::new(Table::new()),
+                begun: RefCell::default(),
                 name,
                 prefix,
                 random,
@@ -184,6 +188,11 @@ impl Machine {
         query: &mut dyn FnMut(&rusqlite::Connection) -> rusqlite::Result<()>,
     ) -> Result<bool, slap_impl::env::StoreError> {
         if self.is_on() { self.shared.stores.look(path, query) } else { Ok(false) }
+    }
+
+    /// The services that found or made their data since this was last asked (`world/foreign.rs`).
+    pub(crate) fn take_begun(&self) -> Vec<Begun> {
+        self.shared.begun.take()
     }
 
     /// The paths that had been removed, and were there again when its power was lost since this was last asked: nobody had synced that.

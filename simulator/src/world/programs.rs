@@ -100,7 +100,7 @@ pub(crate) fn run_in(
         }
         Program::Tool(name) if name == "sh" => Box::pin(shell::command_line(process, env, arguments)),
         Program::Tool(name) if name == "foreign" => {
-            Box::pin(async move { foreign::run(&env, process.trace(), &arguments).await })
+            Box::pin(async move { foreign::run(&env, process.trace(), process.begun(), &arguments).await })
         }
         Program::Tool(name) => Box::pin(async move { tool(&env, &name, &arguments).await }),
     }

@@ -77,6 +77,9 @@ fn move_away(cloud: &Rc<Cloud>, node: u32, touch: Touch, milliseconds: u64) {
     });
     if touch == Touch::RemoveAll {
         cloud.has_lost_partitions(node);
+    } else {
+        // Others may be made where they stood.
+        cloud.may_have_lost_data(node);
     }
     if moved.is_ok() {
         let cloud = cloud.clone();

@@ -4,6 +4,7 @@
 //! * `names.rs`: a run's texts as the model's names, and what is kept as lines that can be compared; `clocks.rs`: ranks as timestamps
 //! * `versions.rs`: what was so after which entry; `sessions.rs`: what users were told, held against that, with
 //!   `looks.rs`: what they looked at, typed, and told others
+//! * `data.rs`: what services of instances keep
 //! * `removed.rs`: releases whose removal was reported, and disks that forget it
 //! * `second.rs`: a second master, judged as if users had asked it themselves
 //! * `inspect.rs`: what who looks on at a run is shown
@@ -12,6 +13,7 @@
 //! docs/simulation.md says what is judged and what is not.
 
 mod clocks;
+mod data;
 mod inspect;
 mod looks;
 mod names;
@@ -30,6 +32,7 @@ use super::{
     users::computer,
 };
 use crate::{differential::rows::Rows, world::now_instant};
+use data::Data;
 use names::{Lines, Names, lines_of_rows};
 use replay::{Broken, Replay};
 use rusqlite::Connection;
@@ -53,7 +56,7 @@ const ENTRIES_TOLD: usize = 20;
 
 /// Whether the judge looks at a rule of that name.
 pub(super) fn is_rule(name: &str) -> bool {
-    [replay::RULE, WENT_BACK, removed::RULE, second::RULE].contains(&name)
+    [replay::RULE, WENT_BACK, data::KEPT, data::OWN, removed::RULE, second::RULE].contains(&name)
         || sessions::RULES.contains(&name)
         || looks::RULES.contains(&name)
         || slap_model::rules::Rule::ALL.iter().any(|rule| rule.name() == name)
@@ -83,6 +86,7 @@ pub(super) struct Judge {
     other: Option<RefCell<Book>>,
     /// The releases that were gone at the last look; none when nobody could look.
     gone: RefCell<removed::Gone>,
+    data: RefCell<Data>,
 }
 
 /// A master that is looked at.
@@ -119,7 +123,14 @@ impl Judge {
             let replay = Replay::new(Names::new([computer(node)]), true, cloud.knobs.trees.is_some());
             RefCell::new(Book::new(replay, Sessions::new(cloud.far_releases()), JOURNAL_ENTRIES_MAX))
         });
-        Judge { start: now_instant(), is_large, book, other, gone: RefCell::default() }
+        Judge {
+            start: now_instant(),
+            is_large,
+            book,
+            other,
+            gone: RefCell::default(),
+            data: RefCell::default(),
+        }
     }
 
     /// What was judged, and the difference of the states if one was found.
@@ -142,6 +153,11 @@ impl Judge {
         let before = self.gone.replace(now);
         let still = &before & &*self.gone.borrow();
         removed::check(cloud, &still).map_err(|broken| self.finding(broken, book))?;
+        if was_read && !self.is_large {
+            let turns = std::mem::take(&mut book.replay.turns);
+            let kept = self.data.borrow_mut().look(cloud, turns);
+            kept.map_err(|broken| self.finding(broken, book))?;
+        }
         let Some(other) = &self.other else { return Ok(()) };
         let repeated = users + between(Place::Master, Place::Other);
         let seat = Seat { place: Place::Other, history: &cloud.second.history, repeated };

@@ -26,7 +26,7 @@ pub(super) type Gone = BTreeSet<(u32, String)>;
 /// Left out are nodes whose directories operators move and remove, or whose identity another machine has too, and releases that are
 /// paths: there a node's disk is not only what the node itself made it.
 pub(super) fn gone(cloud: &Cloud, replay: &Replay) -> Gone {
-    if cloud.knobs.tier() != Tier::Crash || cloud.knobs.places.touch_seconds > 0 {
+    if cloud.knobs.tier() != Tier::Crash || is_touched(cloud) {
         return Gone::new();
     }
     let twins = cloud.twins();
@@ -36,6 +36,11 @@ pub(super) fn gone(cloud: &Cloud, replay: &Replay) -> Gone {
         .flat_map(|node| releases().map(move |release| (node, cloud.release_url(release))))
         .filter(|(node, url)| !replay.is_supplied(computer(*node).as_str(), url))
         .collect()
+}
+
+/// Whether operators move and remove directories of nodes.
+pub(super) fn is_touched(cloud: &Cloud) -> bool {
+    cloud.knobs.places.touch_seconds > 0
 }
 
 /// Nothing of these came back, as far as machines lost their power since this was last asked.

@@ -35,8 +35,19 @@ pub(super) struct Replay {
     is_thorough: bool,
     /// What was so after which entry, of all that users can ask for.
     pub(super) versions: Versions,
+    /// Partitions that were given to somebody, or whose instance shall go, since somebody took this; not kept of a large cloud.
+    pub(super) turns: Vec<Turn>,
     /// Entries, by the kinds of the model's events.
     pub(super) kinds: BTreeMap<&'static str, u64>,
+}
+
+/// What data a partition may have becomes another question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// A new instance has that partition of that computer.
+    Given(String, String),
+    /// Its instance shall be destroyed: it may be wanted again before it is gone.
+    Gone(String, String),
 }
 
 impl Replay {
@@ -45,7 +56,7 @@ impl Replay {
         let (state, clocks, kinds) = (State::default(), Clocks::default(), BTreeMap::new());
         let mut versions = Versions { has_views: is_thorough, ..Versions::default() };
         versions.trees.are_kept = has_trees;
-        Replay { state, names, clocks, is_thorough, versions, kinds }
+        Replay { state, names, clocks, is_thorough, versions, turns: Vec::new(), kinds }
     }
 
     /// What the model keeps now.
@@ -89,6 +100,7 @@ impl Replay {
         self.check_answer(&reply, &answer)
             .map_err(|what| (RULE.to_owned(), object(&command), describe(entry, &what)))?;
         let Some(before) = before else { return Ok(()) };
+        self.note_turns(&before);
         let transition = Transition { before: &before, event: &event, reply: &reply, after: &self.state };
         self.violation(Some(transition), entry)
     }
@@ -104,6 +116,23 @@ impl Replay {
             self.state.forwarded.insert(title, None);
         }
         if was_there == gone { Ok(()) } else { Err("that was so already".to_owned()) }
+    }
+
+    fn note_turns(&mut self, before: &State) {
+        for (number, instance) in &self.state.instances {
+            let Some(place) = instance.place else { continue };
+            let was = before.instances.get(number).filter(|was| was.place == Some(place));
+            let is_gone = instance.state == Wanted::Destroyed;
+            let (computer, partition) = self.names.place_parts(place);
+            let (computer, partition) = (computer.to_owned(), partition.to_owned());
+            match was {
+                None => self.turns.push(Turn::Given(computer, partition)),
+                Some(was) if is_gone && was.state != Wanted::Destroyed => {
+                    self.turns.push(Turn::Gone(computer, partition));
+                }
+                Some(_) => {}
+            }
+        }
     }
 
     /// Whether a release was asked for on a computer, and its removal was not reported since.

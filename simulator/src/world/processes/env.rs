@@ -4,6 +4,7 @@ use super::{
     super::{
         Shared,
         files::{MemoryFiles, ProcessFiles},
+        foreign::Begun,
         network::ProcessNetwork,
         pause,
         programs::{self, Program},
@@ -18,7 +19,12 @@ use slap_impl::env::{
     Clock, Command, Console, Context, Ended, Env, EnvParts, Exit, Identity, LocalFuture, Output, Signal,
     Tasks,
 };
-use std::{cell::Cell, io, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    rc::Rc,
+    time::Duration,
+};
 use tokio::sync::oneshot;
 
 /// Exit code of a held process whose starter went away.
@@ -69,6 +75,11 @@ impl ProcessEnv {
 
     pub(crate) fn trace(&self) -> &Trace {
         &self.shared.trace
+    }
+
+    /// The services of the machine that began.
+    pub(crate) fn begun(&self) -> &RefCell<Vec<Begun>> {
+        &self.shared.begun
     }
 
     pub(crate) fn identity(&self) -> Identity {
