@@ -56,6 +56,8 @@ pub(super) struct Cloud {
     pub(super) formats: Formats,
     /// How often each node has lost partitions for another reason than slap, since the judge asked.
     pub(super) losses: RefCell<BTreeMap<u32, u32>>,
+    /// Whether somebody moved or removed directories of a node.
+    pub(super) is_touched: Cell<bool>,
     /// Which name the directory of releases has that are paths.
     pub(super) root: Cell<usize>,
     /// What is known of a second master.
@@ -82,6 +84,7 @@ impl Cloud {
             twins: RefCell::default(),
             formats: Formats::default(),
             losses: RefCell::default(),
+            is_touched: Cell::new(false),
             root: Cell::new(0),
             second: Second::default(),
             knobs,

@@ -22,6 +22,7 @@ pub(super) fn touch(cloud: &Rc<Cloud>, node: u32, touch: Touch, milliseconds: u6
         return;
     }
     cloud.world.trace().event(name(Place::Node(node)), format_args!("somebody touches it: {touch:?}"));
+    cloud.is_touched.set(true);
     match touch {
         Touch::MoveAway | Touch::RemoveAll => move_away(cloud, node, touch, milliseconds),
         Touch::SoftwareRoot => {

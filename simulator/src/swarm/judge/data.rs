@@ -3,10 +3,7 @@
 //! A service tells whether it found its data or had to make it (`world/foreign.rs`). An instance makes its data once, when its service first
 //! starts; it may once more when its destruction was wanted meanwhile, or its node lost its partitions for a reason that is not slap's.
 
-use super::{
-    removed,
-    replay::{Broken, Turn},
-};
+use super::replay::{Broken, Turn};
 use crate::{
     swarm::{cloud::Cloud, script::Place, users::computer},
     world::foreign::Begun,
@@ -46,8 +43,7 @@ impl Data {
                 nodes.insert(computer(node).to_string(), (losses, begun));
             }
         }
-        let is_own_judged = !removed::is_touched(cloud);
-        self.judge(turns, &nodes, is_own_judged)
+        self.judge(turns, &nodes, !cloud.is_touched.get())
     }
 
     /// Within the time between two looks nobody knows what came first, so all is allowed that was at any time of it.

@@ -23,10 +23,10 @@ pub(super) type Gone = BTreeSet<(u32, String)>;
 
 /// The releases that the master takes for gone. Before the turmoil of a run every release is supplied everywhere.
 ///
-/// Left out are nodes whose directories operators move and remove, or whose identity another machine has too, and releases that are
+/// Left out are clouds where operators moved or removed directories, nodes whose identity another machine has too, and releases that are
 /// paths: there a node's disk is not only what the node itself made it.
 pub(super) fn gone(cloud: &Cloud, replay: &Replay) -> Gone {
-    if cloud.knobs.tier() != Tier::Crash || is_touched(cloud) {
+    if cloud.knobs.tier() != Tier::Crash || cloud.is_touched.get() {
         return Gone::new();
     }
     let twins = cloud.twins();
@@ -36,11 +36,6 @@ pub(super) fn gone(cloud: &Cloud, replay: &Replay) -> Gone {
         .flat_map(|node| releases().map(move |release| (node, cloud.release_url(release))))
         .filter(|(node, url)| !replay.is_supplied(computer(*node).as_str(), url))
         .collect()
-}
-
-/// Whether operators move and remove directories of nodes.
-pub(super) fn is_touched(cloud: &Cloud) -> bool {
-    cloud.knobs.places.touch_seconds > 0
 }
 
 /// Nothing of these came back, as far as machines lost their power since this was last asked.
