@@ -153,6 +153,10 @@ impl Names {
             }
             is_chosen[position] = true;
             leading.extend(change.paths().into_iter().filter_map(Path::parent).map(Path::to_owned));
+            // A directory whose removal is durable has nothing in it any more.
+            if let Change::Remove(path) = change {
+                inside.insert(path.clone());
+            }
             if let Change::Rename(from, to) = change {
                 leading.insert(from.clone());
                 let rests = inside.iter().filter_map(|path| path.strip_prefix(to).ok());
@@ -355,6 +359,7 @@ mod tests {
             ("dir /a; file /a/x; dir /b; file /b/y; sync /a", "/a /a/x"),
             ("file /x; sync /; rm /x", "/x"),
             ("file /x; sync /; rm /x; sync /", ""),
+            ("dir /a; dir /a/b; file /a/b/x; sync /a/b; rm /a/b/x; rm /a/b; rm /a; dir /a; sync /", "/a"),
             ("file /x; sync /; mv /x /y", "/x"),
             ("file /x; sync /; mv /x /y; sync /", "/y"),
             // Both directories of a rename are synced by either.
