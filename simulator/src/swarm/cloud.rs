@@ -10,12 +10,15 @@ use super::{
 };
 use crate::world::{Machine, Random, SLAP, Tier, World, foreign::STRAY, pause, spawn};
 use jiff::SignedDuration;
-use slap_impl::env::{Command, Env, Identity, Output};
+use slap_impl::{
+    env::{Command, Env, Identity, Output},
+    profile::source::md5_hex,
+};
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
 };
@@ -340,6 +343,16 @@ impl Cloud {
             pause(RESTART_AFTER).await;
         }
     }
+}
+
+/// Where a node builds the release of that URL.
+pub(super) fn release_directory(url: &str) -> PathBuf {
+    Path::new(SOFTWARE_ROOT).join(md5_hex(url.as_bytes()))
+}
+
+/// The file that makes a release count as built.
+pub(super) fn completed(url: &str) -> PathBuf {
+    release_directory(url).join(".completed")
 }
 
 /// The product that a release is of.

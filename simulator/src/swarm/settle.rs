@@ -4,7 +4,7 @@ pub(super) mod promises;
 pub(super) mod trees;
 
 use super::{
-    cloud::{Cloud, INSTANCE_ROOT, SOFTWARE_ROOT},
+    cloud::{Cloud, INSTANCE_ROOT, completed},
     history::{History, OPERATOR},
     judge::Judge,
     knobs::FaultKind,
@@ -17,7 +17,6 @@ use crate::world::pause;
 use slap_impl::{
     client::{Poll, SlapClient},
     env::Env,
-    profile::source::md5_hex,
     vocabulary::{RequestedState, SoftwareUrl, SupplyState},
     wire::objects::{Computer, ComputerPartition},
 };
@@ -238,8 +237,7 @@ fn left_behind(cloud: &Cloud, node: u32, partition: &str) -> Option<String> {
 fn is_built(cloud: &Cloud, node: u32, url: &SoftwareUrl) -> bool {
     let machine = cloud.machine(Place::Node(node));
     let env = machine.user("/", Default::default());
-    let completed = Path::new(SOFTWARE_ROOT).join(md5_hex(url.as_str().as_bytes())).join(".completed");
-    let is_built = env.files().exists(&completed);
+    let is_built = env.files().exists(&completed(url.as_str()));
     machine.kill(env.context().identity);
     is_built
 }

@@ -1,11 +1,11 @@
 //! What somebody does to a node's directories, locks and links while it runs.
 
 use super::{
-    super::cloud::{Cloud, INSTANCE_ROOT, SLAPGRID, SOFTWARE_ROOT},
+    super::cloud::{Cloud, INSTANCE_ROOT, SLAPGRID, SOFTWARE_ROOT, release_directory},
     act, after, name,
 };
 use crate::swarm::script::{Event, Place, Program, Release, Touch};
-use slap_impl::{env::Env, profile::source::md5_hex};
+use slap_impl::env::Env;
 use std::{
     collections::BTreeMap,
     io,
@@ -35,7 +35,7 @@ pub(super) fn touch(cloud: &Rc<Cloud>, node: u32, touch: Touch, milliseconds: u6
         }
         Touch::Link => {
             for release in [Release::A, Release::B] {
-                let path = Path::new(SOFTWARE_ROOT).join(md5_hex(cloud.release_url(release).as_bytes()));
+                let path = release_directory(&cloud.release_url(release));
                 let _ = with(cloud, node, |env| link(env, &path));
             }
         }

@@ -3,17 +3,13 @@
 use super::{Replay, replay::Broken};
 use crate::{
     swarm::{
-        cloud::{Cloud, SOFTWARE_ROOT},
+        cloud::{Cloud, completed},
         script::{Place, Release},
         users::computer,
     },
     world::Tier,
 };
-use slap_impl::profile::source::md5_hex;
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
 
 /// The rule that is broken when a release counts as built again after its removal was reported.
 pub(super) const RULE: &str = "removed-stays-removed";
@@ -49,11 +45,6 @@ pub(super) fn check(cloud: &Cloud, gone: &Gone) -> Result<(), Broken> {
         }
     }
     Ok(())
-}
-
-/// The file that makes a release count as built.
-fn completed(url: &str) -> PathBuf {
-    Path::new(SOFTWARE_ROOT).join(md5_hex(url.as_bytes())).join(".completed")
 }
 
 #[cfg(test)]

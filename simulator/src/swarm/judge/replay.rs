@@ -123,15 +123,13 @@ impl Replay {
             let Some(place) = instance.place else { continue };
             let was = before.instances.get(number).filter(|was| was.place == Some(place));
             let is_gone = instance.state == Wanted::Destroyed;
+            let turn = match was {
+                None => Turn::Given,
+                Some(was) if is_gone && was.state != Wanted::Destroyed => Turn::Gone,
+                Some(_) => continue,
+            };
             let (computer, partition) = self.names.place_parts(place);
-            let (computer, partition) = (computer.to_owned(), partition.to_owned());
-            match was {
-                None => self.turns.push(Turn::Given(computer, partition)),
-                Some(was) if is_gone && was.state != Wanted::Destroyed => {
-                    self.turns.push(Turn::Gone(computer, partition));
-                }
-                Some(_) => {}
-            }
+            self.turns.push(turn(computer.to_owned(), partition.to_owned()));
         }
     }
 
