@@ -13,6 +13,7 @@ mod removals;
 mod second;
 mod strangers;
 mod trees;
+mod wishes;
 
 use super::knobs::{FaultKind, Knobs, Profile};
 use crate::world::Random;
@@ -65,6 +66,7 @@ pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
         });
     }
     removals::draw(&root, knobs, &mut steps);
+    wishes::draw(&root, knobs, &mut steps);
     steps.sort_by_key(|step| step.at);
     steps
 }

@@ -30,16 +30,20 @@ struct Held {
 }
 
 impl Data {
-    /// Judges the services that began since the last look. `turns`: what became of partitions meanwhile.
-    pub(super) fn look(&mut self, cloud: &Cloud, turns: Vec<Turn>) -> Result<(), Broken> {
+    /// Judges the services that began since the last look on a master's nodes. `turns`: what became of their partitions meanwhile.
+    pub(super) fn look(
+        &mut self,
+        cloud: &Cloud,
+        of_master: impl Iterator<Item = u32>,
+        turns: Vec<Turn>,
+    ) -> Result<(), Broken> {
         let twins = cloud.twins();
-        let losses = cloud.losses.take();
         let mut nodes: BTreeMap<String, (u32, Vec<Begun>)> = BTreeMap::new();
-        for node in cloud.nodes() {
+        for node in of_master {
             let begun = cloud.machine(Place::Node(node)).take_begun();
+            let losses = cloud.losses.borrow_mut().remove(&node).unwrap_or_default();
             // Where another machine has its identity what one destroys may be what the other has.
             if !twins.contains_key(&node) {
-                let losses = losses.get(&node).copied().unwrap_or_default();
                 nodes.insert(computer(node).to_string(), (losses, begun));
             }
         }

@@ -86,7 +86,6 @@ pub(super) struct Judge {
     other: Option<RefCell<Book>>,
     /// The releases that were gone at the last look; none when nobody could look.
     gone: RefCell<removed::Gone>,
-    data: RefCell<Data>,
 }
 
 /// A master that is looked at.
@@ -99,6 +98,7 @@ struct Seat<'a> {
 
 struct Book {
     replay: Replay,
+    data: Data,
     sessions: Sessions,
     /// The entries that were seen, with short names of their texts.
     seen: Vec<(i64, String)>,
@@ -123,14 +123,7 @@ impl Judge {
             let replay = Replay::new(Names::new([computer(node)]), true, cloud.knobs.trees.is_some());
             RefCell::new(Book::new(replay, Sessions::new(cloud.far_releases()), JOURNAL_ENTRIES_MAX))
         });
-        Judge {
-            start: now_instant(),
-            is_large,
-            book,
-            other,
-            gone: RefCell::default(),
-            data: RefCell::default(),
-        }
+        Judge { start: now_instant(), is_large, book, other, gone: RefCell::default() }
     }
 
     /// What was judged, and the difference of the states if one was found.
@@ -154,14 +147,17 @@ impl Judge {
         let still = &before & &*self.gone.borrow();
         removed::check(cloud, &still).map_err(|broken| self.finding(broken, book))?;
         if was_read && !self.is_large {
-            let turns = std::mem::take(&mut book.replay.turns);
-            let kept = self.data.borrow_mut().look(cloud, turns);
+            let kept = book.look_at_data(cloud, cloud.nodes());
             kept.map_err(|broken| self.finding(broken, book))?;
         }
         let Some(other) = &self.other else { return Ok(()) };
         let repeated = users + between(Place::Master, Place::Other);
         let seat = Seat { place: Place::Other, history: &cloud.second.history, repeated };
-        self.look_at(cloud, &mut other.borrow_mut(), &seat, is_last)?;
+        let other = &mut *other.borrow_mut();
+        if self.look_at(cloud, other, &seat, is_last)? {
+            let kept = other.look_at_data(cloud, cloud.far_node().into_iter());
+            kept.map_err(|broken| self.finding(broken, other))?;
+        }
         if !is_last || repeated > 0 {
             return Ok(());
         }
@@ -231,7 +227,13 @@ impl Book {
     fn new(replay: Replay, sessions: Sessions, entries_max: i64) -> Book {
         let (seen, last, judged) = (Vec::new(), BTreeMap::new(), Judged::default());
         let rules_at = now_instant();
-        Book { replay, sessions, seen, last, judged, difference: None, entries_max, rules_at }
+        let data = Data::default();
+        Book { replay, data, sessions, seen, last, judged, difference: None, entries_max, rules_at }
+    }
+
+    fn look_at_data(&mut self, cloud: &Cloud, nodes: impl Iterator<Item = u32>) -> Result<(), Broken> {
+        let turns = std::mem::take(&mut self.replay.turns);
+        self.data.look(cloud, nodes, turns)
     }
 
     fn outcome(&self) -> (Judged, Option<String>) {
