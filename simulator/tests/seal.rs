@@ -135,7 +135,7 @@ fn a_panic_in_a_world_is_shown_with_its_place_and_who_called() {
         }
         _ => (),
     }
-    for (what, code) in [("body", 101), ("task", 0)] {
+    for (what, code) in [("body", 101), ("task", 101)] {
         for (backtrace, is_shown) in [("1", true), ("full", true), ("0", false)] {
             let output = again(
                 "a_panic_in_a_world_is_shown_with_its_place_and_who_called",

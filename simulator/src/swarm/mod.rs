@@ -34,7 +34,7 @@ mod timeline;
 mod told;
 mod users;
 
-use crate::world::{Random, Tier, Trace, World, now_instant, pause, spawn};
+use crate::world::{PANIC, Random, Tier, Trace, World, now_instant, pause, spawn};
 use cloud::Cloud;
 use history::History;
 use judge::{Judge, Judged};
@@ -45,7 +45,7 @@ use std::{ops::ControlFlow, rc::Rc, time::Duration};
 
 /// Whether a run may break a rule of that name.
 pub fn is_rule(name: &str) -> bool {
-    ["liveness", "service-runs-once", RESTLESS, settle::promises::RULE, operator::RULE].contains(&name)
+    ["liveness", "service-runs-once", PANIC, RESTLESS, settle::promises::RULE, operator::RULE].contains(&name)
         || [users::asker::RULE, users::strangers::RULE, users::typed::RULE].contains(&name)
         || judge::is_rule(name)
 }
@@ -160,13 +160,18 @@ fn run_observed(plan: &Plan, mut observer: Observer) -> Outcome {
         let is_answered = |ended: &history::Ended| ended.outcome.is_answer();
         let done = told.iter().filter(|operation| operation.ended.as_ref().is_some_and(is_answered));
         let operations = (told.len(), done.count());
+        let simulated = now_instant().duration_since(start);
+        let panics = world.take_panics();
         Outcome {
             settled_after: result.as_ref().ok().copied().flatten(),
-            finding: alarm(trace).or_else(|| result.err()).or_else(|| restless(trace, &cloud)),
+            finding: alarm(trace)
+                .or_else(|| panicked(&panics, simulated))
+                .or_else(|| result.err())
+                .or_else(|| restless(trace, &cloud)),
             digest: trace.digest(),
             lines: trace.count(),
             trace: trace.lines(),
-            simulated: now_instant().duration_since(start),
+            simulated,
             operations,
             history: told,
             judged,
@@ -184,6 +189,13 @@ fn alarm(trace: &Trace) -> Option<Finding> {
         at: alarm.at,
         more: Vec::new(),
     })
+}
+
+/// A panic that ended no process: of a write, which is told as an error of the database, or of what simulates.
+fn panicked(panics: &[String], at: Duration) -> Option<Finding> {
+    let (first, others) = panics.split_first()?;
+    let (object, what) = ("cloud".to_owned(), first.clone());
+    Some(Finding { rule: PANIC.to_owned(), object, what, at, more: others.to_vec() })
 }
 
 /// A program that does the same again and again, without a pause, shows in no other rule: it may even succeed.

@@ -38,6 +38,7 @@ pub(crate) use clock::{now_instant, pause, spawn};
 use disk::{Disk, Strike};
 use machine::{Parts, Shared};
 use network::Lan;
+pub(crate) use processes::PANIC;
 pub(crate) use random::Random;
 use slap_impl::env::{Env, Exit, Identity};
 use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc};
@@ -82,7 +83,9 @@ pub enum Tier {
 
 impl World {
     /// Makes a world of this seed, runs `body` in it until it ends, and ends all that still runs. It happens on a thread that cannot
-    /// reach the real system ([`seal`]); the caller waits, and panics when `body` does.
+    /// reach the real system ([`seal`]); the caller waits, and panics when `body` does, or when a task did and nobody [took] that.
+    ///
+    /// [took]: World::take_panics
     pub fn run<T: Send + 'static>(seed: u64, body: impl AsyncFnOnce(World) -> T + Send + 'static) -> T {
         World::run_in(Tier::Fast, seed, body)
     }
@@ -107,6 +110,8 @@ impl World {
             let world = World::new(tier, seed);
             let result = body(world.clone()).await;
             world.machines().iter().for_each(Machine::end);
+            let panics = world.take_panics();
+            assert!(panics.is_empty(), "{} tasks of the world panicked: see above", panics.len());
             result
         })
     }
@@ -206,6 +211,12 @@ impl World {
     /// What happened so far.
     pub fn trace(&self) -> &Trace {
         &self.common.trace
+    }
+
+    /// Place and words of what panicked so far and was not taken yet: tasks of processes, whose end that is (the alarm `panic`), writes,
+    /// and the world's own tasks.
+    pub fn take_panics(&self) -> Vec<String> {
+        seal::panics::take()
     }
 
     /// [`Machine::user`] of the first machine.

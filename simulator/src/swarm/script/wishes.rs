@@ -19,8 +19,7 @@ pub(super) fn draw(root: &Random, knobs: &Knobs, steps: &mut Vec<Step>) {
         if is_drawn && at + later < end {
             let node = node.unwrap_or(other);
             let old = Event::OldView { node, age, times: 2, milliseconds };
-            let next =
-                Event::Request { user, title, release, node: Some(node), note, state: State::Started };
+            let next = Event::Request { user, title, release, node: Some(node), note, state: State::Started };
             steps.push(Step { at: at + 1, event: old });
             steps.push(Step { at: at + later, event: next });
         }

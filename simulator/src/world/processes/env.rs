@@ -90,11 +90,20 @@ impl ProcessEnv {
         self.record.ended.borrow().is_some()
     }
 
+    /// Begins with the program's own thread.
+    pub(super) fn begin(&self, main: LocalFuture<'static, ()>) {
+        self.add(main, true);
+    }
+
     pub(crate) fn add_task(&self, future: LocalFuture<'static, ()>) {
+        self.add(future, false);
+    }
+
+    fn add(&self, future: LocalFuture<'static, ()>, is_main: bool) {
         if self.record.ended.borrow().is_some() {
             return;
         }
-        let confined = Confined { disk: self.shared.disk.clone(), record: self.record.clone(), future };
+        let confined = Confined { shared: self.shared.clone(), record: self.record.clone(), is_main, future };
         #[allow(clippy::disallowed_methods, reason = "this is the implementation behind env.spawn()")]
         let task = tokio::task::spawn_local(confined);
         let mut tasks = self.record.tasks.borrow_mut();

@@ -14,6 +14,9 @@ use record::{Record, Sink};
 use slap_impl::env::{Clock, Ended, Env, Identity, LocalFuture, Signal, join_all};
 use std::{collections::BTreeMap, path::PathBuf, rc::Rc};
 
+/// The rule that no program panics.
+pub(crate) const PANIC: &str = "panic";
+
 /// The processes that were not ended yet, by number.
 pub(crate) struct Table {
     next_pid: u32,

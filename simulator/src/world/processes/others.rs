@@ -63,7 +63,7 @@ impl Processes for ProcessEnv {
             }
         };
         let process = ProcessEnv { shared: self.shared.clone(), record: record.clone() };
-        process.add_task(Box::pin(process.clone().main(program, command.clone(), held)));
+        process.begin(Box::pin(process.clone().main(program, command.clone(), held)));
         Ok(Spawned { identity: record.identity, child: Box::new(MemoryChild { record }), hold, output })
     }
 

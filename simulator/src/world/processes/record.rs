@@ -1,11 +1,16 @@
 //! One process: what the table knows of it, and its tasks, which stand still or end as one.
 
-use super::super::{disk::Disk, files::USER, pipe::MemoryPipe, random::Random};
+use super::{
+    super::{Shared, files::USER, pipe::MemoryPipe, random::Random},
+    PANIC, finish,
+};
 use slap_impl::env::{Context, Ended, Identity, LocalFuture, RUN_VARIABLE};
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     collections::BTreeMap,
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     pin::Pin,
     rc::Rc,
@@ -51,8 +56,10 @@ pub(super) enum Sink {
 
 /// A future of a process: it is not polled while the process stands still, and never after its end, or after a fault that is its end.
 pub(super) struct Confined {
-    pub(super) disk: Rc<Disk>,
+    pub(super) shared: Rc<Shared>,
     pub(super) record: Rc<Record>,
+    /// Whether a panic is one of the thread that a program begins with, which ends it with 101; in any other task it is SIGABRT.
+    pub(super) is_main: bool,
     pub(super) future: LocalFuture<'static, ()>,
 }
 
@@ -104,19 +111,36 @@ impl Record {
     }
 }
 
+impl Confined {
+    /// The process ends, as the real one does.
+    fn panicked(&self, payload: &(dyn Any + Send)) {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text =
+            text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a value that is no text");
+        let who = self.shared.name_of(self.record.identity);
+        self.shared.trace.alarm(PANIC, &who, format_args!("{}: {text}", self.record.description));
+        let (code, signal) = if self.is_main { (Some(101), None) } else { (None, Some(6)) };
+        finish(&self.shared, &self.record, Ended { code, signal, output: Vec::new() });
+    }
+}
+
 impl Future for Confined {
     type Output = ();
     fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<()> {
         if self.record.ended.borrow().is_some() {
             return Poll::Ready(());
         }
-        if self.disk.is_gone(self.record.identity) {
+        if self.shared.disk.is_gone(self.record.identity) {
             return Poll::Pending;
         }
         if self.record.stopped.get() {
             self.record.waiting.borrow_mut().push(context.waker().clone());
             return Poll::Pending;
         }
-        self.future.as_mut().poll(context)
+        let polled = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(context)));
+        polled.unwrap_or_else(|payload| {
+            self.panicked(&*payload);
+            Poll::Ready(())
+        })
     }
 }

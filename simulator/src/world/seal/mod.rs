@@ -14,7 +14,7 @@
 mod calls;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod filter;
-mod panics;
+pub(super) mod panics;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod trap;
 /// Other systems have no such filter.

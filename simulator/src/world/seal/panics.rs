@@ -23,6 +23,14 @@ pub(super) struct Panic {
 thread_local! {
     /// Where this thread's panics go, if it is sealed.
     static OTHER: RefCell<Option<Sender<Panic>>> = const { RefCell::new(None) };
+    /// Place and words of the panics of this thread that nobody took yet.
+    static SEEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Place and words of this thread's panics since they were last taken, if it is sealed. Some of them nobody else hears of: a task's end
+/// with it, and a write's are an error of the write.
+pub(in crate::world) fn take() -> Vec<String> {
+    SEEN.take()
 }
 
 /// From now on panics of this thread are shown by whoever has the receiver. It ends when this thread does.
@@ -49,6 +57,7 @@ fn receiver(info: &PanicHookInfo<'_>) -> Option<Receiver<()>> {
     let (sender, shown) = mpsc::channel();
     let what = info.payload_as_str().unwrap_or("a value that is no text");
     let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    SEEN.with(|seen| seen.borrow_mut().push(format!("{place}: {what}")));
     let name = thread::current().name().unwrap_or("world").to_owned();
     let head = format!("\nthread '{name}' (a world) panicked at {place}:\n{what}");
     other.send(Panic { head, backtrace: Backtrace::capture(), _shown: sender }).ok().map(|()| shown)
