@@ -59,20 +59,38 @@ fn a_run_does_what_it_says() {
     assert_eq!(settled, 8);
 }
 
-/// What a promise that fails for ever makes of a cloud is seen, told, written, and found again with fewer steps.
+/// A plan with a finding: a request that is good, of which it is said that it must be refused; and steps that have nothing to do with it.
+const FOUND: &str = include_str!("../src/swarm/found.jsonl");
+
+/// What all replays and reports of it begin with.
+fn assert_told(text: &str, again: &str) {
+    let mut lines = text.lines().skip_while(|line| !line.starts_with("garbage-is-refused: "));
+    assert!(lines.next().is_some(), "the rule and the object: {text}");
+    let second = lines.next().unwrap();
+    assert!(second.contains(" s: ") && second.contains("200"), "the time and what was seen: {text}");
+    assert_eq!(lines.next(), Some(format!("again: {again}").as_str()), "{text}");
+}
+
 #[test]
 fn a_finding_is_told_written_and_shortened() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("events.jsonl");
-    let knobs = r#"{"seed":3,"knobs":{"profile":"swarm","nodes":1,"partitions":1,"users":1,"agents_wait":true,"turmoil_seconds":60,"user_seconds":60,"fault_seconds":0,"faults":[],"skew_seconds":0}}"#;
-    let request = r#"{"at":10,"event":{"event":"request","user":1,"title":0,"release":"a","node":null,"note":0,"state":"started"}}"#;
-    let supply = r#"{"at":5,"event":{"event":"supply","user":1,"node":1,"release":"b","removed":false}}"#;
-    fs::write(&path, format!("{knobs}\n{supply}\n{request}\n")).unwrap();
-    let (exit, printed, told) = call(&["replay", path.to_str().unwrap()]);
-    assert_eq!(exit, Some(0), "{printed}{told}");
-    assert!(printed.contains("nothing was found") && told.contains("seed 3 of commit"), "{printed}{told}");
-    let (exit, _, told) = call(&["shrink", path.to_str().unwrap()]);
-    assert_eq!((exit, told.contains("there is nothing to keep")), (Some(0), true), "{told}");
+    fs::write(&path, FOUND).unwrap();
+    let path = path.to_str().unwrap();
+    let (exit, printed, told) = call(&["replay", path]);
+    assert_eq!(exit, Some(1), "{printed}{told}");
+    let again = format!("cargo xtask sim replay {path}");
+    assert_told(&printed, &again);
+    // No seed draws this plan, so the banner names the file.
+    assert!(told.contains("seed 3 of commit") && told.contains(&format!("again: {again}")), "{told}");
+    let (exit, printed, told) = call(&["replay", path, "--output", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&printed).expect("one document");
+    assert_eq!((exit, document["rule"].as_str()), (Some(1), Some("garbage-is-refused")), "{told}");
+    let (exit, shrunk, told) = call(&["shrink", path]);
+    assert_eq!((exit, told.contains("5 steps before, 1 after")), (Some(1), true), "{told}");
+    let plan = file::read(&shrunk).unwrap();
+    assert!(shrunk.lines().count() == 2 && shrunk.contains("getRunId"), "{shrunk}");
+    assert_eq!(plan.knobs.turmoil_seconds, 10, "what is left of the turmoil goes, too");
 }
 
 /// A run stands still before each step, shows what is asked for, and goes on.

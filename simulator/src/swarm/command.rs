@@ -4,11 +4,14 @@
 //! interrupted goes on where it was, and another program begins anew.
 
 use super::{
-    Outcome, Plan, debug, file, is_rule,
+    Outcome, Plan,
+    about::EVERYTHING,
+    debug, file, is_rule,
     knobs::Profile,
-    report::{self, banner},
+    report::{self, EVENTS, Folder, SHRUNK, banner},
     run, shrink,
 };
+use crate::world::PANIC;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use slap_impl::env::{Command, Env, Exit, Output};
@@ -82,12 +85,12 @@ enum Stop {
 }
 
 impl Stop {
-    /// `broken`: the rule that a run broke; none when the run itself broke.
-    fn is_after(&self, broken: Option<&str>) -> bool {
+    /// `broken`: the rule that a run broke.
+    fn is_after(&self, broken: &str) -> bool {
         match self {
             Stop::Never => false,
             Stop::Any => true,
-            Stop::Rule(rule) => broken == Some(rule.as_str()),
+            Stop::Rule(rule) => broken == rule,
         }
     }
 }
@@ -96,6 +99,7 @@ impl Stop {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Done {
     program: String,
+    commit: String,
     profile: Profile,
     seed: u64,
     days: Option<u64>,
@@ -108,6 +112,38 @@ struct Done {
     operations: usize,
 }
 
+impl Done {
+    /// What is known of a run before it begins.
+    fn of(options: &Options, program: &str, commit: &str, seed: u64) -> Done {
+        Done {
+            program: program.to_owned(),
+            commit: commit.to_owned(),
+            profile: options.profile,
+            seed,
+            days: options.days,
+            has_all_faults: options.has_all_faults,
+            digest: String::new(),
+            rule: None,
+            object: None,
+            simulated_seconds: 0,
+            events: 0,
+            operations: 0,
+        }
+    }
+
+    /// Prints it and writes it down, as is asked for.
+    fn note(&self, env: &Env, options: &Options) -> Result<(), String> {
+        let line = serde_json::to_string(self).expect("keys are text and numbers are finite");
+        if options.is_json {
+            env.print(&line);
+        }
+        let Some(ledger) = &options.ledger else { return Ok(()) };
+        let ledger = env.context().absolute(ledger);
+        let written = env.files().append(&ledger, format!("{line}\n").as_bytes(), 0o644);
+        written.map_err(|error| format!("{}: {error}", ledger.display()))
+    }
+}
+
 /// Runs the subcommand of that word.
 ///
 /// # Errors
@@ -118,7 +154,7 @@ pub async fn command(env: &Env, word: &str, arguments: &[String]) -> Result<Exit
         ("run", []) => run_all(env, &options).await,
         ("replay", [what]) => replay(env, what, &options).await,
         ("shrink", [path]) => shrink_file(env, path, &options),
-        ("debug", [what]) => debug::debug(env, &plan_of(env, what, &options)?),
+        ("debug", [what]) => debug::debug(env, &plan_of(env, what, &options)?, what),
         (_, []) => Err(format!("{word}: expected FILE")),
         (_, [other, ..]) => Err(format!("{other:?} is not understood")),
     }
@@ -198,7 +234,8 @@ fn plan_of(env: &Env, what: &str, options: &Options) -> Result<Plan, String> {
 /// What the threads tell.
 enum News {
     Ended(Box<(Plan, Outcome)>),
-    Broke(u64),
+    /// What simulates panicked.
+    Broke(Box<Plan>),
 }
 
 async fn run_all(env: &Env, options: &Options) -> Result<Exit, String> {
@@ -228,16 +265,13 @@ async fn run_all(env: &Env, options: &Options) -> Result<Exit, String> {
                     let plan = draw(*seed, options);
                     let told = match catch_unwind(AssertUnwindSafe(|| run(&plan))) {
                         Ok(outcome) => News::Ended(Box::new((plan, outcome))),
-                        Err(_) => News::Broke(*seed),
+                        Err(_) => News::Broke(Box::new(plan)),
                     };
-                    let ends = match &told {
-                        News::Ended(ended) => {
-                            let finding = ended.1.finding.as_ref();
-                            finding.is_some_and(|finding| options.stops.is_after(Some(&finding.rule)))
-                        }
-                        News::Broke(_) => options.stops.is_after(None),
+                    let broken = match &told {
+                        News::Ended(ended) => ended.1.finding.as_ref().map(|finding| finding.rule.as_str()),
+                        News::Broke(_) => Some(PANIC),
                     };
-                    if ends {
+                    if broken.is_some_and(|rule| options.stops.is_after(rule)) {
                         next.store(seeds.len(), Ordering::Relaxed);
                     }
                     if sender.send(told).is_err() {
@@ -251,15 +285,13 @@ async fn run_all(env: &Env, options: &Options) -> Result<Exit, String> {
             let took = env.clock().elapsed().saturating_sub(start);
             let result = match told {
                 News::Ended(ended) => total.note(env, options, &program, &commit, &ended),
-                News::Broke(seed) => total.note_broken(env, options, seed),
+                News::Broke(plan) => total.note_broken(env, options, &program, &commit, &plan),
             };
             if let Err(problem) = result {
                 env.tell(format_args!("error: {problem}"));
                 total.failures += 1;
             }
-            if !options.is_json {
-                total.tell(env, seeds.len(), took);
-            }
+            total.tell(env, seeds.len(), took);
         }
     });
     Ok(if total.failures == 0 { Exit::DONE } else { Exit::FAILED })
@@ -287,41 +319,46 @@ impl Total {
         self.seeds += 1;
         self.events += outcome.lines;
         self.simulated += outcome.simulated;
+        let finding = outcome.finding.as_ref();
         let done = Done {
-            program: program.to_owned(),
-            profile: options.profile,
-            seed: plan.seed,
-            days: options.days,
-            has_all_faults: options.has_all_faults,
             digest: outcome.digest.clone(),
-            rule: outcome.finding.as_ref().map(|finding| finding.rule.clone()),
-            object: outcome.finding.as_ref().map(|finding| finding.object.clone()),
+            rule: finding.map(|finding| finding.rule.clone()),
+            object: finding.map(|finding| finding.object.clone()),
             simulated_seconds: outcome.simulated.as_secs(),
             events: outcome.lines,
             operations: outcome.operations.0,
+            ..Done::of(options, program, commit, plan.seed)
         };
-        let line = serde_json::to_string(&done).expect("keys are text and numbers are finite");
-        if options.is_json {
-            env.print(&line);
-        }
-        if outcome.finding.is_some() {
+        done.note(env, options)?;
+        if finding.is_some() {
             self.failures += 1;
             fail(env, options, commit, plan, outcome)?;
-        } else if let Some(ledger) = &options.ledger {
-            // What failed is done again the next time.
-            let ledger = env.context().absolute(ledger);
-            let written = env.files().append(&ledger, format!("{line}\n").as_bytes(), 0o644);
-            written.map_err(|error| format!("{}: {error}", ledger.display()))?;
         }
         Ok(())
     }
 
-    fn note_broken(&mut self, env: &Env, options: &Options, seed: u64) -> Result<(), String> {
+    fn note_broken(
+        &mut self,
+        env: &Env,
+        options: &Options,
+        program: &str,
+        commit: &str,
+        plan: &Plan,
+    ) -> Result<(), String> {
         self.seeds += 1;
         self.failures += 1;
-        let again = format!("cargo xtask sim replay {seed} --profile {}", options.profile.as_str());
-        env.tell(format_args!("panic: seed {seed}: see above\nagain: {again}"));
-        Ok(())
+        let object = Some(EVERYTHING.to_owned());
+        let done =
+            Done { rule: Some(PANIC.to_owned()), object, ..Done::of(options, program, commit, plan.seed) };
+        let directory = directory_of(env, options, plan);
+        let folder = Folder { env, directory: &directory };
+        let again = folder.again(EVENTS);
+        env.tell(format_args!(
+            "{PANIC}: {EVERYTHING}\nseed {}: the run broke: see above\nagain: {again}",
+            plan.seed
+        ));
+        folder.begin(plan, commit).map_err(|error| format!("{}: {error}", directory.display()))?;
+        done.note(env, options)
     }
 
     /// A line of progress, not more often than each second but for the last.
@@ -342,16 +379,33 @@ impl Total {
     }
 }
 
-/// Tells of a failure, and writes all that is known of it into a directory.
-fn fail(env: &Env, options: &Options, commit: &str, plan: &Plan, outcome: &Outcome) -> Result<(), String> {
+/// Where a failure's files go.
+fn directory_of(env: &Env, options: &Options, plan: &Plan) -> PathBuf {
     let name = format!("{}-{}", options.profile.as_str(), plan.seed);
-    let directory = env.context().absolute(options.failures.join(name));
-    let shrunk = options.shrinks.then(|| shrink::shrink(plan, options.runs, |_| {}));
-    report::write(env, &directory, commit, plan, outcome, shrunk.as_ref())
-        .map_err(|error| format!("{}: {error}", directory.display()))?;
+    env.context().absolute(options.failures.join(name))
+}
+
+/// Tells of a failure, and writes all that is known of it into a directory: what there is at once, and a shorter list when it is found.
+fn fail(env: &Env, options: &Options, commit: &str, plan: &Plan, outcome: &Outcome) -> Result<(), String> {
+    let directory = directory_of(env, options, plan);
+    let folder = Folder { env, directory: &directory };
+    let failed = |error: io::Error| format!("{}: {error}", directory.display());
+    folder.begin(plan, commit).and_then(|()| folder.tell(plan, outcome)).map_err(failed)?;
+    let shrunk =
+        if options.shrinks { Some(unbroken(|| shrink::shrink(plan, options.runs, |_| {}))) } else { None };
+    let shrunk = match shrunk {
+        Some(Ok(shrunk)) => Some(shrunk),
+        Some(Err(problem)) => {
+            env.tell(format_args!("no shorter list of events: {problem}"));
+            None
+        }
+        None => None,
+    };
+    if let Some((plan, outcome)) = &shrunk {
+        folder.tell_shrunk(plan, outcome).map_err(failed)?;
+    }
     let (plan, outcome) = shrunk.as_ref().map_or((plan, outcome), |(plan, outcome)| (plan, outcome));
-    let events = directory.join(if shrunk.is_some() { "shrunk.jsonl" } else { "events.jsonl" });
-    let again = format!("cargo xtask sim replay {}", events.display());
+    let again = folder.again(if shrunk.is_some() { SHRUNK } else { EVENTS });
     env.tell(format_args!(
         "\nseed {}: {}\n{}all of it: {}",
         plan.seed,
@@ -384,6 +438,7 @@ fn done_before(env: &Env, options: &Options, program: &str) -> Result<BTreeSet<u
             && done.profile == options.profile
             && done.days == options.days
             && done.has_all_faults == options.has_all_faults
+            // What failed is done again.
             && done.rule.is_none()
             && range.contains(&done.seed)
     };
@@ -393,7 +448,7 @@ fn done_before(env: &Env, options: &Options, program: &str) -> Result<BTreeSet<u
 async fn replay(env: &Env, what: &str, options: &Options) -> Result<Exit, String> {
     let plan = plan_of(env, what, options)?;
     if !options.is_json {
-        env.tell(banner(&plan, &commit(env).await));
+        env.tell(banner(&plan, &commit(env).await, what));
     }
     let outcome = unbroken(|| run(&plan))?;
     if options.has_trace {
@@ -411,7 +466,7 @@ async fn replay(env: &Env, what: &str, options: &Options) -> Result<Exit, String
             "what": finding.map(|finding| &finding.what),
         }));
     } else {
-        let again = format!("cargo xtask sim replay {what}");
+        let again = format!("cargo xtask sim replay {}", plan.as_seed().unwrap_or_else(|| what.to_owned()));
         env.print(report::describe(&plan, &outcome, &again).trim_end());
         env.print(format_args!(
             "{} events, {:.0} s in the world, {} operations of users, digest {}",
@@ -469,13 +524,103 @@ async fn commit(env: &Env) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use slap_impl::env::real;
+
+    fn options(words: &[&str]) -> Options {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        parse(&words).expect("they are options")
+    }
+
+    #[test]
+    fn a_failure_is_written_with_all_that_is_known_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (failures, ledger) = (directory.path().join("failures"), directory.path().join("ledger.jsonl"));
+        let words = ["--failures", failures.to_str().unwrap(), "--ledger", ledger.to_str().unwrap()];
+        let options = options(&words);
+        let plan = file::read(include_str!("found.jsonl")).unwrap();
+        let outcome = run(&plan);
+        let env = real::env_with_executable(Path::new("simulator"));
+        let total = real::block_on_env(env, |env| async move {
+            let mut total = Total::default();
+            total.note(&env, &options, "a program", "a commit", &(plan.clone(), outcome)).unwrap();
+            total.note_broken(&env, &options, "a program", "a commit", &Plan { seed: 4, ..plan }).unwrap();
+            assert!(
+                done_before(&env, &options, "a program").unwrap().is_empty(),
+                "what failed is done again"
+            );
+            total
+        });
+        assert_eq!((total.seeds, total.failures), (2, 2));
+        let read = |name: &str| std::fs::read_to_string(failures.join(name)).unwrap();
+        let names = |of: &str| {
+            let entries = std::fs::read_dir(failures.join(of)).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<BTreeSet<_>>()
+        };
+        let all = [
+            "banner.txt",
+            "events.jsonl",
+            "report.txt",
+            "shrunk-trace.txt",
+            "shrunk.jsonl",
+            "timeline.html",
+            "trace.txt",
+        ];
+        assert_eq!(names("swarm-3"), all.map(str::to_owned).into());
+        assert_eq!(names("swarm-4"), ["banner.txt", "events.jsonl"].map(str::to_owned).into());
+        let banner = read("swarm-3/banner.txt");
+        assert!(
+            banner.contains("seed 3 of commit a commit") && banner.contains("swarm-3/events.jsonl\n"),
+            "{banner}"
+        );
+        assert_eq!(read("swarm-3/events.jsonl").lines().count(), 6);
+        assert_eq!(read("swarm-3/shrunk.jsonl").lines().count(), 2);
+        let report = read("swarm-3/report.txt");
+        let lines: Vec<&str> = report.lines().collect();
+        assert!(lines[0].starts_with("garbage-is-refused: ") && lines[1].contains(" s: "), "{report}");
+        assert!(
+            lines[2].starts_with("again: cargo xtask sim replay ")
+                && lines[2].ends_with("/swarm-3/shrunk.jsonl")
+        );
+        let page = read("swarm-3/timeline.html");
+        assert!(
+            page.contains("garbage-is-refused") && page.contains("<svg") && page.contains("getRunId"),
+            "{page}"
+        );
+        for loads in ["src=", "href=", "@import", "url("] {
+            assert!(!page.contains(loads), "it opens without a network: {loads}");
+        }
+        let written = std::fs::read_to_string(&ledger).unwrap();
+        let done: Vec<Done> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let rules: Vec<_> = done.iter().map(|done| (done.seed, done.rule.as_deref())).collect();
+        assert_eq!(rules, [(3, Some("garbage-is-refused")), (4, Some("panic"))]);
+        assert!(done.iter().all(|done| done.commit == "a commit"));
+    }
+
+    #[test]
+    fn a_plan_says_how_it_is_drawn_again() {
+        for words in [
+            "7 --profile swarm",
+            "7 --profile crash",
+            "7 --profile calm",
+            "7 --profile swarm --days 2",
+            "7 --profile crash --days 1 --all-faults",
+            "7 --profile swarm --all-faults",
+        ] {
+            let options = options(&words.split(' ').skip(1).collect::<Vec<_>>());
+            let plan = draw(7, &options);
+            assert_eq!(plan.as_seed().as_deref(), Some(words));
+            let shorter = Plan { script: plan.script[1..].to_vec(), ..plan };
+            assert_eq!(shorter.as_seed(), None);
+            assert!(banner(&shorter, "it", "a/file").ends_with("again: cargo xtask sim replay a/file"));
+        }
+    }
 
     #[test]
     fn a_run_of_many_seeds_ends_where_it_is_told_to() {
         let stops = |words: &[&str]| {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
             let stops = parse(&words)?.stops;
-            Ok([Some("liveness"), Some("restless"), None].map(|broken| stops.is_after(broken)))
+            Ok(["liveness", "restless", "panic"].map(|broken| stops.is_after(broken)))
         };
         assert_eq!(stops(&[]), Ok([false; 3]));
         assert_eq!(stops(&["--stop"]), Ok([true; 3]));

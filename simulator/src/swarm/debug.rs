@@ -4,8 +4,10 @@
 
 use super::{
     Moment, Plan,
+    about::About,
     cloud::Cloud,
     command::unbroken,
+    is_rule,
     judge::Judge,
     report::{self, Finding},
     run_observed,
@@ -63,8 +65,8 @@ enum Next {
 }
 
 /// Runs a plan under a person's hands. Commands come from standard input, so a file of them can be given.
-pub(super) fn debug(env: &Env, plan: &Plan) -> Result<Exit, String> {
-    env.tell(report::banner(plan, "at hand"));
+pub(super) fn debug(env: &Env, plan: &Plan, what: &str) -> Result<Exit, String> {
+    env.tell(report::banner(plan, "at hand", what));
     env.tell("standing before the first step; `help` tells what can be done");
     let session = Arc::new(Mutex::new(Session {
         plan: plan.clone(),
@@ -102,13 +104,13 @@ impl Session {
             (Moment::Step(number, _), Until::Step(wanted)) => number >= wanted,
             (Moment::Step(_, step), Until::Time(wanted)) => step.at >= *wanted,
             (Moment::Step(..), _) => false,
-            (Moment::Over, until) => !matches!(until, Until::Broken(_)),
+            (Moment::Over | Moment::Settled, until) => !matches!(until, Until::Broken(_)),
             (Moment::Broken(finding), Until::Broken(rule)) => rule == "*" || finding.rule == *rule,
             (Moment::Broken(_), _) => true,
         };
         match moment {
             Moment::Step(number, _) => self.number = number,
-            Moment::Over => self.number = self.plan.script.len(),
+            Moment::Over | Moment::Settled => self.number = self.plan.script.len(),
             Moment::Broken(_) => {}
         }
         if !is_there {
@@ -120,6 +122,7 @@ impl Session {
                 say(&format!("before step {number} at {} ms: {event}", step.at));
             }
             Moment::Over => say("the turmoil is over"),
+            Moment::Settled => say("all was healed, and has settled"),
             Moment::Broken(finding) => tell_finding(finding),
         }
         let next = self.ask(cloud, judge);
@@ -154,7 +157,7 @@ impl Session {
             ["step", steps] => count(steps).map(|steps| Until::Step(self.number + steps.max(1))),
             ["run"] => Some(Until::End),
             ["run", seconds] => count(seconds).map(|seconds| Until::Time(seconds as u64 * 1000)),
-            ["stop", rule] => Some(Until::Broken((*rule).to_owned())),
+            ["stop", rule] if *rule == "*" || is_rule(rule) => Some(Until::Broken((*rule).to_owned())),
             _ => None,
         };
         if let Some(until) = goes_on {
@@ -183,6 +186,7 @@ impl Session {
     fn tell(&self, cloud: &Rc<Cloud>, judge: &Judge, line: &str, words: &[&str]) -> Vec<String> {
         match words {
             [] => Vec::new(),
+            ["stop", rule] => vec![format!("there is no rule {rule:?} (docs/simulation.md, 4)")],
             ["help"] => vec![HELP.to_owned()],
             ["show", object] => show(cloud, judge, object),
             ["difference"] => judge.difference(cloud),
@@ -218,23 +222,15 @@ fn show(cloud: &Cloud, judge: &Judge, object: &str) -> Vec<String> {
     let mut shown = judge.object(cloud, object);
     shown.extend(processes_of(cloud, object).into_iter().map(|line| format!("runs: {line}")));
     let lines = cloud.world.trace().lines();
-    let found: Vec<&String> = lines.iter().filter(|line| is_about(line, object)).collect();
+    let about = About::new(object);
+    let found: Vec<&String> = lines.iter().filter(|line| about.is_line(line)).collect();
     shown.extend(found[found.len().saturating_sub(LINES_SHOWN)..].iter().map(|line| (*line).clone()));
     if shown.is_empty() { vec![format!("nothing is known of {object:?}")] } else { shown }
 }
 
-/// Whether a line of the trace or a process, which begins with its machine, is about an object: a node's machine has another name than its
-/// computer.
-fn is_about(line: &str, object: &str) -> bool {
-    let Some(rest) = object.strip_prefix("COMP-") else { return line.contains(object) };
-    let (number, partition) = rest.split_once('/').map_or((rest, ""), |(number, rest)| (number, rest));
-    let machine = format!("node-{number}");
-    let is_on = line.split([' ', '/']).any(|word| word == machine) || line.contains(object);
-    is_on && line.contains(partition)
-}
-
 fn processes_of(cloud: &Cloud, object: &str) -> Vec<String> {
-    processes(cloud).into_iter().filter(|line| is_about(line, object)).collect()
+    let about = About::new(object);
+    processes(cloud).into_iter().filter(|line| about.is_line(line)).collect()
 }
 
 fn processes(cloud: &Cloud) -> Vec<String> {
@@ -248,26 +244,4 @@ fn processes(cloud: &Cloud) -> Vec<String> {
 
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_about;
-
-    #[test]
-    fn a_partition_is_known_by_its_machine() {
-        let line =
-            "   12.000000 node-1/process 7 starts /srv/slapgrid/instance/slappart0/etc/service/worker-a";
-        for (object, expected) in [
-            ("COMP-1", true),
-            ("COMP-1/slappart0", true),
-            ("COMP-1/slappart1", false),
-            ("COMP-11/slappart0", false),
-            ("worker-a", true),
-            ("instance-1", false),
-        ] {
-            assert_eq!(is_about(line, object), expected, "{object}");
-        }
-        assert!(is_about("node-3 12 /usr/bin/slap node run", "COMP-3"));
-    }
 }

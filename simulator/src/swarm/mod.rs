@@ -7,12 +7,13 @@
 //!   that are paths; `second.rs`: a second master
 //! * [`judge`]: the master's journal and database, held against the model
 //! * `settle.rs`: what all must come to once nothing goes wrong any more
-//! * [`mod@report`]: what was found, in words and in a folder; `timeline.rs`: as a picture; [`mod@shrink`]: with fewer steps; [`mod@file`]: a plan as a file
+//! * [`mod@report`]: what was found, in words and in a folder, with what `about.rs` knows to be about it; `timeline.rs`: as a picture; [`mod@shrink`]: with fewer steps; [`mod@file`]: a plan as a file
 //! * [`command`]: the commands, with the ledger; `debug.rs`: a run, step by step
 //!
 //! A run: the cloud starts and settles; the script happens; everything is healed; the cloud must settle again. The same knobs, seed and
 //! script give the same trace, line by line.
 
+mod about;
 mod act;
 mod cloud;
 pub mod command;
@@ -35,6 +36,7 @@ mod told;
 mod users;
 
 use crate::world::{PANIC, Random, Tier, Trace, World, now_instant, pause, spawn};
+use about::EVERYTHING;
 use cloud::Cloud;
 use history::History;
 use judge::{Judge, Judged};
@@ -101,6 +103,19 @@ impl Plan {
         Plan::draw_with(seed, profile, None, false)
     }
 
+    /// How the program is told to draw this very plan: its seed and options; none when no seed gives it.
+    pub fn as_seed(&self) -> Option<String> {
+        let days = self.knobs.turmoil_seconds / 86_400;
+        let days = (days > 0 && self.knobs.turmoil_seconds.is_multiple_of(86_400)).then_some(days);
+        let profile = self.knobs.profile;
+        let ways = [(None, false), (None, true), (days, false), (days, true)];
+        let (days, has_all_faults) =
+            ways.into_iter().find(|(days, all)| Plan::draw_with(self.seed, profile, *days, *all) == *self)?;
+        let days = days.map_or(String::new(), |days| format!(" --days {days}"));
+        let faults = if has_all_faults { " --all-faults" } else { "" };
+        Some(format!("{} --profile {}{days}{faults}", self.seed, profile.as_str()))
+    }
+
     /// The plan of a seed, with so many days of turmoil, or with all kinds of faults.
     pub fn draw_with(seed: u64, profile: knobs::Profile, days: Option<u64>, has_all_faults: bool) -> Plan {
         let mut knobs = Knobs::draw(seed, profile);
@@ -129,6 +144,8 @@ enum Moment<'a> {
     Step(usize, &'a Step),
     /// The turmoil is over, and nothing is healed yet.
     Over,
+    /// All was healed, and the cloud has settled.
+    Settled,
     /// A rule was broken.
     Broken(&'a Finding),
 }
@@ -194,7 +211,7 @@ fn alarm(trace: &Trace) -> Option<Finding> {
 /// A panic that ended no process: of a write, which is told as an error of the database, or of what simulates.
 fn panicked(panics: &[String], at: Duration) -> Option<Finding> {
     let (first, others) = panics.split_first()?;
-    let (object, what) = ("cloud".to_owned(), first.clone());
+    let (object, what) = (EVERYTHING.to_owned(), first.clone());
     Some(Finding { rule: PANIC.to_owned(), object, what, at, more: others.to_vec() })
 }
 
@@ -207,7 +224,7 @@ fn restless(trace: &Trace, cloud: &Cloud) -> Option<Finding> {
     let most = LINES_A_MINUTE * (nodes + 1 + second);
     (lines > most).then(|| Finding {
         rule: RESTLESS.to_owned(),
-        object: "cloud".to_owned(),
+        object: EVERYTHING.to_owned(),
         what: format!("{lines} events in one minute, where {most} are many"),
         at: Duration::from_secs(minute * 60),
         more: Vec::new(),
@@ -254,6 +271,9 @@ async fn live(
     world.trace().event("script", "everything is healed");
     act::heal(cloud);
     let settled = settle::settle(cloud, history, judge).await?;
+    if observer(cloud, judge, Moment::Settled).is_break() {
+        return Ok(None);
+    }
     settle::promises::prove(cloud, history, judge).await?;
     operator::prove(cloud, history, judge).await?;
     judge.look(cloud, history, true)?;

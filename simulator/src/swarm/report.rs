@@ -1,11 +1,17 @@
 //! What a run found: in words, and as a folder of files that tell all of it.
 
-use super::{Outcome, Plan, file, timeline};
+use super::{Outcome, Plan, about::About, file, timeline};
 use slap_impl::env::Env;
 use std::{fmt, fmt::Write, io, path::Path, time::Duration};
 
 /// Lines of the trace that a report ends with.
 const LAST_LINES: usize = 20;
+
+const AGAIN: &str = "cargo xtask sim replay";
+/// The plan of a failure.
+pub const EVENTS: &str = "events.jsonl";
+/// The shorter plan.
+pub const SHRUNK: &str = "shrunk.jsonl";
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,15 +34,15 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What a run is made of, in a few lines: with these it can be done again.
-pub fn banner(plan: &Plan, commit: &str) -> String {
+/// What a run is made of, in a few lines: with these it can be done again. `file`: where the plan stands, or shall; what is no plan of
+/// a seed is there only.
+pub fn banner(plan: &Plan, commit: &str, file: &str) -> String {
+    let again = plan.as_seed().unwrap_or_else(|| file.to_owned());
     format!(
-        "seed {} of commit {commit}\n{}, {} steps\nagain: cargo xtask sim replay {} --profile {}",
+        "seed {} of commit {commit}\n{}, {} steps\nagain: {AGAIN} {again}",
         plan.seed,
         plan.knobs,
         plan.script.len(),
-        plan.seed,
-        plan.knobs.profile.as_str()
     )
 }
 
@@ -55,59 +61,82 @@ pub fn describe(plan: &Plan, outcome: &Outcome, again: &str) -> String {
     text
 }
 
-/// The lines of the trace until the finding that name an object, or what it is a part of, and what the script did.
+/// The lines of the trace until the finding that are about an object.
 fn touching<'a>(outcome: &'a Outcome, object: &str) -> Vec<&'a str> {
-    let (computer, partition) = match object.split_once('/') {
-        Some((computer, partition)) => (computer.replace("COMP-", "node-"), partition.split('/').next()),
-        None => (object.replace("COMP-", "node-"), None),
-    };
     let until =
         outcome.finding.as_ref().map_or(Duration::MAX, |finding| finding.at + Duration::from_millis(1));
     let is_before = |line: &&str| {
         let seconds = line.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
         seconds.is_none_or(|seconds| seconds <= until.as_secs_f64())
     };
-    let names_it = |line: &&str| {
-        let is_of_it = match partition {
-            Some(partition) => line.contains(partition),
-            None => line.contains(&computer),
-        };
-        is_of_it || line.contains(" script ") || line.contains(" alarm ")
-    };
-    outcome.trace.iter().map(String::as_str).filter(is_before).filter(names_it).collect()
+    let about = About::new(object);
+    let lines = outcome.trace.iter().map(String::as_str).filter(is_before);
+    lines.filter(|line| about.is_line(line)).collect()
 }
 
-/// Puts everything that is known of a failure into a directory.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn write(
-    env: &Env,
-    directory: &Path,
-    commit: &str,
-    plan: &Plan,
-    outcome: &Outcome,
-    shrunk: Option<&(Plan, Outcome)>,
-) -> io::Result<()> {
-    let files = env.files();
-    files.create_directory(directory, 0o755)?;
-    let put = |name: &str, content: &str| files.write(&directory.join(name), content.as_bytes(), 0o644);
-    let events = directory.join("events.jsonl");
-    let again = format!("cargo xtask sim replay {}", events.display());
-    put("banner.txt", &(banner(plan, commit) + "\n"))?;
-    put("events.jsonl", &file::write(plan))?;
-    put("trace.txt", &(outcome.trace.join("\n") + "\n"))?;
-    let (told_plan, told) = match shrunk {
-        Some((plan, outcome)) => {
-            put("shrunk.jsonl", &file::write(plan))?;
-            put("shrunk-trace.txt", &(outcome.trace.join("\n") + "\n"))?;
-            (plan, outcome)
-        }
-        None => (plan, outcome),
-    };
-    put("report.txt", &describe(told_plan, told, &again))?;
-    if let Some(difference) = &told.difference {
-        put("difference.txt", difference)?;
+/// The directory of a failure.
+pub struct Folder<'a> {
+    /// Who writes.
+    pub env: &'a Env,
+    /// Made when the first file is written.
+    pub directory: &'a Path,
+}
+
+impl Folder<'_> {
+    fn put(&self, name: &str, content: &str) -> io::Result<()> {
+        self.env.files().write(&self.directory.join(name), content.as_bytes(), 0o644)
     }
-    put("timeline.html", &timeline::html(told_plan, told))
+
+    fn put_trace(&self, name: &str, outcome: &Outcome) -> io::Result<()> {
+        let left_out = outcome.lines.saturating_sub(outcome.trace.len() as u64);
+        let head = if left_out == 0 {
+            String::new()
+        } else {
+            format!("# {left_out} lines before these were not kept\n")
+        };
+        self.put(name, &(head + &outcome.trace.join("\n") + "\n"))
+    }
+
+    /// How what stands in that file is done again.
+    pub fn again(&self, name: &str) -> String {
+        format!("{AGAIN} {}", self.directory.join(name).display())
+    }
+
+    /// What a run was made of: enough to do it again, whatever else becomes of it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn begin(&self, plan: &Plan, commit: &str) -> io::Result<()> {
+        self.env.files().create_directory(self.directory, 0o755)?;
+        let events = self.directory.join(EVENTS);
+        self.put(EVENTS, &file::write(plan))?;
+        self.put("banner.txt", &(banner(plan, commit, &events.display().to_string()) + "\n"))
+    }
+
+    /// Everything that is known of a failure.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn tell(&self, plan: &Plan, outcome: &Outcome) -> io::Result<()> {
+        self.put_trace("trace.txt", outcome)?;
+        self.tell_of(plan, outcome, EVENTS)
+    }
+
+    /// The same of a shorter list that leads to it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn tell_shrunk(&self, plan: &Plan, outcome: &Outcome) -> io::Result<()> {
+        self.put(SHRUNK, &file::write(plan))?;
+        self.put_trace("shrunk-trace.txt", outcome)?;
+        self.tell_of(plan, outcome, SHRUNK)
+    }
+
+    fn tell_of(&self, plan: &Plan, outcome: &Outcome, file: &str) -> io::Result<()> {
+        self.put("report.txt", &describe(plan, outcome, &self.again(file)))?;
+        if let Some(difference) = &outcome.difference {
+            self.put("difference.txt", difference)?;
+        }
+        self.put("timeline.html", &timeline::html(plan, outcome))
+    }
 }
