@@ -7,7 +7,7 @@ use simulator::{
     world::{Machine, Mishap, SLAP, Tier, World},
 };
 use slap_impl::env::{Address, Command, Env, Exit, Output};
-use std::{io, path::Path, time::Duration};
+use std::{collections::BTreeMap, io, path::Path, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -412,5 +412,37 @@ fn each_machine_has_a_wall_clock_that_may_be_wrong() {
         wrong.files().write(Path::new("/tmp/x"), b"", 0o600).unwrap();
         let modified = wrong.files().metadata(Path::new("/tmp/x")).unwrap().modified_seconds;
         assert_eq!(modified, wrong.clock().now().as_second(), "its files have its dates");
+    });
+}
+
+/// Who keeps a process's number only may hit another one.
+#[test]
+fn numbers_of_processes_come_again() {
+    World::run(1, async |world| {
+        let machine = world.add_machine("node-1");
+        let started = async |env: &Env, text: &str| {
+            let spawned = env.processes().spawn(&Command::new("/bin/sh").arguments(["-c", text])).unwrap();
+            (spawned.identity, spawned.child)
+        };
+        let env = machine.user("/", BTreeMap::new());
+        let (long, _) = started(&env, "sleep 100000").await;
+        let (first, mut child) = started(&env, "true").await;
+        child.wait().await.unwrap();
+        let mut again = None;
+        for _ in 0..1000 {
+            let (identity, mut child) = started(&env, "true").await;
+            assert_ne!(identity.pid, long.pid, "it is still running");
+            assert_ne!(identity, first);
+            child.wait().await.unwrap();
+            again = again.or((identity.pid == first.pid).then_some(identity));
+        }
+        let again = again.expect("within so many starts all numbers were there");
+        assert!(again.start_time > first.start_time);
+        machine.kill(first);
+        assert!(env.processes().find(first).is_none(), "it is another one");
+        machine.cut_power();
+        let env = machine.user("/", BTreeMap::new());
+        let (after_boot, _) = started(&env, "sleep 100000").await;
+        assert!(after_boot.pid <= long.pid && after_boot.start_time > again.start_time, "numbers begin anew");
     });
 }

@@ -207,4 +207,17 @@ async fn stands_still(env: &Env) {
     assert!(still.is_err(), "a stopped process does not end");
     env.processes().signal_group(spawned.identity, Signal::Continue).unwrap();
     assert!(end(spawned).await.succeeded());
+    let mut spawned = env.processes().spawn(&shell("sleep 60")).unwrap();
+    env.processes().signal_group(spawned.identity, Signal::Stop).unwrap();
+    let stands_still = async {
+        while !env.processes().is_stopped(spawned.identity) {
+            env.sleep(Duration::from_millis(1)).await;
+        }
+    };
+    env.timeout(Duration::from_secs(20), stands_still).await.expect("it stands still soon");
+    env.processes().signal_group(spawned.identity, Signal::Terminate).unwrap();
+    let still = env.timeout(Duration::from_millis(200), spawned.child.wait()).await;
+    assert!(still.is_err(), "one that stands still hears of its end when it goes on");
+    env.processes().signal_group(spawned.identity, Signal::Continue).unwrap();
+    assert_eq!(end(spawned).await.signal, Some(15));
 }

@@ -38,7 +38,7 @@ use super::{
     store::WorldStores,
     trace::Trace,
 };
-use slap_impl::env::{Command, Env, Exit, Identity, Output, race};
+use slap_impl::env::{Command, Env, Exit, Identity, Output, Signal, race};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -272,6 +272,12 @@ impl Machine {
         self.shared.table.borrow().running()
     }
 
+    /// Lets a process stand still, or go on: SIGSTOP and SIGCONT.
+    pub fn pause(&self, identity: Identity, stands_still: bool) {
+        let signal = if stands_still { Signal::Stop } else { Signal::Continue };
+        processes::signal(&self.shared, identity, signal);
+    }
+
     /// Kills a process between two of its steps. One that has ended already is left alone.
     pub fn kill(&self, identity: Identity) {
         processes::kill(&self.shared, identity);
@@ -321,6 +327,7 @@ impl Machine {
             return;
         }
         self.shared.boots.set(self.shared.boots.get() + 1);
+        self.shared.table.borrow_mut().boot();
         self.shared.disk.power_on();
         self.event("starts");
         self.shared.lan.power_on(&self.shared.interface);

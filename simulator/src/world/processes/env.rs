@@ -152,7 +152,7 @@ impl ProcessEnv {
         command: Command,
         held: Option<oneshot::Receiver<()>>,
     ) {
-        let random: Random = self.shared.random.child(&format!("start {}", self.record.identity.pid));
+        let random: Random = self.record.entropy.child("start");
         pause(random.duration(Duration::from_micros(500), Duration::from_millis(3))).await;
         let released = match held {
             Some(held) => held.await.is_ok(),
@@ -183,10 +183,15 @@ pub(super) fn deliver(shared: &Rc<Shared>, record: &Rc<Record>, signal: Signal) 
             record.terminate_asked.set(true);
             record.terminate.notify_waiters();
         }
+        // It waits until the process goes on (signal(7)).
+        Signal::Terminate if record.stopped.get() => record.terminate_asked.set(true),
         Signal::Terminate => finish(shared, record, killed(15)),
         Signal::Stop => record.stopped.set(true),
         Signal::Continue => {
             record.stopped.set(false);
+            if record.terminate_asked.get() && !record.terminate_handled.get() {
+                return finish(shared, record, killed(15));
+            }
             for waker in record.waiting.take() {
                 waker.wake();
             }

@@ -9,35 +9,87 @@ mod record;
 
 pub(crate) use env::ProcessEnv;
 
-use super::Shared;
+use super::{Random, Shared, now_instant};
 use record::{Record, Sink};
 use slap_impl::env::{Clock, Ended, Env, Identity, LocalFuture, Signal, join_all};
-use std::{collections::BTreeMap, path::PathBuf, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    path::PathBuf,
+    rc::Rc,
+};
+use tokio::time::Instant;
 
 /// The rule that no program panics.
 pub(crate) const PANIC: &str = "panic";
+
+/// Numbers of processes: few, so that they come again soon, as they do on a busy machine.
+const PIDS: RangeInclusive<u32> = 100..=400;
+/// Where so many run that those would not do: as many as Linux has.
+const MANY_PIDS: RangeInclusive<u32> = 100..=(1 << 22);
+/// Start times of processes that began after different boots differ: the world itself tells them apart by their identities.
+const TICKS_OF_BOOT: u64 = 1 << 40;
 
 /// The processes that were not ended yet, by number.
 pub(crate) struct Table {
     next_pid: u32,
     records: BTreeMap<u32, Rc<Record>>,
+    boots: u64,
+    booted_at: Instant,
+    /// How often each command line was started, since there is the machine.
+    starts: BTreeMap<String, u64>,
 }
 
 impl Table {
     pub(crate) fn new() -> Table {
-        Table { next_pid: 100, records: BTreeMap::new() }
+        Table {
+            next_pid: *PIDS.start(),
+            records: BTreeMap::new(),
+            boots: 1,
+            booted_at: now_instant(),
+            starts: BTreeMap::new(),
+        }
+    }
+
+    /// The machine starts: numbers begin anew.
+    pub(crate) fn boot(&mut self) {
+        (self.next_pid, self.booted_at) = (*PIDS.start(), now_instant());
+        self.boots += 1;
     }
 
     pub(crate) fn running(&self) -> Vec<(Identity, String)> {
         self.records.values().map(|record| (record.identity, record.description.clone())).collect()
     }
 
-    fn add(&mut self, make: impl FnOnce(Identity) -> Record) -> Rc<Record> {
-        let pid = self.next_pid;
-        self.next_pid += 1;
-        let record = Rc::new(make(Identity { pid, start_time: u64::from(pid) * 10 }));
+    /// `random`: the machine's. What a process draws depends on how often its command line was started, not on what else runs.
+    fn add(
+        &mut self,
+        description: String,
+        random: &Random,
+        make: impl FnOnce(Identity, String, Random) -> Record,
+    ) -> Rc<Record> {
+        let pid = self.free_pid();
+        self.next_pid = pid + 1;
+        let ticks = now_instant().duration_since(self.booted_at).as_millis() as u64 / 10;
+        let identity = Identity { pid, start_time: self.boots * TICKS_OF_BOOT + ticks };
+        let starts = self.starts.entry(description.clone()).or_default();
+        *starts += 1;
+        let random = random.child(&format!("start {starts} of {description}"));
+        let record = Rc::new(make(identity, description, random));
         self.records.insert(pid, record.clone());
         record
+    }
+
+    /// The next number that no process has, nor a session that is not empty.
+    fn free_pid(&self) -> u32 {
+        let is_crowded = self.records.len() * 2 > PIDS.count();
+        let pids = if is_crowded { MANY_PIDS } else { PIDS };
+        let sessions: BTreeSet<u32> = self.records.values().map(|record| record.session).collect();
+        let is_free = |pid: &u32| !self.records.contains_key(pid) && !sessions.contains(pid);
+        (self.next_pid..=*pids.end())
+            .chain(pids)
+            .find(is_free)
+            .expect("there are more numbers than processes")
     }
 
     fn find(&self, identity: Identity) -> Option<Rc<Record>> {
@@ -58,19 +110,21 @@ pub(crate) fn user_with_clock(
     clock: Rc<dyn Clock>,
 ) -> Env {
     let nobody = Identity { pid: 0, start_time: 0 };
-    let record = shared.table.borrow_mut().add(|identity| {
+    let mut table = shared.table.borrow_mut();
+    let record = table.add("user".to_owned(), &shared.random, |identity, description, random| {
         Record::new(
             identity,
             nobody,
             identity.pid,
             false,
-            "user".to_owned(),
+            description,
             directory,
             variables,
             Sink::Trace,
-            &shared.random,
+            random,
         )
     });
+    drop(table);
     let context = record.context.clone();
     ProcessEnv { shared: shared.clone(), record }.env_of(context, clock)
 }
@@ -80,6 +134,15 @@ pub(crate) fn kill(shared: &Rc<Shared>, identity: Identity) {
     let found = shared.table.borrow().find(identity);
     if let Some(record) = found {
         finish(shared, &record, Ended { code: None, signal: Some(9), output: Vec::new() });
+    }
+}
+
+/// Sends a process a signal.
+pub(crate) fn signal(shared: &Rc<Shared>, identity: Identity, signal: Signal) {
+    let found = shared.table.borrow().find(identity);
+    if let Some(record) = found {
+        shared.trace.event(shared.name_of(identity), format_args!("{signal:?}"));
+        env::deliver(shared, &record, signal);
     }
 }
 

@@ -31,11 +31,13 @@ impl Processes for ProcessEnv {
             _ => None,
         };
         let ends_group = command.ends_group && command.session;
-        let record = self.shared.table.borrow_mut().add(|identity| {
+        let mut table = self.shared.table.borrow_mut();
+        let record = table.add(description, &self.shared.random, |identity, description, random| {
             let mut variables = command.variables.clone();
             if ends_group {
                 let outer = variables.get(RUN_VARIABLE).map(|outer| format!("{outer}/")).unwrap_or_default();
-                variables.insert(RUN_VARIABLE.to_owned(), format!("{outer}{}", identity.pid));
+                let mark = format!("{}-{}", identity.pid, identity.start_time);
+                variables.insert(RUN_VARIABLE.to_owned(), format!("{outer}{mark}"));
             }
             let session = if command.session { identity.pid } else { self.record.session };
             Record::new(
@@ -47,9 +49,10 @@ impl Processes for ProcessEnv {
                 command.directory.clone(),
                 variables,
                 sink,
-                &self.shared.random,
+                random,
             )
         });
+        drop(table);
         let started = format_args!("starts process {}: {}", record.identity.pid, record.description);
         self.shared.trace.event(self.shared.name_of(self.record.identity), started);
         record.ends_group.set(ends_group);

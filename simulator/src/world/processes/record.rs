@@ -74,7 +74,7 @@ impl Record {
         directory: PathBuf,
         variables: BTreeMap<String, String>,
         sink: Sink,
-        random: &Random,
+        entropy: Random,
     ) -> Record {
         let executable = PathBuf::from(crate::world::SLAP);
         Record {
@@ -96,7 +96,7 @@ impl Record {
             terminate_asked: Cell::new(false),
             terminate_handled: Cell::new(false),
             terminate: Notify::new(),
-            entropy: random.child(&format!("process {}", identity.pid)),
+            entropy,
         }
     }
 
