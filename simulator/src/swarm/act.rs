@@ -1,7 +1,9 @@
-//! Does what a script says; `act/node.rs`: what happens on a node, beside its programs; `act/places.rs`: to its directories, locks and links.
+//! Does what a script says; `act/node.rs`: what happens on a node, beside its programs; `act/places.rs`: to its directories, locks and links;
+//! `act/stalls.rs`: programs that stand still, and releases that are spoilt.
 
 mod node;
 mod places;
+mod stalls;
 
 use super::{
     cloud::{Cloud, name},
@@ -9,7 +11,7 @@ use super::{
     history::History,
     knobs::Formats,
     local, operator,
-    script::{Event, Failure, Moment, Operation, Place, Program, Role, Tell},
+    script::{Event, Failure, Moment, Operation, Place, Role, Tell},
     users::{self, operate, strangers},
 };
 use crate::world::{
@@ -37,6 +39,14 @@ pub(super) fn act(cloud: &Rc<Cloud>, history: &Rc<History>, event: &Event) {
                 cloud.machine(place).kill(identity);
             }
         }
+        Event::Pause { program, milliseconds } => {
+            stalls::pause(cloud, cloud.process(*program), *milliseconds);
+        }
+        Event::Hang { node, partition, milliseconds } => {
+            let services = cloud.services(*node, &format!("slappart{partition}")).into_iter();
+            stalls::pause(cloud, services.map(|service| (Place::Node(*node), service)), *milliseconds);
+        }
+        Event::Spoil { release, how, milliseconds } => stalls::spoil(cloud, *release, *how, *milliseconds),
         Event::KillService { node, partition } => {
             for service in cloud.services(*node, &format!("slappart{partition}")) {
                 cloud.machine(Place::Node(*node)).kill(service);
@@ -101,6 +111,7 @@ pub(super) fn heal(cloud: &Rc<Cloud>) {
         machine.disk().heal();
         cloud.power_on(place);
     }
+    stalls::heal(cloud);
     node::heal(cloud);
     places::heal(cloud);
     format::heal(cloud);
@@ -145,6 +156,7 @@ fn is_possible(cloud: &Cloud, event: &Event) -> bool {
         | Event::ReadComputer { node, .. }
         | Event::Request { node: Some(node), .. }
         | Event::KillService { node, .. }
+        | Event::Hang { node, .. }
         | Event::Wipe { node }
         | Event::Behave { node, .. }
         | Event::TakePort { node, .. }
@@ -163,8 +175,7 @@ fn is_possible(cloud: &Cloud, event: &Event) -> bool {
         | Event::Drift { machine, .. }
         | Event::Disk { machine, .. }
         | Event::Crash { machine, .. } => &[*machine],
-        Event::Kill { program: Program::Agent(node) | Program::Supervisor(node) } => &[Place::Node(*node)],
-        Event::Kill { program: Program::Other } => &[Place::Other],
+        Event::Kill { program } | Event::Pause { program, .. } => &[program.place()],
         Event::Partition { from, to, .. }
         | Event::Refuse { from, to, .. }
         | Event::Reset { from, to }

@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 /// Where every node and the master have their settings: where slapos has them.
 pub(super) const SETTINGS: &str = "/etc/opt/slapos/slapos.cfg";
 /// Where releases stand on their server.
-const RELEASES: &str = "/srv/www";
+pub(super) const RELEASES: &str = "/srv/www";
 /// Where all stands that nodes install: releases, and partitions.
 pub(super) const SLAPGRID: &str = "/srv/slapgrid";
 /// Where nodes build releases and have their partitions.
@@ -51,6 +51,10 @@ pub(super) struct Cloud {
     users: RefCell<BTreeMap<u32, Env>>,
     /// Who has a port that a service wants.
     pub(super) squatters: RefCell<Vec<(Place, Identity)>>,
+    /// What stands still.
+    pub(super) paused: RefCell<BTreeSet<(Place, Identity)>>,
+    /// The releases that are not in order at their server.
+    pub(super) spoilt: RefCell<BTreeSet<Release>>,
     /// Whose program an operator ended, and its init shall not start again yet.
     halted: RefCell<BTreeSet<Place>>,
     /// Machines that have, or had, the identity of a node.
@@ -83,6 +87,8 @@ impl Cloud {
             booted: Notify::new(),
             users: RefCell::default(),
             squatters: RefCell::default(),
+            paused: RefCell::default(),
+            spoilt: RefCell::default(),
             halted: RefCell::default(),
             twins: RefCell::default(),
             formats: Formats::default(),
@@ -279,12 +285,12 @@ impl Cloud {
 
     /// The process of a program, if it runs.
     pub(super) fn process(&self, program: Program) -> Option<(Place, Identity)> {
-        let (place, words) = match program {
-            Program::Master => (Place::Master, "proxy start"),
-            Program::Other => (Place::Other, "proxy start"),
-            Program::Web => (Place::Web, "http-server"),
-            Program::Agent(node) => (Place::Node(node), "node run"),
-            Program::Supervisor(node) => (Place::Node(node), "supervisor --directory"),
+        let place = program.place();
+        let words = match program {
+            Program::Master | Program::Other => "proxy start",
+            Program::Web => "http-server",
+            Program::Agent(_) => "node run",
+            Program::Supervisor(_) => "supervisor --directory",
         };
         let found = self.machine(place).processes().into_iter().find(|(_, what)| what.contains(words))?;
         Some((place, found.0))

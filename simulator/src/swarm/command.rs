@@ -41,7 +41,7 @@ run      whole clouds, each from a seed, with users and faults; exit code 1 if a
   --seeds N              how many seeds (1)
   --profile P            swarm: everything goes wrong; crash: the master's disk, too; calm: nothing; scale: 1000 nodes (swarm)
   --days D               how long users work, in days of the world, instead of what the seed says
-  --all-faults           every kind of fault that the profile has, instead of half of them
+  --all-faults           all that can go wrong in the profile, instead of a part of it
   --jobs J               runs at the same time (1)
   --ledger FILE          seeds that this program has done stand there and are left out
   --failures DIRECTORY   where each failure gets a directory (target/sim/failures)

@@ -82,6 +82,15 @@ pub struct Knobs {
     /// The mean time between two strangers, in seconds; 0 for never.
     #[serde(default)]
     pub stranger_seconds: u64,
+    /// The mean time between two programs or services that stand still for a time, in seconds; 0 for never.
+    #[serde(default)]
+    pub pause_seconds: u64,
+    /// The mean time between two releases that are spoilt at their server, in seconds; 0 for never.
+    #[serde(default)]
+    pub spoil_seconds: u64,
+    /// The mean time between two pairs of wishes that cannot both be, at nearly the same time, in seconds; 0 for never.
+    #[serde(default)]
+    pub race_seconds: u64,
     /// How nodes are formatted, and whether that changes.
     #[serde(default)]
     pub formats: Formats,
@@ -245,6 +254,9 @@ impl Knobs {
             look_seconds: 0,
             type_seconds: 0,
             stranger_seconds: 0,
+            pause_seconds: 0,
+            spoil_seconds: 0,
+            race_seconds: 0,
             formats: Formats::default(),
             places: Places::default(),
             local: Local::default(),
@@ -291,7 +303,8 @@ impl Knobs {
                 let (places, local) = (Places::draw(seed, profile), Local::draw(seed, profile));
                 let second = Second::draw(seed, profile, calm.trees.is_some());
                 let calm = Knobs { formats, places, local, second, ..calm };
-                Knobs { fault_seconds: among(10, 300), faults, skew_seconds, ..calm }
+                let knobs = Knobs { fault_seconds: among(10, 300), faults, skew_seconds, ..calm };
+                knobs.with_stalls_and_races(seed)
             }
         }
     }
@@ -311,6 +324,56 @@ impl Knobs {
         };
         let (look_seconds, type_seconds) = (mean(10, 90), mean(30, 150));
         Knobs { look_seconds, type_seconds, stranger_seconds: mean(20, 120), ..self }
+    }
+
+    /// With programs that stand still, releases that are spoilt and users who race: each in a third of the seeds.
+    fn with_stalls_and_races(self, seed: u64) -> Knobs {
+        let random = Random::new(seed).child("knobs of stalls and races");
+        let third = |least: u64, more: u64| {
+            let seconds = least + random.below(more);
+            if random.below(3) == 0 { seconds } else { 0 }
+        };
+        let (pause_seconds, spoil_seconds) = (third(60, 600), third(300, 1200));
+        Knobs { pause_seconds, spoil_seconds, race_seconds: third(20, 200), ..self }
+    }
+
+    /// With all that can go wrong in a run of that profile.
+    pub(super) fn with_everything(self) -> Knobs {
+        let faults = all_faults(self.profile);
+        if !matches!(self.profile, Profile::Swarm | Profile::Crash) {
+            return Knobs { faults, ..self };
+        }
+        let or = |seconds: u64, often: u64| if seconds == 0 { often } else { seconds };
+        let full_seconds = if self.profile == Profile::Crash { or(self.places.full_seconds, 600) } else { 0 };
+        let second = Second {
+            request_seconds: or(self.second.request_seconds, 60),
+            fault_seconds: or(self.second.fault_seconds, 200),
+        };
+        Knobs {
+            faults,
+            skew_seconds: or(self.skew_seconds, 3600),
+            plugins: PLUGINS.to_vec(),
+            pass_seconds: or(self.pass_seconds, 300),
+            look_seconds: or(self.look_seconds, 60),
+            type_seconds: or(self.type_seconds, 120),
+            stranger_seconds: or(self.stranger_seconds, 120),
+            pause_seconds: or(self.pause_seconds, 300),
+            spoil_seconds: or(self.spoil_seconds, 600),
+            race_seconds: or(self.race_seconds, 120),
+            formats: Formats {
+                network_nodes: self.formats.network_nodes.max(1),
+                change_seconds: or(self.formats.change_seconds, 600),
+            },
+            places: Places {
+                touch_seconds: or(self.places.touch_seconds, 600),
+                shout_seconds: or(self.places.shout_seconds, 900),
+                full_seconds,
+            },
+            local: Local { move_seconds: or(self.local.move_seconds, 900) },
+            // The judge of a second master does not follow trees.
+            second: if self.trees.is_some() { Second::default() } else { second },
+            ..self
+        }
     }
 
     /// What the machines are made for.
@@ -369,6 +432,9 @@ impl fmt::Display for Knobs {
             ("a look", self.look_seconds),
             ("a command", self.type_seconds),
             ("a stranger", self.stranger_seconds),
+            ("a pause", self.pause_seconds),
+            ("a spoilt release", self.spoil_seconds),
+            ("a race", self.race_seconds),
         ] {
             if seconds > 0 {
                 write!(formatter, ", {what} each {seconds} s")?;

@@ -123,7 +123,7 @@ impl Plan {
             knobs.turmoil_seconds = days * 86_400;
         }
         if has_all_faults {
-            knobs.faults = knobs::all_faults(profile);
+            knobs = knobs.with_everything();
         }
         let script = script::draw(seed, &knobs);
         Plan { seed, knobs, script }

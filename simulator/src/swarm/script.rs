@@ -8,9 +8,11 @@ mod formats;
 mod look;
 mod places;
 mod plugins;
+mod races;
 mod readers;
 mod removals;
 mod second;
+mod stalls;
 mod strangers;
 mod trees;
 mod wishes;
@@ -23,6 +25,7 @@ pub(crate) use event::{
 pub(crate) use formats::{Change, Typo};
 pub(crate) use look::{Goal, Look, Tell, Typed};
 pub(crate) use places::Touch;
+pub(crate) use stalls::Spoil;
 pub(crate) use strangers::STRANGER;
 pub(crate) use trees::Act;
 
@@ -67,6 +70,8 @@ pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
     }
     removals::draw(&root, knobs, &mut steps);
     wishes::draw(&root, knobs, &mut steps);
+    stalls::draw(&root, knobs, &mut steps);
+    races::draw(&root, knobs, &mut steps);
     steps.sort_by_key(|step| step.at);
     steps
 }
@@ -190,13 +195,13 @@ impl Draw<'_> {
             }
             FaultKind::Disk => {
                 let failure = [Failure::Full, Failure::Broken, Failure::Busy][self.random.below(3) as usize];
-                Event::Disk {
-                    machine: self.machine(),
-                    operation: self.operation_of_disk(),
-                    failure,
-                    spared,
-                    milliseconds: milliseconds / 10,
-                }
+                let machine = self.machine();
+                let operation = match (failure, machine) {
+                    // Another program has the database's locks.
+                    (Failure::Busy, Place::Master) => Operation::Lock,
+                    _ => self.operation_of_disk(machine),
+                };
+                Event::Disk { machine, operation, failure, spared, milliseconds: milliseconds / 10 }
             }
             FaultKind::PortTaken => Event::TakePort { node, partition, milliseconds },
             FaultKind::Quota => {
@@ -246,13 +251,9 @@ impl Draw<'_> {
             FaultKind::Crash => {
                 let moment = [Moment::Before, Moment::Within, Moment::After][self.random.below(3) as usize];
                 let power = self.random.below(2) == 0;
-                Event::Crash {
-                    machine: self.machine(),
-                    operation: self.operation_of_disk(),
-                    spared,
-                    moment,
-                    power,
-                }
+                let machine = self.machine();
+                let operation = self.operation_of_disk(machine);
+                Event::Crash { machine, operation, spared, moment, power }
             }
         }
     }
@@ -274,8 +275,10 @@ impl Draw<'_> {
         all[self.random.below(all.len() as u64) as usize]
     }
 
-    fn operation_of_disk(&self) -> Operation {
-        [Operation::Read, Operation::Write, Operation::Sync, Operation::Sync][self.random.below(4) as usize]
+    fn operation_of_disk(&self, machine: Place) -> Operation {
+        // Only a database's reads are operations of the disk.
+        let read = if machine == Place::Master { Operation::Read } else { Operation::Write };
+        [read, Operation::Write, Operation::Sync, Operation::Sync][self.random.below(4) as usize]
     }
 
     fn title(&self) -> u32 {

@@ -7,7 +7,7 @@
 use super::{
     Outcome, Plan,
     cloud::name,
-    script::{Event, Place, Program},
+    script::{Event, Place},
 };
 use std::fmt::Write;
 
@@ -165,21 +165,16 @@ fn place_of(event: &Event) -> (Option<Place>, u64) {
         | Event::Type { .. }
         | Event::Stranger { .. }
         | Event::Elsewhere { .. } => (None, 0),
-        Event::Kill { program } => (
-            Some(match program {
-                Program::Master => Place::Master,
-                Program::Other => Place::Other,
-                Program::Web => Place::Web,
-                Program::Agent(node) | Program::Supervisor(node) => Place::Node(*node),
-            }),
-            0,
-        ),
+        Event::Kill { program } => (Some(program.place()), 0),
+        Event::Pause { program, milliseconds } => (Some(program.place()), *milliseconds),
+        Event::Spoil { milliseconds, .. } => (Some(Place::Web), *milliseconds),
         Event::Pass { node, .. }
         | Event::Remove { node, .. }
         | Event::KillService { node, .. }
         | Event::Wipe { node }
         | Event::SkipView { node, .. } => (Some(Place::Node(*node)), 0),
         Event::Behave { node, milliseconds, .. }
+        | Event::Hang { node, milliseconds, .. }
         | Event::TakePort { node, milliseconds, .. }
         | Event::Quota { node, milliseconds, .. }
         | Event::StrayPlugin { node, milliseconds, .. }

@@ -4,6 +4,7 @@ use super::{
     formats::Change,
     look::{Look, Tell, Typed},
     places::Touch,
+    stalls::Spoil,
     trees::Act,
 };
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,12 @@ pub(crate) enum Event {
     Stranger { text: String, status: u16, is_half: bool },
     /// A program is killed. What started it starts it again.
     Kill { program: Program },
+    /// A program stands still (SIGSTOP) for so long. One that is killed meanwhile is started again.
+    Pause { program: Program, milliseconds: u64 },
+    /// The services of a partition stand still for so long.
+    Hang { node: u32, partition: u32, milliseconds: u64 },
+    /// A release's profile is spoilt at its server, for so long.
+    Spoil { release: Release, how: Spoil, milliseconds: u64 },
     /// A service is killed.
     KillService { node: u32, partition: u32 },
     /// A machine loses its power for so long.
@@ -171,6 +178,18 @@ pub(crate) enum Program {
     Supervisor(u32),
     /// The second master.
     Other,
+}
+
+impl Program {
+    /// The machine that it runs on.
+    pub(crate) fn place(self) -> Place {
+        match self {
+            Program::Master => Place::Master,
+            Program::Other => Place::Other,
+            Program::Web => Place::Web,
+            Program::Agent(node) | Program::Supervisor(node) => Place::Node(node),
+        }
+    }
 }
 
 /// A part of a node that it makes again when it is gone (docs/node.md, 5 and 8).
