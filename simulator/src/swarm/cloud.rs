@@ -53,6 +53,8 @@ pub(super) struct Cloud {
     pub(super) squatters: RefCell<Vec<(Place, Identity)>>,
     /// What stands still.
     pub(super) paused: RefCell<BTreeSet<(Place, Identity)>>,
+    /// What operators of nodes began to remove.
+    pub(super) half_removed: RefCell<BTreeSet<(u32, PathBuf)>>,
     /// The releases that are not in order at their server.
     pub(super) spoilt: RefCell<BTreeSet<Release>>,
     /// Whose program an operator ended, and its init shall not start again yet.
@@ -89,6 +91,7 @@ impl Cloud {
             squatters: RefCell::default(),
             paused: RefCell::default(),
             spoilt: RefCell::default(),
+            half_removed: RefCell::default(),
             halted: RefCell::default(),
             twins: RefCell::default(),
             formats: Formats::default(),

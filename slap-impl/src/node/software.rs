@@ -99,23 +99,23 @@ pub async fn build(site: &Site, url: &SoftwareUrl) -> Result<(), NodeError> {
 }
 
 /// Tells the master that a release is available which is built already, if it shows something else: the release was built for another
-/// database of the master, or under this name before its directory moved away and back. Another master than ours does not say what it shows,
-/// and is not told. Says whether the master does.
+/// database of the master, or under this name before its directory moved away and back. One that does not say what it shows is not told:
+/// another master than ours, or one to which the release has another name just now.
 ///
 /// # Errors
 /// When the master could not be asked or told.
-pub async fn show(site: &Site, url: &SoftwareUrl) -> Result<bool, NodeError> {
+pub async fn show(site: &Site, url: &SoftwareUrl) -> Result<(), NodeError> {
     let computer = &site.settings.computer_id;
     match site.master.release_status(computer, url).await {
-        Ok(status) if status.text.starts_with("#access") => Ok(true),
+        Ok(status) if status.text.starts_with("#access") => Ok(()),
         Ok(_) => {
             site.env.tell(format!("{url} is built already"));
-            site.master.available_release(computer, url).await.map(|_| true).map_err(NodeError::from)
+            site.master.available_release(computer, url).await.map(drop).map_err(NodeError::from)
         }
         Err(error @ (ClientError::Offline { .. } | ClientError::Refused { status: 500.., .. })) => {
             Err(NodeError::from(error))
         }
-        Err(_) => Ok(false),
+        Err(_) => Ok(()),
     }
 }
 

@@ -25,13 +25,11 @@ pub(super) fn touch(cloud: &Rc<Cloud>, node: u32, touch: Touch, milliseconds: u6
     cloud.is_touched.set(true);
     match touch {
         Touch::MoveAway | Touch::RemoveAll => move_away(cloud, node, touch, milliseconds),
-        Touch::SoftwareRoot => {
-            drop(with(cloud, node, |env| env.files().remove_any(Path::new(SOFTWARE_ROOT))))
-        }
+        Touch::SoftwareRoot => remove(cloud, node, SOFTWARE_ROOT.into()),
         Touch::Partition(number) => {
             let path = Path::new(INSTANCE_ROOT).join(format!("slappart{number}"));
             cloud.has_lost_partitions(node);
-            let _ = with(cloud, node, |env| env.files().remove_any(&path));
+            remove(cloud, node, path);
         }
         Touch::Link => {
             for release in [Release::A, Release::B] {
@@ -49,8 +47,11 @@ pub(super) fn touch(cloud: &Rc<Cloud>, node: u32, touch: Touch, milliseconds: u6
     }
 }
 
-/// What was moved away is put back.
+/// What was moved away is put back, and what was removed by halves is removed.
 pub(super) fn heal(cloud: &Rc<Cloud>) {
+    for (node, path) in cloud.half_removed.take() {
+        remove(cloud, node, path);
+    }
     cloud.nodes().for_each(|node| put_back(cloud, node));
 }
 
@@ -61,6 +62,18 @@ fn with<T>(cloud: &Cloud, node: u32, what: impl FnOnce(&Env) -> T) -> T {
     let result = what(&env);
     machine.kill(env.context().identity);
     result
+}
+
+/// Removes a directory, for good. When that is cut short, or the power goes before all of it is durable, half of it may be left: a
+/// release, say, that counts as built and lacks what is installed. Whoever began that does it again.
+fn remove(cloud: &Cloud, node: u32, path: PathBuf) {
+    let removed = with(cloud, node, |env| {
+        env.files().remove_any(&path)?;
+        env.files().sync(path.parent().expect("it is not the root"))
+    });
+    if removed.is_err() {
+        cloud.half_removed.borrow_mut().insert((node, path));
+    }
 }
 
 fn move_away(cloud: &Rc<Cloud>, node: u32, touch: Touch, milliseconds: u64) {

@@ -81,12 +81,7 @@ impl Agent {
                 let now = self.now();
                 self.with(subject, |work| {
                     work.end(result.is_ok(), Some(SupplyState::Available.as_str().to_owned()), now);
-                    // One that does not say what it shows is not asked again.
-                    work.shown_until = match result {
-                        Ok(true) => now + SHOWN_SECONDS,
-                        Ok(false) => f64::INFINITY,
-                        Err(_) => f64::NEG_INFINITY,
-                    };
+                    work.shown_until = if result.is_ok() { now + SHOWN_SECONDS } else { f64::NEG_INFINITY };
                 });
             }
             Job::Process(id) => match partition(id) {

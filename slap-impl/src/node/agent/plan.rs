@@ -210,7 +210,7 @@ pub(super) fn plan(computer: &Computer, facts: &Facts, memory: &BTreeMap<Subject
             SupplyState::Available if !facts.built.contains(&release.url) => {
                 plan.at(at, now, Job::Build(release.url.clone()));
             }
-            SupplyState::Available if work.shown_until < f64::INFINITY => {
+            SupplyState::Available => {
                 plan.at(at.max(work.shown_until), now, Job::Show(release.url.clone()));
             }
             SupplyState::Destroyed if user_of(computer, &release.url).is_none() => {
@@ -330,11 +330,14 @@ mod tests {
         }
     }
 
+    /// Until then the master is taken to show that a release is available.
+    const MUCH_LATER: f64 = 1e6;
+
     /// With a release that the master shows, once it is built.
     fn built() -> (Computer, Facts, BTreeMap<Subject, Work>) {
         let (computer, mut facts, mut memory) = world();
         facts.built.insert(url());
-        memory.entry(Subject::Release(url())).or_default().shown_until = f64::INFINITY;
+        memory.entry(Subject::Release(url())).or_default().shown_until = MUCH_LATER;
         (computer, facts, memory)
     }
 
@@ -367,7 +370,7 @@ mod tests {
         let failed = plan(&computer, &facts, &memory, 10.0);
         assert_eq!((failed.jobs, failed.wake_at), (vec![Job::Process(id())], Some(11.0)));
         facts.built.insert(url());
-        memory.entry(Subject::Release(url())).or_default().shown_until = f64::INFINITY;
+        memory.entry(Subject::Release(url())).or_default().shown_until = MUCH_LATER;
         assert_eq!(plan(&computer, &facts, &memory, 10.0).jobs, [Job::Process(id())]);
     }
 
@@ -406,9 +409,6 @@ mod tests {
         let shown = plan(&computer, &facts, &memory, 11.0);
         assert_eq!((shown.jobs, shown.wake_at), (vec![], Some(600.0)));
         assert_eq!(plan(&computer, &facts, &memory, 600.0).jobs, [Job::Show(url())]);
-        // A master that does not say what it shows.
-        memory.entry(Subject::Release(url())).or_default().shown_until = f64::INFINITY;
-        assert_eq!(plan(&computer, &facts, &memory, 700.0), Plan::default());
     }
 
     #[test]
@@ -417,11 +417,12 @@ mod tests {
         facts.due.clear();
         computer.partitions[0].requested_state = RequestedState::Stopped;
         memory.entry(Subject::Partition(id())).or_default().promises_at = 7.0;
-        assert_eq!(plan(&computer, &facts, &memory, 8.0), Plan::default());
+        let nothing = Plan { wake_at: Some(MUCH_LATER), ..Plan::default() };
+        assert_eq!(plan(&computer, &facts, &memory, 8.0), nothing);
         memory.entry(Subject::Partition(id())).or_default().doubt_until = 9.0;
         assert_eq!(plan(&computer, &facts, &memory, 6.0).wake_at, Some(7.0));
         assert_eq!(plan(&computer, &facts, &memory, 7.0).jobs, [Job::Confirm(id())]);
-        assert_eq!(plan(&computer, &facts, &memory, 9.0), Plan::default());
+        assert_eq!(plan(&computer, &facts, &memory, 9.0), nothing);
         // An agent knows nothing of what the one before it reported.
         facts.doubt_until = 10.0;
         assert_eq!(plan(&computer, &facts, &memory, 9.0).jobs, [Job::Confirm(id())]);
@@ -490,7 +491,7 @@ mod tests {
             (None, 100.0, vec![], Some(160.0)),
             (Some(110.0), 100.0, vec![], Some(110.0)),
             (Some(110.0), 110.0, vec![Job::Recheck(id())], Some(160.0)),
-            (Some(110.0), 160.0, vec![Job::Process(id())], None),
+            (Some(110.0), 160.0, vec![Job::Process(id())], Some(MUCH_LATER)),
             // What is tried before is not looked at.
             (Some(170.0), 150.0, vec![], Some(160.0)),
         ] {
