@@ -1,5 +1,9 @@
 //! The contract of `env`, on worlds in memory of both tiers and on the real system.
-#![allow(clippy::disallowed_methods, reason = "a test makes its own directory")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test makes its own directory, and starts itself"
+)]
 
 use simulator::{
     contract,

@@ -66,7 +66,7 @@ const FOUND: &str = include_str!("../src/swarm/found.jsonl");
 fn assert_told(text: &str, again: &str) {
     let mut lines = text.lines().skip_while(|line| !line.starts_with("garbage-is-refused: "));
     assert!(lines.next().is_some(), "the rule and the object: {text}");
-    let second = lines.next().unwrap();
+    let second = lines.next().expect("a second line");
     assert!(second.contains(" s: ") && second.contains("200"), "the time and what was seen: {text}");
     assert_eq!(lines.next(), Some(format!("again: {again}").as_str()), "{text}");
 }

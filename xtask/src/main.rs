@@ -74,6 +74,19 @@ const DETERMINISM: &str = "the_same_seed_is_the_same_run_in_two_processes";
 /// The clouds of each CI.
 const SWARMS: [&str; 7] = ["run", "--seeds", "200", "--jobs", "2", "--failures", "target/sim/failures"];
 
+/// And those with disks that fail and forget.
+const CRASHES: [&str; 9] =
+    ["run", "--profile", "crash", "--seeds", "30", "--jobs", "2", "--failures", "target/sim/failures"];
+
+/// What CI has no time for: everything at once, a month, and a thousand nodes.
+const LONG_SWARMS: [&str; 5] = [
+    "--seeds 3000 --ledger target/sim/ledger.jsonl",
+    "--profile crash --seeds 300 --all-faults",
+    "--seeds 300 --all-faults",
+    "--profile calm --seeds 2 --days 30",
+    "--profile scale",
+];
+
 /// What CI does. Each step is printed with its time; the first that fails ends it.
 fn ci(nightly: bool) -> ExitCode {
     let start = Instant::now();
@@ -89,6 +102,7 @@ fn ci(nightly: bool) -> ExitCode {
         ("tests", &["test", "--workspace", "--locked", "--", "--skip", DETERMINISM]),
     ]) && step("exploration", tested("simulator").args(["explore", "--failures", "target"]))
         && step("swarms", tested("simulator").args(SWARMS))
+        && step("crashes", tested("simulator").args(CRASHES))
         && step(
             "histories",
             tested("simulator").args(["histories", "--operations", "100000", "--kills", "200"]),
@@ -113,11 +127,16 @@ fn ci(nightly: bool) -> ExitCode {
         }
         let histories = ["histories", "--operations", "100000", "--kills", "200", "--rounds", "1000"];
         let build = ["run", "--release", "--quiet", "--package", "simulator", "--bin", "simulator", "--"];
-        let swarms = ["run", "--seeds", "3000", "--jobs", "2", "--ledger", "target/sim/ledger.jsonl"];
-        for arguments in [&histories[..], &swarms, &["canaries"], &["coverage", "--optional"]] {
-            let exit = run(cargo().args(build).args(arguments));
-            if exit != 0 {
-                return code(exit);
+        let sweep = ["test", "--package", "simulator", "--locked", "--test", "sweep", "--", "--ignored"];
+        if !step("sweep", cargo().args(sweep)) {
+            return ExitCode::FAILURE;
+        }
+        let swarms = LONG_SWARMS
+            .map(|words| [&["run", "--jobs", "2"], &words.split(' ').collect::<Vec<_>>()[..]].concat());
+        let others = [&histories[..], &["canaries"], &["coverage", "--optional"]];
+        for arguments in swarms.iter().map(Vec::as_slice).chain(others) {
+            if !step("simulator", cargo().args(build).args(arguments)) {
+                return ExitCode::FAILURE;
             }
         }
     }

@@ -357,6 +357,7 @@ pub(super) async fn follow_disk(cloud: Rc<Cloud>, place: Place) {
     loop {
         let machine: &Machine = cloud.machine(place);
         machine.struck().await;
+        cloud.strikes.set(cloud.strikes.get() + 1);
         cloud.has_booted();
     }
 }

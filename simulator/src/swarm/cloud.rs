@@ -51,6 +51,8 @@ pub(super) struct Cloud {
     users: RefCell<BTreeMap<u32, Env>>,
     /// Who has a port that a service wants.
     pub(super) squatters: RefCell<Vec<(Place, Identity)>>,
+    /// How many processes and machines ended at an operation of their disk.
+    pub(super) strikes: Cell<u32>,
     /// What stands still.
     pub(super) paused: RefCell<BTreeSet<(Place, Identity)>>,
     /// What operators of nodes began to remove.
@@ -89,6 +91,7 @@ impl Cloud {
             booted: Notify::new(),
             users: RefCell::default(),
             squatters: RefCell::default(),
+            strikes: Cell::default(),
             paused: RefCell::default(),
             spoilt: RefCell::default(),
             half_removed: RefCell::default(),

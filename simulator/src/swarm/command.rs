@@ -532,6 +532,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "what was written is read past what wrote it")]
     fn a_failure_is_written_with_all_that_is_known_of_it() {
         let directory = tempfile::tempdir().unwrap();
         let (failures, ledger) = (directory.path().join("failures"), directory.path().join("ledger.jsonl"));

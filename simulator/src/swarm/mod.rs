@@ -91,6 +91,8 @@ pub struct Outcome {
     history: Vec<history::Operation>,
     /// How long it took to settle after the last fault.
     pub settled_after: Option<Duration>,
+    /// How many processes and machines ended at an operation of their disk.
+    pub strikes: u32,
     /// What the judge of the master judged.
     pub judged: Judged,
     /// In what the master's database differs from the model, object by object.
@@ -190,6 +192,7 @@ fn run_observed(plan: &Plan, mut observer: Observer) -> Outcome {
             trace: trace.lines(),
             simulated,
             operations,
+            strikes: cloud.strikes.get(),
             history: told,
             judged,
             difference,

@@ -124,10 +124,17 @@ pub(crate) async fn run(env: &Env, trace: &Trace, begun: &RefCell<Vec<Begun>>, a
     }
     let termination = env.processes().termination();
     let _ = env.files().create_directory(&PathBuf::from(LOCKS), 0o755);
-    let held = env.files().lock(&lock_path(&place, role));
-    let Ok(Some(_held)) = held else {
-        trace.alarm(TWICE, format_args!("{place}/{role}"), "it was started while it runs already");
-        return Exit::FAILED;
+    let _held = match env.files().lock(&lock_path(&place, role)) {
+        Ok(Some(held)) => held,
+        Ok(None) => {
+            trace.alarm(TWICE, format_args!("{place}/{role}"), "it was started while it runs already");
+            return Exit::FAILED;
+        }
+        // A disk that fails says nothing of others.
+        Err(error) => {
+            env.tell(format_args!("foreign: {error}"));
+            return Exit::FAILED;
+        }
     };
     begun.borrow_mut().extend(open_data(env, &place, &random.child("data")));
     let listener = address.map(|address| env.network().listen(&Address::Tcp((address, PORT).into())));
