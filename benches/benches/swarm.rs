@@ -11,7 +11,7 @@
 
 use mimalloc::MiMalloc;
 use simulator::swarm::{Plan, file, knobs::Profile, run};
-use std::{fmt::Write, fs, time::Instant};
+use std::{fmt::Write, fs, process::ExitCode, time::Instant};
 
 /// That of the simulator.
 #[global_allocator]
@@ -69,12 +69,17 @@ fn speed(plan: &Plan) -> f64 {
     outcome.simulated.as_secs_f64() / took
 }
 
-fn tell(what: &str, mut speeds: Vec<f64>, floor: f64) {
+/// Prints the median; whether it reaches the floor.
+fn tell(what: &str, mut speeds: Vec<f64>, floor: f64) -> bool {
     speeds.sort_by(f64::total_cmp);
     let median = speeds[speeds.len() / 2];
     let verdict = if median < floor { "  BELOW THE FLOOR" } else { "" };
     println!("{what:<40} {median:>10.0} times real time   floor {floor}{verdict}");
+    median >= floor
 }
+
+/// MiB that a thousand nodes may take.
+const MEMORY_MIB_MAX: u64 = 4096;
 
 /// The most memory that this process had so far, in MiB.
 fn peak_mib() -> u64 {
@@ -83,24 +88,27 @@ fn peak_mib() -> u64 {
     line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
 }
 
-fn main() {
+fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let is_wanted = |what: &str| {
         wanted.is_empty() || wanted.iter().any(|word| what.contains(word.as_str()) || word == "swarm")
     };
+    let mut is_fast = true;
     if is_wanted("10 nodes, all that goes wrong") {
         let swarm = |seed| {
             let mut plan = Plan::draw_with(seed, Profile::Swarm, Some(1), true);
             plan.resize(10, 2);
             speed(&plan)
         };
-        tell("10 nodes, all that goes wrong", (1..=3).map(swarm).collect(), 3_000.0);
+        is_fast &= tell("10 nodes, all that goes wrong", (1..=3).map(swarm).collect(), 3_000.0);
     }
     for cloud in &CLOUDS {
         if is_wanted(cloud.what) {
             let seeds = if cloud.nodes > 100 { 1..=1 } else { 1..=3 };
-            tell(cloud.what, seeds.map(|seed| speed(&calm(cloud, seed))).collect(), cloud.floor);
+            is_fast &= tell(cloud.what, seeds.map(|seed| speed(&calm(cloud, seed))).collect(), cloud.floor);
         }
     }
-    println!("memory at most: {} MiB   floor 4096 with 1000 nodes", peak_mib());
+    let peak = peak_mib();
+    println!("memory at most: {peak} MiB   floor {MEMORY_MIB_MAX} with 1000 nodes");
+    if is_fast && peak < MEMORY_MIB_MAX { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -51,6 +51,8 @@ pub(super) struct Cloud {
     users: RefCell<BTreeMap<u32, Env>>,
     /// Who has a port that a service wants.
     pub(super) squatters: RefCell<Vec<(Place, Identity)>>,
+    /// When the script began, in the world's time.
+    pub(super) began: Cell<Option<Duration>>,
     /// How many processes and machines ended at an operation of their disk.
     pub(super) strikes: Cell<u32>,
     /// What stands still.
@@ -91,6 +93,7 @@ impl Cloud {
             booted: Notify::new(),
             users: RefCell::default(),
             squatters: RefCell::default(),
+            began: Cell::default(),
             strikes: Cell::default(),
             paused: RefCell::default(),
             spoilt: RefCell::default(),

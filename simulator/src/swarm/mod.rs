@@ -44,6 +44,7 @@ use knobs::Knobs;
 use report::Finding;
 use script::Step;
 use std::{ops::ControlFlow, rc::Rc, time::Duration};
+use tokio::time::Instant;
 
 /// Whether a run may break a rule of that name.
 pub fn is_rule(name: &str) -> bool {
@@ -85,6 +86,8 @@ pub struct Outcome {
     pub trace: Vec<String>,
     /// How long it took in the world.
     pub simulated: Duration,
+    /// When the script began, in the world's time; none if the cloud did not settle before.
+    began: Option<Duration>,
     /// Operations of users, and how many were answered with yes.
     pub operations: (usize, usize),
     /// What users did, and what they were told: beginning, end and words.
@@ -169,7 +172,7 @@ fn run_observed(plan: &Plan, mut observer: Observer) -> Outcome {
         let random = Random::new(plan.seed).child("swarm");
         let cloud = Cloud::new(world.clone(), plan.knobs.clone(), &random);
         let judge = Judge::new(&cloud);
-        let result = live(&cloud, &plan, &history, &judge, &mut observer).await;
+        let result = live(&cloud, &plan, &history, &judge, &mut observer, start).await;
         let (judged, difference) = judge.outcome();
         let trace = world.trace();
         if let Err(finding) = &result {
@@ -191,6 +194,7 @@ fn run_observed(plan: &Plan, mut observer: Observer) -> Outcome {
             lines: trace.count(),
             trace: trace.lines(),
             simulated,
+            began: cloud.began.get(),
             operations,
             strikes: cloud.strikes.get(),
             history: told,
@@ -234,13 +238,14 @@ fn restless(trace: &Trace, cloud: &Cloud) -> Option<Finding> {
     })
 }
 
-/// How long it took to settle at last; none when who looks on ended it before.
+/// `start`: of the world. How long it took to settle at last; none when who looks on ended it before.
 async fn live(
     cloud: &Rc<Cloud>,
     plan: &Plan,
     history: &Rc<History>,
     judge: &Judge,
     observer: &mut Observer,
+    start: Instant,
 ) -> Result<Option<Duration>, Finding> {
     let world = &cloud.world;
     cloud.start();
@@ -249,6 +254,7 @@ async fn live(
     }
     settle::settle(cloud, history, judge).await?;
     let begin = now_instant();
+    cloud.began.set(Some(begin.duration_since(start)));
     for (number, step) in plan.script.iter().enumerate() {
         let at = begin + Duration::from_millis(step.at);
         pause(at.saturating_duration_since(now_instant())).await;

@@ -84,10 +84,17 @@ pub(super) fn pass_beside(cloud: &Rc<Cloud>, node: u32, pass: Pass) {
     spawn(async move {
         let (exit, output) = run(&cloud, node, pass).await;
         if !codes(pass).contains(&exit.0) && !KILLED.contains(&exit.0) {
+            let output = one_line(&output);
             let what = format!("slap node {} ended with {}: {output}", words(pass).join(" "), exit.0);
             cloud.world.trace().alarm(RULE, format_args!("COMP-{node}"), what);
         }
     });
+}
+
+/// What a program printed, as a finding tells it: its second line says all that was seen.
+fn one_line(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join(" | ")
 }
 
 /// One node's operator at work, in a cloud where all is well.
@@ -114,8 +121,9 @@ impl Operator<'_> {
         }
         let words = words(pass).join(" ");
         let what = format!(
-            "{when}, slap node {words} ended with {} where it shall with {expected}: {output}",
-            exit.0
+            "{when}, slap node {words} ended with {} where it shall with {expected}: {}",
+            exit.0,
+            one_line(&output)
         );
         Err(self.finding(what))
     }

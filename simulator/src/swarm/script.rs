@@ -68,10 +68,11 @@ pub(crate) fn draw(seed: u64, knobs: &Knobs) -> Vec<Step> {
             steps.push(Step { at, event: Event::MoveReleases { milliseconds: draw.length() } });
         });
     }
-    removals::draw(&root, knobs, &mut steps);
-    wishes::draw(&root, knobs, &mut steps);
     stalls::draw(&root, knobs, &mut steps);
     races::draw(&root, knobs, &mut steps);
+    // Last: after what all others ask for.
+    removals::draw(&root, knobs, &mut steps);
+    wishes::draw(&root, knobs, &mut steps);
     steps.sort_by_key(|step| step.at);
     steps
 }

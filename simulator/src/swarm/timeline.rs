@@ -34,12 +34,16 @@ pub(super) fn html(plan: &Plan, outcome: &Outcome) -> String {
     format!(
         "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style>\
          <h1>{title}</h1><pre>{what}\nseed {seed}: {knobs}</pre>{picture}\
-         <p><label>Lines of the trace with <input id=\"q\"></label></p><pre id=\"t\">{trace}</pre><script>{SCRIPT}</script></html>\n",
+         <p>{left_out}<label>Lines of the trace with <input id=\"q\"></label></p><pre id=\"t\">{trace}</pre><script>{SCRIPT}</script></html>\n",
         title = escape(&title),
         what = escape(&what),
         seed = plan.seed,
         knobs = escape(&plan.knobs.to_string()),
         picture = picture(plan, outcome),
+        left_out = match outcome.lines.saturating_sub(outcome.trace.len() as u64) {
+            0 => String::new(),
+            lines => format!("The {lines} first lines of the trace are left out. "),
+        },
         trace = escape(&outcome.trace.join("\n")),
     )
 }
@@ -52,8 +56,8 @@ fn picture(plan: &Plan, outcome: &Outcome) -> String {
     let places: Vec<Place> = places.chain(far.into_iter().flatten()).collect();
     let lanes = places.len() + plan.knobs.users as usize;
     let end = outcome.simulated.as_millis().max(1) as f64;
-    // The script's times count from the beginning of the turmoil, which is the end without all that came after it.
-    let begin = first_script_moment(outcome) - plan.script.first().map_or(0.0, |step| step.at as f64);
+    // The script's times count from there.
+    let begin = outcome.began.map_or(0.0, |began| began.as_millis() as f64);
     let x = |milliseconds: f64| LABEL as f64 + (WIDTH - LABEL) as f64 * (milliseconds / end).clamp(0.0, 1.0);
     let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {}\" width=\"100%\">", (lanes + 1) * LANE);
     let lane_of = |place: Place| places.iter().position(|other| *other == place).unwrap_or_default();
@@ -110,11 +114,6 @@ fn picture(plan: &Plan, outcome: &Outcome) -> String {
         );
     }
     svg + "</svg>"
-}
-
-fn first_script_moment(outcome: &Outcome) -> f64 {
-    let line = outcome.trace.iter().find(|line| line.split_whitespace().nth(1) == Some("script"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or_default() * 1000.0
 }
 
 fn label(svg: &mut String, lane: usize, text: &str) {
