@@ -50,6 +50,7 @@ pub(super) fn touch(cloud: &Rc<Cloud>, node: u32, touch: Touch, milliseconds: u6
 /// What was moved away is put back, and what was removed by halves is removed.
 pub(super) fn heal(cloud: &Rc<Cloud>) {
     for (node, path) in cloud.half_removed.take() {
+        cloud.has_lost_partitions(node);
         remove(cloud, node, path);
     }
     cloud.nodes().for_each(|node| put_back(cloud, node));
@@ -68,6 +69,9 @@ fn with<T>(cloud: &Cloud, node: u32, what: impl FnOnce(&Env) -> T) -> T {
 /// release, say, that counts as built and lacks what is installed. Whoever began that does it again.
 fn remove(cloud: &Cloud, node: u32, path: PathBuf) {
     let removed = with(cloud, node, |env| {
+        if !env.files().exists(&path) {
+            return Ok(());
+        }
         env.files().remove_any(&path)?;
         env.files().sync(path.parent().expect("it is not the root"))
     });

@@ -18,7 +18,7 @@ pub struct Formats {
 }
 
 impl Formats {
-    /// Those of a seed, from a stream of their own: a third of the seeds have such nodes, half of them such operators.
+    /// Those of a seed, from a stream of their own: a third of the seeds have such nodes, half of all seeds such operators.
     pub(super) fn draw(seed: u64, profile: Profile, nodes: u32) -> Formats {
         let random = Random::new(seed).child("knobs of formats");
         let network_nodes = if random.below(3) == 0 { 1 + random.below(u64::from(nodes)) as u32 } else { 0 };
