@@ -206,3 +206,71 @@ fn a_promise_that_flaps_is_told_as_it_is() {
     let failed = times(&outcome, "it does not work");
     assert!(failed.len() > 4 && failed.iter().all(|at| at % 800.0 >= 400.0), "{failed:?}");
 }
+
+#[test]
+fn a_release_that_is_spoilt_at_its_server_is_built_when_it_is_in_order() {
+    let removed = SUPPLY.replace("false", "true");
+    let supply = SUPPLY.replace("\"at\":5", "\"at\":200001");
+    let spoil = |at: u64, how: &str, milliseconds: u64| {
+        format!(
+            r#"{{"at":{at},"event":{{"event":"spoil","release":"a","how":"{how}","milliseconds":{milliseconds}}}}}"#
+        )
+    };
+    for how in ["gone", "empty", "cut", "wrong"] {
+        // One that ends earlier does not end the other.
+        let (long, short) = (spoil(200_000, how, 300_000), spoil(210_000, how, 20_000));
+        let outcome = come_through("swarm", 1, &[&removed, &long, &supply, &short]);
+        let first = times(&outcome, "\"event\":\"spoil\"")[0];
+        let after = |words: &str| -> Vec<f64> {
+            let url = format!("{words} http://10.0.0.2:8000/a/");
+            times(&outcome, &url).into_iter().filter(|at| *at > first).collect()
+        };
+        let (begun, built) = (after("Building"), after("Built"));
+        assert!(begun.iter().filter(|at| **at < first + 300.0).count() > 1, "{how}: {first} {begun:?}");
+        assert!(built.len() == 1 && built[0] >= first + 300.0, "{how}: {first} {built:?}");
+    }
+    // What is not in order until the end is put in order then.
+    let outcome = come_through("swarm", 1, &[&removed, &spoil(200_000, "cut", 3_600_000), &supply]);
+    let [healed] = times(&outcome, "everything is healed")[..] else { panic!("{:#?}", outcome.trace) };
+    let built = times(&outcome, "Built http://10.0.0.2:8000/a/");
+    assert!(built.last().is_some_and(|at| *at > healed), "{healed} {built:?}");
+}
+
+#[test]
+fn what_stands_still_goes_on_later() {
+    let pause = |what: &str, milliseconds: u64| {
+        format!(
+            r#"{{"at":200000,"event":{{"event":"pause","program":{what},"milliseconds":{milliseconds}}}}}"#
+        )
+    };
+    for what in ["\"master\"", r#"{"agent":1}"#, r#"{"supervisor":1}"#] {
+        // Somebody asks when it stands still, but not so long that he gives up.
+        for (milliseconds, asked, is_healed) in [(120_000, 300_000, false), (3_600_000, 1_780_000, true)] {
+            let request = REQUEST.replace("\"at\":10", &format!("\"at\":{asked}"));
+            let outcome = come_through("swarm", 1, &[SUPPLY, &pause(what, milliseconds), &request]);
+            let begun = times(&outcome, "\"event\":\"pause\"")[0];
+            let healed = times(&outcome, "everything is healed")[0];
+            let ended = if is_healed { healed } else { begun + 120.0 };
+            let starts = times(&outcome, "etc/service/worker-a");
+            assert!(starts.first().is_some_and(|at| *at >= ended), "{what}: {begun} {ended} {starts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_service_that_stands_still_is_the_same_when_it_goes_on() {
+    let hang = r#"{"at":200000,"event":{"event":"hang","node":1,"partition":0,"milliseconds":300000}}"#;
+    let outcome = come_through("swarm", 1, &[SUPPLY, REQUEST, hang]);
+    let healed = times(&outcome, "everything is healed")[0];
+    let (stopped, went_on) = (times(&outcome, " Stop"), times(&outcome, " Continue"));
+    let is_then = |at: &f64| (at - stopped[0] - 300.0).abs() < 0.1;
+    assert!(stopped.len() == 1 && went_on.iter().any(is_then), "{stopped:?} {went_on:?}");
+    let starts = times(&outcome, "etc/service/worker-a");
+    assert_eq!(starts.iter().filter(|at| **at < healed).count(), 1, "it was not started again");
+    // One that shall stop hears of it: it is asked to, and let go on.
+    let stop = REQUEST.replace("started", "stopped").replace("\"at\":10", "\"at\":210000");
+    let outcome = come_through("swarm", 1, &[SUPPLY, REQUEST, hang, &stop]);
+    let stopped = times(&outcome, " Stop")[0];
+    let ended = times(&outcome, "slappart0: stopped");
+    assert!(ended.iter().any(|at| (stopped + 10.0..stopped + 20.0).contains(at)), "{stopped} {ended:?}");
+}

@@ -438,8 +438,17 @@ fn numbers_of_processes_come_again() {
         }
         let again = again.expect("within so many starts all numbers were there");
         assert!(again.start_time > first.start_time);
+        // Another one has the first number, and runs.
+        let other = loop {
+            let (identity, mut child) = started(&env, "sleep 100000").await;
+            if identity.pid == first.pid {
+                break identity;
+            }
+            machine.kill(identity);
+            child.wait().await.unwrap();
+        };
         machine.kill(first);
-        assert!(env.processes().find(first).is_none(), "it is another one");
+        assert!(env.processes().find(first).is_none() && env.processes().find(other).is_some());
         machine.cut_power();
         let env = machine.user("/", BTreeMap::new());
         let (after_boot, _) = started(&env, "sleep 100000").await;

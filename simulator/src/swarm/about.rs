@@ -53,13 +53,14 @@ impl About<'_> {
         }
         let Some(node) = self.node else {
             let asks = |who| line.trim_start().split_once(' ').is_some_and(|(_, rest)| rest.starts_with(who));
-            return line.contains(self.object)
+            return names_wholly(line, self.object)
                 || (self.object == MASTER && (asks("user ") || asks("stranger ")));
         };
         let machine = format!("node-{node}");
-        let is_on = line.split([' ', '/']).any(|word| word == machine) || line.contains(self.object);
+        let is_on = line.split([' ', '/']).any(|word| word == machine) || names_wholly(line, self.object);
+        let names_partition = |partition| names_wholly(line, partition);
         let names_release = |letter| line.contains(&format!("/{letter}/software.cfg"));
-        is_on && self.partition.is_none_or(|it| line.contains(it)) && self.release.is_none_or(names_release)
+        is_on && self.partition.is_none_or(names_partition) && self.release.is_none_or(names_release)
     }
 
     /// Whether something that the script did is.
@@ -71,7 +72,8 @@ impl About<'_> {
             let asks = event.get("user").is_some() || event["event"] == "stranger";
             return names(event, self.object) || (self.object == MASTER && asks);
         };
-        let is_of_partition = |partition: &str| match event["partition"].as_u64() {
+        let numbered = [&event["partition"], &event["touch"]["partition"]];
+        let is_of_partition = |partition: &str| match numbered.iter().find_map(|value| value.as_u64()) {
             Some(number) => partition == format!("slappart{number}"),
             // The release of a partition is none of its own.
             None => event["event"] != "supply" && event["event"] != "request",
@@ -81,6 +83,13 @@ impl About<'_> {
             && self.partition.is_none_or(is_of_partition)
             && self.release.is_none_or(is_of_release)
     }
+}
+
+/// Whether a line has those words, and no more digits after them.
+fn names_wholly(line: &str, words: &str) -> bool {
+    let ends =
+        |(at, _): (usize, &str)| !line[at + words.len()..].starts_with(|next: char| next.is_ascii_digit());
+    line.match_indices(words).any(ends)
 }
 
 /// What the script did, if the line says that.
@@ -148,6 +157,15 @@ mod tests {
         assert!(About::new("master").is_line("     120.075000 user 1 3: done"));
         assert!(About::new("COMP-3").is_line("node-3 12 /usr/bin/slap node run"));
         assert!(About::new("node-1/process 7").is_line(starts));
+        assert!(!About::new("COMP-1/slappart1").is_line(&starts.replace("slappart0", "slappart10")));
+        assert!(!About::new("COMP-1").is_line("   12.000000 alarm          liveness: COMP-10: it waits"));
+        assert!(
+            !About::new("instance-3").is_line("   12.000000 alarm          liveness: instance-31: it waits")
+        );
+        let touch = r#"   12.000000 script         {"event":"touch","node":1,"touch":{"partition":3},"milliseconds":5}"#;
+        assert!(
+            About::new("COMP-1/slappart3").is_line(touch) && !About::new("COMP-1/slappart0").is_line(touch)
+        );
         assert!(!About::new("node-1/process 8").is_line(starts));
     }
 }

@@ -256,6 +256,7 @@ fn lose_machine(cloud: &Rc<Cloud>, event: &Event) {
         }
         Event::Wipe { node } => {
             let place = Place::Node(node);
+            cloud.half_removed.borrow_mut().retain(|(other, _)| *other != node);
             // The empty disk is a good one.
             cloud.machine(place).disk().heal();
             cloud.power_on(place);

@@ -23,6 +23,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Where every node and the master have their settings: where slapos has them.
 pub(super) const SETTINGS: &str = "/etc/opt/slapos/slapos.cfg";
@@ -59,8 +60,8 @@ pub(super) struct Cloud {
     pub(super) paused: RefCell<BTreeSet<(Place, Identity)>>,
     /// What operators of nodes began to remove.
     pub(super) half_removed: RefCell<BTreeSet<(u32, PathBuf)>>,
-    /// The releases that are not in order at their server.
-    pub(super) spoilt: RefCell<BTreeSet<Release>>,
+    /// The releases that are not in order at their server, and when each shall be again: not before all that spoils it is over.
+    pub(super) spoilt: RefCell<BTreeMap<Release, Instant>>,
     /// Whose program an operator ended, and its init shall not start again yet.
     halted: RefCell<BTreeSet<Place>>,
     /// Machines that have, or had, the identity of a node.

@@ -34,12 +34,12 @@ usage: simulator run [--seed S] [--seeds N] [--profile swarm|calm|crash|scale] [
                      [--stop | --stop-at RULE] [--output json]
        simulator replay FILE|SEED [--profile P] [--days D] [--all-faults] [--trace] [--output json]
        simulator shrink FILE [--runs N]
-       simulator debug FILE|SEED [--profile P] [--days D]
+       simulator debug FILE|SEED [--profile P] [--days D] [--all-faults]
 
 run      whole clouds, each from a seed, with users and faults; exit code 1 if a rule was broken
   --seed S               the first seed (1); decimal or with 0x
   --seeds N              how many seeds (1)
-  --profile P            swarm: everything goes wrong; crash: the master's disk, too; calm: nothing; scale: 1000 nodes (swarm)
+  --profile P            swarm: everything goes wrong; crash: disks, too; calm: nothing; scale: 1000 nodes (swarm)
   --days D               how long users work, in days of the world, instead of what the seed says
   --all-faults           all that can go wrong in the profile, instead of a part of it
   --jobs J               runs at the same time (1)
@@ -381,7 +381,9 @@ impl Total {
 
 /// Where a failure's files go.
 fn directory_of(env: &Env, options: &Options, plan: &Plan) -> PathBuf {
-    let name = format!("{}-{}", options.profile.as_str(), plan.seed);
+    let days = options.days.map_or(String::new(), |days| format!("-{days}-days"));
+    let all = if options.has_all_faults { "-all-faults" } else { "" };
+    let name = format!("{}-{}{days}{all}", options.profile.as_str(), plan.seed);
     env.context().absolute(options.failures.join(name))
 }
 

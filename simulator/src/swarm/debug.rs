@@ -23,7 +23,7 @@ use std::{
 const HELP: &str = "\
 step [N]         goes on for N steps of the script (1)
 back [N]         goes back to N steps before this one (1): runs again from the beginning
-run [SECONDS]    goes on until that time of the turmoil, or to the end
+run [SECONDS]    goes on until that time of the turmoil, or to its end; then until all has settled; then to the end
 stop RULE        goes on until something breaks that rule (any: *)
 show OBJECT      what the model and the master hold of it, its versions, its processes, and the last lines of the trace
                  about it, such as COMP-1/slappart0, instance-3, COMP-1 or any word

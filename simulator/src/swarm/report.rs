@@ -13,6 +13,9 @@ pub const EVENTS: &str = "events.jsonl";
 /// The shorter plan.
 pub const SHRUNK: &str = "shrunk.jsonl";
 
+const SHRUNK_TRACE: &str = "shrunk-trace.txt";
+const DIFFERENCE: &str = "difference.txt";
+
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -102,12 +105,15 @@ impl Folder<'_> {
         format!("{AGAIN} {}", self.directory.join(name).display())
     }
 
-    /// What a run was made of: enough to do it again, whatever else becomes of it.
+    /// What a run was made of: enough to do it again, whatever else becomes of it. What was told of an earlier one goes.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn begin(&self, plan: &Plan, commit: &str) -> io::Result<()> {
         self.env.files().create_directory(self.directory, 0o755)?;
+        for old in ["trace.txt", "report.txt", DIFFERENCE, "timeline.html", SHRUNK, SHRUNK_TRACE] {
+            self.env.files().remove_any(&self.directory.join(old))?;
+        }
         let events = self.directory.join(EVENTS);
         self.put(EVENTS, &file::write(plan))?;
         self.put("banner.txt", &(banner(plan, commit, &events.display().to_string()) + "\n"))
@@ -128,14 +134,15 @@ impl Folder<'_> {
     /// When it cannot be written.
     pub fn tell_shrunk(&self, plan: &Plan, outcome: &Outcome) -> io::Result<()> {
         self.put(SHRUNK, &file::write(plan))?;
-        self.put_trace("shrunk-trace.txt", outcome)?;
+        self.put_trace(SHRUNK_TRACE, outcome)?;
         self.tell_of(plan, outcome, SHRUNK)
     }
 
     fn tell_of(&self, plan: &Plan, outcome: &Outcome, file: &str) -> io::Result<()> {
         self.put("report.txt", &describe(plan, outcome, &self.again(file)))?;
-        if let Some(difference) = &outcome.difference {
-            self.put("difference.txt", difference)?;
+        match &outcome.difference {
+            Some(difference) => self.put(DIFFERENCE, difference)?,
+            None => self.env.files().remove_any(&self.directory.join(DIFFERENCE))?,
         }
         self.put("timeline.html", &timeline::html(plan, outcome))
     }

@@ -202,6 +202,11 @@ impl Draw<'_> {
                     (Failure::Busy, Place::Master) => Operation::Lock,
                     _ => self.operation_of_disk(machine),
                 };
+                // Files have no such locks.
+                let failure = match failure {
+                    Failure::Busy if operation != Operation::Lock => Failure::Full,
+                    failure => failure,
+                };
                 Event::Disk { machine, operation, failure, spared, milliseconds: milliseconds / 10 }
             }
             FaultKind::PortTaken => Event::TakePort { node, partition, milliseconds },
@@ -284,6 +289,12 @@ impl Draw<'_> {
 
     fn title(&self) -> u32 {
         self.random.below(u64::from(self.knobs.nodes * self.knobs.partitions + 2)) as u32
+    }
+
+    /// Another title than that.
+    fn title_but(&self, title: u32) -> u32 {
+        let titles = u64::from(self.knobs.nodes * self.knobs.partitions + 2);
+        ((u64::from(title) + 1 + self.random.below(titles - 1)) % titles) as u32
     }
 
     fn node(&self) -> u32 {

@@ -75,8 +75,11 @@ fn remove(cloud: &Cloud, node: u32, path: PathBuf) {
         env.files().remove_any(&path)?;
         env.files().sync(path.parent().expect("it is not the root"))
     });
+    let mut half_removed = cloud.half_removed.borrow_mut();
     if removed.is_err() {
-        cloud.half_removed.borrow_mut().insert((node, path));
+        half_removed.insert((node, path));
+    } else {
+        half_removed.remove(&(node, path));
     }
 }
 

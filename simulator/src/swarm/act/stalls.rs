@@ -8,11 +8,13 @@ use super::{
     },
     after,
 };
+use crate::world::now_instant;
 use slap_impl::env::{Env, Identity};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     rc::Rc,
+    time::Duration,
 };
 
 /// What names a release to those who build it.
@@ -23,9 +25,8 @@ pub(super) fn heal(cloud: &Cloud) {
     for (place, identity) in cloud.paused.take() {
         cloud.machine(place).pause(identity, false);
     }
-    for release in [Release::A, Release::B] {
-        mend(cloud, release);
-    }
+    let spoilt: Vec<Release> = cloud.spoilt.borrow().keys().copied().collect();
+    spoilt.into_iter().for_each(|release| mend(cloud, release));
 }
 
 /// Lets processes stand still, until the time is over or all is healed.
@@ -50,7 +51,11 @@ pub(super) fn pause(
 
 /// Spoils a release at its server, until the time is over or all is healed.
 pub(super) fn spoil(cloud: &Rc<Cloud>, release: Release, how: Spoil, milliseconds: u64) {
-    cloud.spoilt.borrow_mut().insert(release);
+    let until = now_instant() + Duration::from_millis(milliseconds);
+    let mut spoilt = cloud.spoilt.borrow_mut();
+    let last = spoilt.entry(release).or_insert(until);
+    *last = until.max(*last);
+    drop(spoilt);
     on_server(cloud, release, |env, path| {
         let _ = match how {
             Spoil::Gone => env.files().remove_file(path),
@@ -60,14 +65,16 @@ pub(super) fn spoil(cloud: &Rc<Cloud>, release: Release, how: Spoil, millisecond
         };
     });
     let cloud = cloud.clone();
-    after(milliseconds, move || mend(&cloud, release));
+    after(milliseconds, move || {
+        let is_over = cloud.spoilt.borrow().get(&release).is_some_and(|until| *until <= now_instant());
+        if is_over {
+            mend(&cloud, release);
+        }
+    });
 }
 
 /// Puts a spoilt release in order. Where its server is off, it stays as it is until all is healed.
 fn mend(cloud: &Cloud, release: Release) {
-    if !cloud.spoilt.borrow().contains(&release) {
-        return;
-    }
     let files = cloud.release_files(release);
     let text = files.iter().find(|(name, _)| *name == PROFILE).expect("each release has it");
     let is_mended =

@@ -24,8 +24,7 @@ fn pair(draw: &Draw<'_>) -> [Event; 2] {
     // Another one, where there is one.
     let second = 1 + (u64::from(first) % users) as u32;
     let (node, release, title) = (draw.node(), draw.release(), draw.title());
-    let titles = u64::from(draw.knobs.nodes * draw.knobs.partitions + 2);
-    let other = ((u64::from(title) + 1 + draw.random.below(titles - 1)) % titles) as u32;
+    let other = draw.title_but(title);
     let note = draw.random.below(4) as u32;
     let request = |user, title, state| Event::Request { user, title, release, node: Some(node), note, state };
     let supply = |user, removed| Event::Supply { user, node, release, removed };

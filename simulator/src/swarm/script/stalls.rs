@@ -1,6 +1,6 @@
 //! Programs that stand still for a time, and releases that are spoilt at their server for a time; each from a stream of its own.
 
-use super::{Draw, Event, Knobs, Random, Step};
+use super::{Draw, Event, Knobs, Random, Release, Step};
 use serde::{Deserialize, Serialize};
 
 /// What is wrong with a release's profile at its server. None of it can be built.
@@ -42,6 +42,9 @@ fn stall(draw: &Draw<'_>) -> Event {
 fn spoil(draw: &Draw<'_>) -> Event {
     let all = [Spoil::Gone, Spoil::Empty, Spoil::Cut, Spoil::Wrong];
     let how = all[draw.random.below(all.len() as u64) as usize];
+    let release = draw.release();
+    // Nobody downloads one that is a path.
+    let release = if draw.knobs.local.move_seconds > 0 { Release::A } else { release };
     // Somebody shall build it meanwhile.
-    Event::Spoil { release: draw.release(), how, milliseconds: 60_000 + draw.length() }
+    Event::Spoil { release, how, milliseconds: 60_000 + draw.length() }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Table {
     records: BTreeMap<u32, Rc<Record>>,
     boots: u64,
     booted_at: Instant,
+    /// The start time that was given last.
+    last_start: u64,
     /// How often each command line was started, since there is the machine.
     starts: BTreeMap<String, u64>,
 }
@@ -47,6 +49,7 @@ impl Table {
             records: BTreeMap::new(),
             boots: 1,
             booted_at: now_instant(),
+            last_start: 0,
             starts: BTreeMap::new(),
         }
     }
@@ -61,7 +64,8 @@ impl Table {
         self.records.values().map(|record| (record.identity, record.description.clone())).collect()
     }
 
-    /// `random`: the machine's. What a process draws depends on how often its command line was started, not on what else runs.
+    /// `random`: the machine's. What a program draws depends on how often its command line was started, not on what else runs; who is no program counts
+    /// as one.
     fn add(
         &mut self,
         description: String,
@@ -71,7 +75,9 @@ impl Table {
         let pid = self.free_pid();
         self.next_pid = pid + 1;
         let ticks = now_instant().duration_since(self.booted_at).as_millis() as u64 / 10;
-        let identity = Identity { pid, start_time: self.boots * TICKS_OF_BOOT + ticks };
+        // Nor do two of a machine begin in the same tick, as Linux's may.
+        self.last_start = (self.boots * TICKS_OF_BOOT + ticks).max(self.last_start + 1);
+        let identity = Identity { pid, start_time: self.last_start };
         let starts = self.starts.entry(description.clone()).or_default();
         *starts += 1;
         let random = random.child(&format!("start {starts} of {description}"));
