@@ -36,6 +36,8 @@ pub(super) struct Book {
     pub(super) is_formatted: bool,
     pub(super) acknowledged: u64,
     pub(super) refused: u64,
+    /// Answers that no disk explains.
+    pub(super) unexpected: Vec<String>,
 }
 
 impl Book {

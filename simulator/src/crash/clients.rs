@@ -146,14 +146,14 @@ impl Client {
         if response.status == 200 {
             return Some(response);
         }
-        let is_of_the_disk = matches!(response.status, 500 | 503);
-        assert!(
-            is_of_the_disk,
-            "{endpoint}: {} {}",
-            response.status,
-            String::from_utf8_lossy(&response.body)
-        );
-        self.book.borrow_mut().refused += 1;
+        let mut book = self.book.borrow_mut();
+        if matches!(response.status, 500 | 503) {
+            book.refused += 1;
+        } else {
+            // As when the master has lost what it needs to answer.
+            let text = String::from_utf8_lossy(&response.body);
+            book.unexpected.push(format!("answer: {endpoint}: {} {text}", response.status));
+        }
         None
     }
 }

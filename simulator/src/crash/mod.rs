@@ -247,7 +247,8 @@ impl Life {
             self.digest.update(content.unwrap_or_default());
         }
         self.digest.update(self.world.trace().digest());
-        let book = self.book.borrow();
+        let mut book = self.book.borrow_mut();
+        self.outcomes.violations.append(&mut book.unexpected);
         self.outcomes.acknowledged = book.acknowledged;
         self.outcomes.refused = book.refused;
         self.outcomes.entries = book.last_sequence();
