@@ -74,11 +74,7 @@ const DETERMINISM: &str = "the_same_seed_is_the_same_run_in_two_processes";
 /// The clouds of each CI.
 const SWARMS: [&str; 7] = ["run", "--seeds", "200", "--jobs", "2", "--failures", "target/sim/failures"];
 
-/// And those with disks that fail and forget.
-const CRASHES: [&str; 9] =
-    ["run", "--profile", "crash", "--seeds", "30", "--jobs", "2", "--failures", "target/sim/failures"];
-
-/// What CI has no time for: everything at once, a month, and a thousand nodes.
+/// What CI has no time for: disks that fail and forget, everything at once, a month, and a thousand nodes.
 const LONG_SWARMS: [&str; 5] = [
     "--seeds 3000 --ledger target/sim/ledger.jsonl",
     "--profile crash --seeds 300 --all-faults",
@@ -102,7 +98,6 @@ fn ci(nightly: bool) -> ExitCode {
         ("tests", &["test", "--workspace", "--locked", "--", "--skip", DETERMINISM]),
     ]) && step("exploration", tested("simulator").args(["explore", "--failures", "target"]))
         && step("swarms", tested("simulator").args(SWARMS))
-        && step("crashes", tested("simulator").args(CRASHES))
         && step(
             "histories",
             tested("simulator").args(["histories", "--operations", "100000", "--kills", "200"]),
