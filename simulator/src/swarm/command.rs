@@ -468,7 +468,7 @@ async fn replay(env: &Env, what: &str, options: &Options) -> Result<Exit, String
             "what": finding.map(|finding| &finding.what),
         }));
     } else {
-        let again = format!("cargo xtask sim replay {}", plan.as_seed().unwrap_or_else(|| what.to_owned()));
+        let again = report::again(&plan, what);
         env.print(report::describe(&plan, &outcome, &again).trim_end());
         env.print(format_args!(
             "{} events, {:.0} s in the world, {} operations of users, digest {}",

@@ -102,6 +102,13 @@ pub struct Outcome {
     pub difference: Option<String>,
 }
 
+impl Outcome {
+    /// How many lines of the trace, the first ones, were not kept.
+    fn left_out(&self) -> u64 {
+        self.lines.saturating_sub(self.trace.len() as u64)
+    }
+}
+
 impl Plan {
     /// The plan of a seed.
     pub fn draw(seed: u64, profile: knobs::Profile) -> Plan {

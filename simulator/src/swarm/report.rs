@@ -40,13 +40,13 @@ impl fmt::Display for Finding {
 /// What a run is made of, in a few lines: with these it can be done again. `file`: where the plan stands, or shall; what is no plan of
 /// a seed is there only.
 pub fn banner(plan: &Plan, commit: &str, file: &str) -> String {
-    let again = plan.as_seed().unwrap_or_else(|| file.to_owned());
-    format!(
-        "seed {} of commit {commit}\n{}, {} steps\nagain: {AGAIN} {again}",
-        plan.seed,
-        plan.knobs,
-        plan.script.len(),
-    )
+    let (knobs, steps, again) = (&plan.knobs, plan.script.len(), again(plan, file));
+    format!("seed {} of commit {commit}\n{knobs}, {steps} steps\nagain: {again}", plan.seed)
+}
+
+/// How a plan is done again: by its seed, or from the file where it stands if no seed draws it.
+pub fn again(plan: &Plan, file: &str) -> String {
+    format!("{AGAIN} {}", plan.as_seed().unwrap_or_else(|| file.to_owned()))
 }
 
 /// A finding for a person: rule, object and time, how to see it again, and what touched the object last.
@@ -91,11 +91,9 @@ impl Folder<'_> {
     }
 
     fn put_trace(&self, name: &str, outcome: &Outcome) -> io::Result<()> {
-        let left_out = outcome.lines.saturating_sub(outcome.trace.len() as u64);
-        let head = if left_out == 0 {
-            String::new()
-        } else {
-            format!("# {left_out} lines before these were not kept\n")
+        let head = match outcome.left_out() {
+            0 => String::new(),
+            lines => format!("# {lines} lines before these were not kept\n"),
         };
         self.put(name, &(head + &outcome.trace.join("\n") + "\n"))
     }

@@ -40,7 +40,7 @@ pub(super) fn html(plan: &Plan, outcome: &Outcome) -> String {
         seed = plan.seed,
         knobs = escape(&plan.knobs.to_string()),
         picture = picture(plan, outcome),
-        left_out = match outcome.lines.saturating_sub(outcome.trace.len() as u64) {
+        left_out = match outcome.left_out() {
             0 => String::new(),
             lines => format!("The {lines} first lines of the trace are left out. "),
         },
